@@ -1,0 +1,86 @@
+"""From a Dagster event and its facts to OpenLineage events: pure, without I/O.
+
+One module a family; this one knows which module converts which Dagster event.
+"""
+
+from __future__ import annotations
+
+from dagster import DagsterEventType, EventLogEntry
+from openlineage.client.event_v2 import RunEvent, RunState
+
+from openlineage_dagster_core.conversion import asset, check, run, step
+from openlineage_dagster_core.conversion.envelope import family_of
+from openlineage_dagster_core.facts.model import Facts
+from openlineage_dagster_core.facts.progress import stored_error
+from openlineage_dagster_core.families import RUN_ENDS, STEP_FAMILY
+from openlineage_dagster_core.identity import Identity
+
+_STEP_END_STATE = {
+    DagsterEventType.STEP_SUCCESS: RunState.COMPLETE,
+    DagsterEventType.STEP_FAILURE: RunState.FAIL,
+    DagsterEventType.STEP_SKIPPED: RunState.ABORT,
+}
+
+
+def convert(entry: EventLogEntry, facts: Facts, identity: Identity) -> list[RunEvent]:
+    """Convert one event of the log.
+
+    Args:
+        entry: the event.
+        facts: the run, how far it was before this event, and the definitions at hand.
+        identity: gives names and ids.
+
+    Returns:
+        The OpenLineage events in the order to send them; the same whenever and wherever the same
+        event is converted with the same facts.
+    """
+    if not entry.is_dagster_event:
+        return []
+    return [
+        event
+        for event in _convert(entry, facts, identity)
+        if family_of(event) in identity.settings.families
+    ]
+
+
+def _convert(entry: EventLogEntry, facts: Facts, identity: Identity) -> list[RunEvent]:
+    event = entry.get_dagster_event()
+    event_type = event.event_type
+    if event_type is DagsterEventType.RUN_START:
+        return run.started(entry, facts, identity)
+    if event_type in RUN_ENDS:
+        return run.ended(entry, facts, identity, event_type)
+    if event_type in STEP_FAMILY and event.step_key:
+        return _convert_step_event(entry, facts, identity, event_type, event.step_key)
+    if event_type is DagsterEventType.ASSET_CHECK_EVALUATION:
+        return check.evaluated(entry, facts, identity, event.asset_check_evaluation_data)
+    if event_type is DagsterEventType.ASSET_MATERIALIZATION:
+        materialization = event.step_materialization_data.materialization
+        return asset.materialized(entry, facts, identity, materialization)
+    return []
+
+
+def _convert_step_event(
+    entry: EventLogEntry,
+    facts: Facts,
+    identity: Identity,
+    event_type: DagsterEventType,
+    step_key: str,
+) -> list[RunEvent]:
+    if event_type is DagsterEventType.STEP_START:
+        return [
+            *step.changed(entry, facts, identity, step_key, RunState.START),
+            *asset.started(entry, facts, identity, step_key),
+        ]
+    error = stored_error(entry.get_dagster_event())
+    if event_type is DagsterEventType.STEP_UP_FOR_RETRY:
+        return step.changed(entry, facts, identity, step_key, RunState.RUNNING, error)
+    if step_key in facts.progress.ended:
+        return []
+    state = _STEP_END_STATE[event_type]
+    # A step that succeeds without materializing an asset skipped it: an optional output.
+    asset_state = RunState.FAIL if state is RunState.FAIL else RunState.ABORT
+    return [
+        *asset.unfinished(entry, facts, identity, step_key, asset_state, error),
+        *step.changed(entry, facts, identity, step_key, state, error),
+    ]

@@ -1,0 +1,176 @@
+"""Runs of assets: START with the step, COMPLETE when materialized, FAIL or ABORT without that."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from dagster import AssetKey, AssetMaterialization, EventLogEntry
+from openlineage.client.event_v2 import RunEvent, RunState
+
+from openlineage_dagster_core.conversion.dataset import input_dataset, output_dataset
+from openlineage_dagster_core.conversion.envelope import Envelope, Lineage
+from openlineage_dagster_core.facets.documentation import job_documentation_facet
+from openlineage_dagster_core.facts.model import AssetPartition, ErrorFacts, Facts
+from openlineage_dagster_core.families import Family
+from openlineage_dagster_core.identity import Identity, dataset_name
+
+INPUT_TAG_PREFIXES = ("dagster/input_event_pointer/", "dagster/input_data_version/")
+"""Tags of a materialization: one for every declared parent, also where no definition is at hand."""
+
+
+def started(
+    entry: EventLogEntry, facts: Facts, identity: Identity, step_key: str
+) -> list[RunEvent]:
+    """Convert STEP_START for the assets of the step.
+
+    Args:
+        entry: the event.
+        facts: the run, its progress, the definitions.
+        identity: gives names and ids.
+        step_key: the step.
+
+    Returns:
+        START for each asset whose inputs are known already.
+    """
+    if step_key in facts.progress.started:
+        return []
+    return [
+        _envelope(facts, identity, planned, step_key).event(
+            RunState.START, entry.timestamp, _lineage(facts, identity, planned[0])
+        )
+        for planned in _planned(facts, step_key)
+        if planned[0] in facts.assets
+    ]
+
+
+def materialized(
+    entry: EventLogEntry, facts: Facts, identity: Identity, materialization: AssetMaterialization
+) -> list[RunEvent]:
+    """Convert ASSET_MATERIALIZATION.
+
+    Args:
+        entry: the event.
+        facts: the run, its progress, the definitions.
+        identity: gives names and ids.
+        materialization: what the event holds.
+
+    Returns:
+        COMPLETE, after START where the step's start could not give it. Nothing where the run of
+        this asset has ended: a retried step may log its materialization again.
+    """
+    asset = (materialization.asset_key, materialization.partition)
+    step_key = entry.step_key
+    progress = facts.progress
+    if asset in progress.materialized or step_key in progress.ended or progress.has_ended:
+        return []
+    upstream = _upstream_in_tags(materialization.tags or {})
+    lineage = _lineage(facts, identity, asset[0], materialization.metadata, upstream)
+    envelope = _envelope(facts, identity, asset, step_key)
+    events = []
+    if not _has_start(facts, asset, step_key):
+        began = progress.started.get(step_key or "", entry.timestamp)
+        events.append(envelope.event(RunState.START, began, lineage))
+    return [*events, envelope.event(RunState.COMPLETE, entry.timestamp, lineage)]
+
+
+def unfinished(
+    entry: EventLogEntry,
+    facts: Facts,
+    identity: Identity,
+    step_key: str,
+    state: RunState,
+    error: ErrorFacts | None,
+) -> list[RunEvent]:
+    """End the runs of those assets of a step that it did not materialize.
+
+    Args:
+        entry: the event that ends the step or the run.
+        facts: the run, its progress, the definitions.
+        identity: gives names and ids.
+        step_key: the step.
+        state: FAIL or ABORT.
+        error: why.
+
+    Returns:
+        The end of each, after START where there was none.
+    """
+    done = facts.progress.materialized
+    events = []
+    for asset in _planned(facts, step_key):
+        if asset in done or (asset[0], None) in done:
+            continue
+        envelope = _envelope(facts, identity, asset, step_key)
+        lineage = _lineage(facts, identity, asset[0])
+        if not _has_start(facts, asset, step_key):
+            began = facts.progress.started.get(step_key, entry.timestamp)
+            events.append(envelope.event(RunState.START, began, lineage))
+        events.append(envelope.event(state, entry.timestamp, lineage, error))
+    return events
+
+
+def _planned(facts: Facts, step_key: str) -> list[AssetPartition]:
+    """List what a step is to materialize, in a stable order.
+
+    In a run for a partition Dagster plans every asset with it, those without partitions too; their
+    materializations then have none.
+    """
+    planned = set()
+    for key, partition in facts.progress.planned.get(step_key, ()):
+        definition = facts.assets.get(key)
+        is_without = definition is not None and not definition.is_partitioned
+        planned.add((key, None if is_without else partition))
+    return sorted(planned, key=lambda asset: (asset[0], asset[1] or ""))
+
+
+def _has_start(facts: Facts, asset: AssetPartition, step_key: str | None) -> bool:
+    """Tell whether `started` gave START: the same question, asked later."""
+    return (
+        asset[0] in facts.assets
+        and step_key in facts.progress.started
+        and asset in _planned(facts, step_key or "")
+    )
+
+
+def _envelope(
+    facts: Facts, identity: Identity, asset: AssetPartition, step_key: str | None
+) -> Envelope:
+    key, partition = asset
+    definition = facts.assets.get(key)
+    description = definition.description if definition else None
+    return Envelope(
+        run=facts.run,
+        run_id=identity.asset_run_id(facts.run, key, partition),
+        namespace=identity.job_namespace(facts.run),
+        name=dataset_name(key),
+        family=Family.ASSET,
+        step_key=step_key,
+        partition=partition,
+        job_facets=[("documentation", job_documentation_facet(description))] if description else [],
+    )
+
+
+def _lineage(
+    facts: Facts,
+    identity: Identity,
+    key: AssetKey,
+    metadata: Mapping[str, Any] | None = None,
+    upstream_in_tags: Iterable[AssetKey] = (),
+) -> Lineage:
+    definition = facts.assets.get(key)
+    upstream = definition.upstream if definition else tuple(upstream_in_tags)
+    return Lineage(
+        inputs=tuple(input_dataset(facts, identity, parent) for parent in upstream),
+        outputs=(output_dataset(facts, identity, key, metadata or {}),),
+    )
+
+
+def _upstream_in_tags(tags: Mapping[str, str]) -> list[AssetKey]:
+    return sorted(
+        {
+            AssetKey.from_user_string(tag[len(prefix) :])
+            for tag in tags
+            for prefix in INPUT_TAG_PREFIXES
+            if tag.startswith(prefix)
+        }
+    )

@@ -1,0 +1,1 @@
+"""Delivery: client, outbox and shipper; it knows nothing of Dagster."""

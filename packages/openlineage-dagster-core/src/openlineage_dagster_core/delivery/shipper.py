@@ -1,0 +1,253 @@
+"""The shipper: the one thread, of all processes on an outbox, that sends what waits in it."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import random
+import threading
+import time
+import weakref
+from collections.abc import Callable, Sequence
+from enum import Enum
+from typing import TYPE_CHECKING, Protocol
+
+from filelock import FileLock, Timeout
+
+from openlineage_dagster_core.delivery.outbox import Outbox, Record
+from openlineage_dagster_core.errors import BackendUnavailableError, EventRefusedError
+
+if TYPE_CHECKING:
+    # Not at run time: the thread that creates a shipper must not pay for importing the client.
+    from openlineage_dagster_core.delivery.client import Event, LineageClient
+
+BATCH = 100
+IDLE_SECONDS = 0.5
+"""How soon records of other processes are noticed, and a dead shipper is replaced."""
+
+FIRST_BACKOFF_SECONDS = 0.5
+LONGEST_BACKOFF_SECONDS = 30.0
+
+logger = logging.getLogger(__name__)
+
+
+class RecordConverter(Protocol):
+    """Turns the records of one owner into events."""
+
+    def to_events(self, record: Record) -> Sequence[Event]:
+        """Convert a record.
+
+        Args:
+            record: from the outbox.
+
+        Returns:
+            The events in the order to send them.
+        """
+
+    def done(self, record: Record) -> None:
+        """Learn that the record is done with, sent or parked.
+
+        Args:
+            record: the one converted last.
+        """
+
+
+class _Role(Enum):
+    """What a process does for the outbox."""
+
+    UNDECIDED = "it has not tried the lock yet"
+    SHIPPING = "it holds the lock and sends"
+    FOLLOWING = "another process sends"
+
+
+class Shipper:
+    """Sends in the background, in order, and never troubles its host.
+
+    The thread starts when there is something to send, and ends when all converters are gone or
+    `stop` is called. Where another process holds the lock it waits for its turn.
+
+    Args:
+        outbox: what to send.
+        make_client: called in the thread, so that importing and connecting happen there.
+    """
+
+    def __init__(self, outbox: Outbox, make_client: Callable[[], LineageClient]) -> None:
+        self._outbox = outbox
+        self._make_client = make_client
+        self._converters: weakref.WeakSet[RecordConverter] = weakref.WeakSet()
+        self._starting = threading.Lock()
+        self._thread: threading.Thread | None = None
+        self._wake = threading.Event()
+        self._stopping = threading.Event()
+        self._changed = threading.Condition()
+        self._role = _Role.UNDECIDED
+        self._is_failing = False
+        self._sent = 0
+        self._sent_when_flush_failed: int | None = None
+
+    def attach(self, converter: RecordConverter) -> None:
+        """Use a converter as long as it lives.
+
+        Args:
+            converter: of an owner in this process; any one of them can convert any record.
+        """
+        self._converters.add(converter)
+
+    def notify(self) -> None:
+        """Say that there is something to send; starts the thread if it does not run."""
+        with self._starting:
+            if self._thread is None or not self._thread.is_alive():
+                self._stopping.clear()
+                self._set(role=_Role.UNDECIDED, is_failing=False)
+                self._thread = threading.Thread(
+                    target=self._guarded_run, name="openlineage-shipper", daemon=True
+                )
+                self._thread.start()
+        self._wake.set()
+
+    def flush(self, timeout: float) -> bool:
+        """Wait until everything is sent, if this process is the one that sends.
+
+        Args:
+            timeout: how long at most, in seconds. A backend that does not answer is not waited
+                for, and not a second time if nothing has been sent since: the rest is sent by the
+                next process.
+
+        Returns:
+            Whether nothing is left.
+        """
+        deadline = time.monotonic() + timeout
+        with self._changed:
+            if self._sent == self._sent_when_flush_failed:
+                return False
+            while self._outbox.depth() > 0:
+                thread = self._thread
+                remaining = deadline - time.monotonic()
+                can_help = self._role is not _Role.FOLLOWING and not self._is_failing
+                if thread is None or not thread.is_alive() or not can_help or remaining <= 0:
+                    self._sent_when_flush_failed = self._sent
+                    return False
+                self._wake.set()
+                self._changed.wait(min(remaining, IDLE_SECONDS))
+        return True
+
+    def stop(self, timeout: float) -> None:
+        """End the thread.
+
+        Args:
+            timeout: how long to wait for it, in seconds.
+        """
+        self._stopping.set()
+        self._wake.set()
+        if self._thread is not None:
+            self._thread.join(timeout)
+
+    def _set(self, *, role: _Role | None = None, is_failing: bool | None = None) -> None:
+        with self._changed:
+            self._role = role or self._role
+            self._is_failing = self._is_failing if is_failing is None else is_failing
+            self._changed.notify_all()
+
+    def _guarded_run(self) -> None:
+        try:
+            self._run()
+        except Exception:
+            logger.exception(
+                "OpenLineage: the shipper stopped; no impact on your runs, events wait in %s",
+                self._outbox.path,
+            )
+        self._set(role=_Role.UNDECIDED)
+
+    def _run(self) -> None:
+        self._outbox.drop_old_attachments()
+        lock = FileLock(self._outbox.lock_path, mode=0o600)
+        while self._is_wanted():
+            try:
+                with lock.acquire(blocking=False):
+                    self._set(role=_Role.SHIPPING)
+                    with contextlib.closing(self._make_client()) as client:
+                        self._ship(client)
+            except Timeout:
+                self._set(role=_Role.FOLLOWING)
+                self._stopping.wait(IDLE_SECONDS)
+
+    def _ship(self, client: LineageClient) -> None:
+        backoff = FIRST_BACKOFF_SECONDS
+        while self._is_wanted():
+            self._wake.clear()
+            try:
+                is_empty = self._send_batch(client)
+            except BackendUnavailableError as error:
+                self._report_failure(error)
+                # Full jitter: many processes must not knock at once when the backend is back.
+                self._stopping.wait(backoff * random.uniform(0.5, 1))  # noqa: S311
+                backoff = min(backoff * 2, LONGEST_BACKOFF_SECONDS)
+            else:
+                backoff = FIRST_BACKOFF_SECONDS
+                if is_empty:
+                    self._set()
+                    self._wake.wait(IDLE_SECONDS)
+
+    def _send_batch(self, client: LineageClient) -> bool:
+        records = self._outbox.pending(BATCH)
+        for record in records:
+            converter = next(iter(self._converters), None)
+            if converter is None or self._stopping.is_set():
+                return False
+            self._send(client, converter, record)
+        return not records
+
+    def _send(self, client: LineageClient, converter: RecordConverter, record: Record) -> None:
+        try:
+            events = converter.to_events(record)
+        except Exception as error:
+            logger.exception(
+                "OpenLineage: record %s of %s cannot be converted and is parked; no impact on "
+                "your runs",
+                record.id,
+                record.ordering_key,
+            )
+            self._outbox.park(record, f"not converted: {type(error).__name__}: {error}")
+            converter.done(record)
+            return
+        refusals = []
+        for event in events:
+            try:
+                client.emit(event)
+            except EventRefusedError as refusal:
+                refusals.append(str(refusal))
+            self._set(is_failing=False)
+        if refusals:
+            logger.error(
+                "OpenLineage: record %s of %s was %s and is parked; no impact on your runs",
+                record.id,
+                record.ordering_key,
+                refusals[0],
+            )
+            self._outbox.park(record, "; ".join(refusals))
+        else:
+            self._outbox.remove([record])
+        converter.done(record)
+        self._sent += 1
+
+    def _refusal(self, client: LineageClient, event: Event) -> str | None:
+        refusal = None
+        try:
+            client.emit(event)
+        except EventRefusedError as error:
+            refusal = str(error)
+        self._set(is_failing=False)
+        return refusal
+
+    def _report_failure(self, error: BackendUnavailableError) -> None:
+        if not self._is_failing:
+            logger.warning(
+                "OpenLineage: the backend takes no events (%s); no impact on your runs, events "
+                "wait in %s",
+                error,
+                self._outbox.path,
+            )
+        self._set(is_failing=True)
+
+    def _is_wanted(self) -> bool:
+        return not self._stopping.is_set() and len(self._converters) > 0

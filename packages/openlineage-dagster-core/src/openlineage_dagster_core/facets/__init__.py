@@ -1,0 +1,1 @@
+"""Builders of OpenLineage facets, one module a family."""

@@ -1,0 +1,25 @@
+"""The `errorMessage` run facet, from what Dagster stored of an exception."""
+
+from __future__ import annotations
+
+from openlineage.client.generated.error_message_run import ErrorMessageRunFacet
+
+from openlineage_dagster_core.facts.model import ErrorFacts
+from openlineage_dagster_core.version import PRODUCER
+
+
+def error_facet(error: ErrorFacts) -> ErrorMessageRunFacet:
+    """Build the facet (ErrorMessageRunFacet 1-0-1).
+
+    Args:
+        error: the message and the stack.
+
+    Returns:
+        The facet.
+    """
+    return ErrorMessageRunFacet(
+        message=error.message,
+        programmingLanguage="PYTHON",
+        stackTrace=error.stack or None,
+        producer=PRODUCER,
+    )

@@ -1,0 +1,125 @@
+"""Finds the facts of a run in the instance: its row, and what the event log says of it."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Iterator, Mapping
+from datetime import datetime, timezone
+from typing import TYPE_CHECKING, NamedTuple
+
+from dagster import AssetKey, EventLogEntry, RunsFilter
+
+from openlineage_dagster_core.facts.model import AssetFacts, Facts, RunFacts
+from openlineage_dagster_core.facts.progress import FOLLOWED, ProgressLog
+
+if TYPE_CHECKING:
+    from dagster import DagsterInstance, DagsterRun
+
+CODE_LOCATION_TAG = "dagster/code_location"
+"""Set by Dagster 1.12 and later."""
+
+RUNS_REMEMBERED = 256
+PAGE = 1000
+
+_BEGINNING = datetime.fromtimestamp(0, timezone.utc)
+
+
+class _Run(NamedTuple):
+    facts: RunFacts
+    log: ProgressLog
+
+
+class EventLogFacts:
+    """Gives each event its facts, for events of many runs that come in order per run.
+
+    A run is read from the instance when its first event comes; after that the events themselves
+    tell how far it is. Runs that have not been heard of for long are forgotten and, if need be,
+    read again.
+
+    Args:
+        instance: gives the Dagster instance to read from.
+    """
+
+    def __init__(self, instance: Callable[[], DagsterInstance]) -> None:
+        self._instance = instance
+        self._runs: OrderedDict[str, _Run] = OrderedDict()
+
+    def facts_of(self, entry: EventLogEntry, assets: Mapping[AssetKey, AssetFacts]) -> Facts:
+        """Find the facts of an event.
+
+        Args:
+            entry: the event; it must be one of a run.
+            assets: the definitions that are at hand.
+
+        Returns:
+            The run, how far it was before this event, and the definitions. The progress is valid
+            until `advance`.
+        """
+        run = self._runs.get(entry.run_id)
+        if run is None:
+            run = self._runs[entry.run_id] = self._read(entry)
+            while len(self._runs) > RUNS_REMEMBERED:
+                self._runs.popitem(last=False)
+        self._runs.move_to_end(entry.run_id)
+        return Facts(run=run.facts, progress=run.log.progress, assets=assets)
+
+    def advance(self, entry: EventLogEntry) -> None:
+        """Count the event as happened, after its conversion.
+
+        Args:
+            entry: the event that `facts_of` was asked about.
+        """
+        run = self._runs.get(entry.run_id)
+        if run is not None:
+            run.log.observe(entry)
+
+    def _read(self, entry: EventLogEntry) -> _Run:
+        instance = self._instance()
+        records = instance.get_run_records(RunsFilter(run_ids=[entry.run_id]), limit=1)
+        if records:
+            facts = run_facts(records[0].dagster_run, records[0].create_timestamp)
+        else:
+            # The run was deleted meanwhile. Any constant serves, so that its events agree.
+            facts = RunFacts(entry.run_id, entry.job_name or "", _BEGINNING)
+        log = ProgressLog()
+        for logged in _entries_of_run(instance, entry.run_id):
+            if logged == entry:
+                break
+            log.observe(logged)
+        return _Run(facts, log)
+
+
+def _entries_of_run(instance: DagsterInstance, run_id: str) -> Iterator[EventLogEntry]:
+    cursor = None
+    while True:
+        page = instance.get_records_for_run(
+            run_id, cursor=cursor, of_type=set(FOLLOWED), limit=PAGE
+        )
+        for record in page.records:
+            yield record.event_log_entry
+        if not page.has_more:
+            return
+        cursor = page.cursor
+
+
+def run_facts(run: DagsterRun, created_at: datetime) -> RunFacts:
+    """Read a run's row.
+
+    Args:
+        run: the Dagster run.
+        created_at: when its row was stored.
+
+    Returns:
+        The facts.
+    """
+    origin = run.remote_job_origin
+    return RunFacts(
+        run_id=run.run_id,
+        job_name=run.job_name,
+        created_at=created_at,
+        tags=run.tags,
+        code_location=origin.location_name if origin else run.tags.get(CODE_LOCATION_TAG),
+        repository=origin.repository_origin.repository_name if origin else None,
+        parent_run_id=run.parent_run_id,
+        root_run_id=run.root_run_id,
+    )

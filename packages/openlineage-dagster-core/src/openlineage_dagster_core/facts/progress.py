@@ -1,0 +1,118 @@
+"""Follows a run event by event: what was planned, what has started, ended, been materialized."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import TYPE_CHECKING
+
+from dagster import AssetCheckEvaluation, AssetKey, DagsterEventType, EventLogEntry
+
+from openlineage_dagster_core.facts.model import AssetPartition, ErrorFacts, RunProgress
+from openlineage_dagster_core.families import CONVERTED, RUN_ENDS, STEP_ENDS
+
+if TYPE_CHECKING:
+    from dagster._core.events import DagsterEvent
+    from dagster_shared.error import SerializableErrorInfo
+
+FOLLOWED = CONVERTED | {
+    DagsterEventType.ASSET_MATERIALIZATION_PLANNED,
+    DagsterEventType.ASSET_CHECK_EVALUATION_PLANNED,
+}
+"""The events that tell how far a run is; an event that is converted must be found among them."""
+
+
+class ProgressLog:
+    """Takes the events of one run in order and keeps what matters."""
+
+    def __init__(self) -> None:
+        self._planned: defaultdict[str, set[AssetPartition]] = defaultdict(set)
+        self._planned_checks: defaultdict[AssetKey, set[str]] = defaultdict(set)
+        self._started: dict[str, float] = {}
+        self._ended: set[str] = set()
+        self._materialized: set[AssetPartition] = set()
+        self._evaluations: defaultdict[AssetKey, dict[str, AssetCheckEvaluation]] = defaultdict(
+            dict
+        )
+        self._errors: dict[str, ErrorFacts] = {}
+        self._has_started = False
+        self._has_ended = False
+
+    @property
+    def progress(self) -> RunProgress:
+        """What has happened so far; a view that is valid until the next `observe`."""
+        return RunProgress(
+            planned=self._planned,
+            planned_checks=self._planned_checks,
+            started=self._started,
+            ended=self._ended,
+            materialized=self._materialized,
+            evaluations=self._evaluations,
+            errors=self._errors,
+            has_started=self._has_started,
+            has_ended=self._has_ended,
+        )
+
+    def observe(self, entry: EventLogEntry) -> None:
+        """Take in the next event.
+
+        Args:
+            entry: an event of the run; those that are not `FOLLOWED` change nothing.
+        """
+        event = entry.dagster_event
+        if event is None or event.event_type not in FOLLOWED:
+            return
+        if event.event_type in RUN_ENDS:
+            self._has_ended = True
+        elif event.event_type is DagsterEventType.RUN_START:
+            self._has_started = True
+        elif event.event_type in STEP_ENDS and event.step_key:
+            self._ended.add(event.step_key)
+            error = stored_error(event)
+            if error is not None:
+                self._errors[event.step_key] = error
+        elif event.event_type is DagsterEventType.STEP_START and event.step_key:
+            # A retried step starts again; the run that stands for it began the first time.
+            self._started.setdefault(event.step_key, entry.timestamp)
+        else:
+            self._observe_asset(event)
+
+    def _observe_asset(self, event: DagsterEvent) -> None:
+        if event.event_type is DagsterEventType.ASSET_MATERIALIZATION_PLANNED:
+            plan = event.asset_materialization_planned_data
+            if event.step_key:
+                partitions = (
+                    plan.partitions_subset.get_partition_keys()
+                    if plan.partitions_subset
+                    else [plan.partition]
+                )
+                self._planned[event.step_key].update(
+                    (plan.asset_key, partition) for partition in partitions
+                )
+        elif event.event_type is DagsterEventType.ASSET_CHECK_EVALUATION_PLANNED:
+            planned_check = event.asset_check_planned_data
+            self._planned_checks[planned_check.asset_key].add(planned_check.check_name)
+        elif event.event_type is DagsterEventType.ASSET_MATERIALIZATION:
+            materialization = event.step_materialization_data.materialization
+            self._materialized.add((materialization.asset_key, materialization.partition))
+        elif event.event_type is DagsterEventType.ASSET_CHECK_EVALUATION:
+            evaluation = event.asset_check_evaluation_data
+            self._evaluations[evaluation.asset_key][evaluation.check_name] = evaluation
+
+
+def stored_error(event: DagsterEvent) -> ErrorFacts | None:
+    """Read what Dagster stored of an exception.
+
+    Args:
+        event: STEP_FAILURE, STEP_UP_FOR_RETRY, RUN_FAILURE or any other.
+
+    Returns:
+        The message of the first cause, which is the user's, and the whole story; None where the
+        event holds no error.
+    """
+    error: SerializableErrorInfo | None = getattr(event.event_specific_data, "error", None)
+    if error is None:
+        return None
+    first = error
+    while first.cause is not None:
+        first = first.cause
+    return ErrorFacts(message=first.message.strip(), stack=error.to_string().strip())

@@ -1,0 +1,40 @@
+"""Which Dagster events give OpenLineage events, by family; imports nothing of OpenLineage."""
+
+from __future__ import annotations
+
+from enum import Enum
+
+from dagster import DagsterEventType
+
+
+class Family(str, Enum):
+    """A kind of OpenLineage run; its value is the `jobType` that backends see."""
+
+    RUN = "JOB"
+    STEP = "STEP"
+    ASSET = "ASSET"
+    CHECK = "CHECK"
+
+
+RUN_ENDS = frozenset(
+    {
+        DagsterEventType.RUN_SUCCESS,
+        DagsterEventType.RUN_FAILURE,
+        DagsterEventType.RUN_CANCELED,
+    }
+)
+STEP_ENDS = frozenset(
+    {
+        DagsterEventType.STEP_SUCCESS,
+        DagsterEventType.STEP_FAILURE,
+        DagsterEventType.STEP_SKIPPED,
+    }
+)
+
+RUN_FAMILY = RUN_ENDS | {DagsterEventType.RUN_START}
+STEP_FAMILY = STEP_ENDS | {DagsterEventType.STEP_START, DagsterEventType.STEP_UP_FOR_RETRY}
+ASSET_FAMILY = frozenset({DagsterEventType.ASSET_MATERIALIZATION})
+CHECK_FAMILY = frozenset({DagsterEventType.ASSET_CHECK_EVALUATION})
+
+CONVERTED = RUN_FAMILY | STEP_FAMILY | ASSET_FAMILY | CHECK_FAMILY
+"""All of them. Other families' runs start and end with these events too."""

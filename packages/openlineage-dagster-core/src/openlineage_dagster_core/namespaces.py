@@ -1,0 +1,68 @@
+"""Namespace templates: `{namespace}/{tag:tenant}` and what it gives for one run."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from openlineage_dagster_core.errors import ConfigurationError
+
+DEFAULT_NAMESPACE = "dagster"
+PLAIN_TOKENS = ("namespace", "code_location", "repository", "group")
+TAG_PREFIX = "tag:"
+ALLOWED_TOKENS = "the tokens {namespace}, {code_location}, {repository}, {group}, {tag:KEY}"
+
+_TOKEN = re.compile(r"\{([^{}]*)\}")
+_ADJACENT_SLASHES = re.compile(r"(?<!:)/{2,}")
+"""Not the two of `scheme://`: a namespace may be one, such as `postgres://host:5432`."""
+
+
+@dataclass(frozen=True)
+class NamespaceTemplate:
+    """A namespace with tokens, checked when it is made.
+
+    Args:
+        text: the template as the user wrote it.
+        option: the option it came from, for the error message.
+
+    Raises:
+        ConfigurationError: a token is unknown, a brace is not closed, or the text is empty.
+    """
+
+    text: str
+    option: str = field(default="namespace_template", compare=False)
+
+    def __post_init__(self) -> None:
+        for token in _TOKEN.findall(self.text):
+            is_tag = token.startswith(TAG_PREFIX) and token != TAG_PREFIX
+            if token not in PLAIN_TOKENS and not is_tag:
+                raise ConfigurationError(self.option, self.text, ALLOWED_TOKENS)
+        rest = _TOKEN.sub("", self.text)
+        if "{" in rest or "}" in rest or not self.text.strip("/ "):
+            raise ConfigurationError(self.option, self.text, f"text with {ALLOWED_TOKENS}")
+
+    def resolve(self, values: Mapping[str, str | None], tags: Mapping[str, str]) -> str:
+        """Fill in the tokens.
+
+        Args:
+            values: what `{namespace}`, `{code_location}`, `{repository}` and `{group}` stand for.
+            tags: the run's tags, for `{tag:KEY}`.
+
+        Returns:
+            The namespace: adjacent slashes that empty values leave are one, those at the ends are
+            gone; where nothing is left, the value of `{namespace}`.
+        """
+
+        def value_of(token: re.Match[str]) -> str:
+            name = token.group(1)
+            if name.startswith(TAG_PREFIX):
+                return tags.get(name[len(TAG_PREFIX) :], "")
+            return values.get(name) or ""
+
+        resolved = _TOKEN.sub(value_of, self.text)
+        stripped = _ADJACENT_SLASHES.sub("/", resolved).strip("/")
+        return stripped or values.get("namespace") or DEFAULT_NAMESPACE
+
+
+DEFAULT_TEMPLATE = NamespaceTemplate("{namespace}")

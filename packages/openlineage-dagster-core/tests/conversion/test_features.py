@@ -1,0 +1,353 @@
+"""One golden file for each Dagster feature, and what must hold for all of them."""
+
+from collections.abc import Callable
+from typing import Any
+
+import dagster as dg
+import pytest
+
+from openlineage_dagster_core.settings import Settings
+from recorded_run import RUN_ID, converted, states_by_run
+
+Json = dict[str, Any]
+Golden = Callable[[str, list[Json]], None]
+
+ENDS = {"COMPLETE", "FAIL", "ABORT"}
+
+DAYS = dg.DailyPartitionsDefinition(start_date="2026-01-01")
+SCHEMA = dg.TableSchema([dg.TableColumn("id", "int", "The key"), dg.TableColumn("day", "date")])
+
+
+def schema(*names: str) -> dg.TableSchema:
+    return dg.TableSchema([dg.TableColumn(name) for name in names])
+
+
+external = dg.AssetSpec(["erp", "stock"], description="Kept elsewhere")
+
+
+@dg.asset(key=["raw", "orders"], metadata={"dagster/column_schema": SCHEMA}, deps=[external])
+def orders() -> None:
+    """Orders of the day."""
+
+
+@dg.asset(key=["mart", "revenue"], deps=[orders])
+def revenue() -> dg.MaterializeResult:
+    lineage = dg.TableColumnLineage(
+        {"total": [dg.TableColumnDep(dg.AssetKey(["raw", "orders"]), "id")]}
+    )
+    return dg.MaterializeResult(
+        metadata={"dagster/column_schema": schema("total"), "dagster/column_lineage": lineage}
+    )
+
+
+@dg.asset(deps=[orders])
+def fails() -> None:
+    raise ValueError("no history")
+
+
+@dg.asset(deps=[fails])
+def after_failure() -> None: ...
+
+
+@dg.multi_asset(
+    specs=[
+        dg.AssetSpec("a", deps=[["raw", "orders"]]),
+        dg.AssetSpec("b", deps=["a"]),
+        dg.AssetSpec("skipped", deps=["a"], skippable=True),
+    ]
+)
+def several():
+    yield dg.MaterializeResult(asset_key="a")
+    yield dg.MaterializeResult(asset_key="b")
+
+
+@dg.multi_asset(specs=[dg.AssetSpec("made"), dg.AssetSpec("unmade")])
+def half():
+    yield dg.MaterializeResult(asset_key="made")
+    raise ValueError("in the middle")
+
+
+@dg.asset(partitions_def=DAYS, deps=[orders])
+def daily() -> None: ...
+
+
+@dg.asset(
+    check_specs=[
+        dg.AssetCheckSpec("first", asset="checked"),
+        dg.AssetCheckSpec("second", asset="checked"),
+    ]
+)
+def checked() -> dg.MaterializeResult:
+    return dg.MaterializeResult(
+        check_results=[
+            dg.AssetCheckResult(check_name="first", passed=True),
+            dg.AssetCheckResult(
+                check_name="second",
+                passed=False,
+                severity=dg.AssetCheckSeverity.WARN,
+                description="Not quite",
+                metadata={"dagster/column": "id"},
+            ),
+        ]
+    )
+
+
+@dg.asset_check(asset=checked)
+def standalone() -> dg.AssetCheckResult:
+    return dg.AssetCheckResult(passed=True)
+
+
+@dg.op(retry_policy=dg.RetryPolicy(max_retries=1))
+def flaky(context: dg.OpExecutionContext) -> None:
+    if context.retry_number == 0:
+        raise ValueError("once")
+
+
+@dg.op(out=dg.DynamicOut())
+def fan_out():
+    yield dg.DynamicOutput(1, mapping_key="one")
+    yield dg.DynamicOutput(2, mapping_key="two")
+
+
+@dg.op
+def work(number: int) -> None: ...
+
+
+@dg.job
+def ops() -> None:
+    flaky()
+    fan_out().map(work)
+
+
+@dg.op
+def logs_materialization(context: dg.OpExecutionContext) -> None:
+    context.log_event(dg.AssetMaterialization(["ad", "hoc"]))
+    context.log_event(dg.AssetMaterialization(["ad", "hoc"]))
+
+
+@dg.job
+def ad_hoc() -> None:
+    logs_materialization()
+
+
+def job(name: str, *selection: dg.AssetsDefinition | dg.AssetChecksDefinition) -> Any:
+    return dg.define_asset_job(
+        name, selection=dg.AssetSelection.assets(*selection).without_checks()
+    )
+
+
+DEFINITIONS = dg.Definitions(
+    assets=[external, orders, revenue, fails, after_failure, several, half, daily, checked],
+    asset_checks=[standalone],
+    jobs=[
+        ops,
+        ad_hoc,
+        job("materialize", orders, revenue),
+        job("failure", orders, fails, after_failure),
+        job("multi_asset", several),
+        job("half_a_multi_asset", half),
+        dg.define_asset_job("partition", selection=[daily, orders]),
+        dg.define_asset_job("checks", selection=dg.AssetSelection.assets(checked)),
+    ],
+)
+
+FEATURES: dict[str, dict[str, Any]] = {
+    "materialize": {},
+    "failure": {},
+    "multi_asset": {},
+    "half_a_multi_asset": {},
+    "partition": {"partition_key": "2026-01-05"},
+    "checks": {},
+    "ops": {},
+    "ad_hoc": {},
+}
+
+
+def by_name(events: list[Json], name: str, state: str) -> Json:
+    [event] = [e for e in events if e["job"]["name"] == name and e["eventType"] == state]
+    return event
+
+
+def names(datasets: list[Json]) -> list[str]:
+    return [dataset["name"] for dataset in datasets]
+
+
+@pytest.mark.parametrize("feature", FEATURES)
+def test_a_feature_gives_the_events_of_its_golden_file(feature: str, golden: Golden) -> None:
+    golden(feature, converted(DEFINITIONS, feature, **FEATURES[feature]))
+
+
+@pytest.mark.parametrize("knows_definitions", [True, False])
+@pytest.mark.parametrize("feature", FEATURES)
+def test_every_run_starts_once_and_ends_once(feature: str, knows_definitions: bool) -> None:
+    events = converted(
+        DEFINITIONS, feature, knows_definitions=knows_definitions, **FEATURES[feature]
+    )
+    for states in states_by_run(events).values():
+        assert states[0] == "START"
+        assert states.count("START") == 1
+        assert states[-1] in ENDS
+        assert len(ENDS.intersection(states)) == 1
+        assert sum(state in ENDS for state in states) == 1
+
+
+@pytest.mark.parametrize("feature", FEATURES)
+def test_all_events_of_a_run_carry_both_sides_in_full(feature: str) -> None:
+    sides: dict[str, tuple[list[str], list[str]]] = {}
+    for event in converted(DEFINITIONS, feature, **FEATURES[feature]):
+        both = (names(event["inputs"]), names(event["outputs"]))
+        assert sides.setdefault(event["run"]["runId"], both) == both
+
+
+@pytest.mark.parametrize("feature", FEATURES)
+def test_no_run_id_serves_two_jobs(feature: str) -> None:
+    jobs: dict[str, str] = {}
+    for event in converted(DEFINITIONS, feature, **FEATURES[feature]):
+        name = event["job"]["name"]
+        assert jobs.setdefault(event["run"]["runId"], name) == name
+
+
+def test_converting_twice_gives_the_same() -> None:
+    first = converted(DEFINITIONS, "materialize")
+    assert converted(DEFINITIONS, "materialize") == first
+
+
+def test_an_asset_is_a_job_with_its_upstream_as_inputs() -> None:
+    events = converted(DEFINITIONS, "materialize")
+    for state in ("START", "COMPLETE"):
+        event = by_name(events, "mart/revenue", state)
+        assert names(event["inputs"]) == ["raw/orders"]
+        assert names(event["outputs"]) == ["mart/revenue"]
+        assert "parent" not in event["run"]["facets"]
+
+
+def test_an_input_carries_the_facets_of_its_definition() -> None:
+    events = converted(DEFINITIONS, "materialize")
+    [as_input] = by_name(events, "mart/revenue", "COMPLETE")["inputs"]
+    [as_output] = by_name(events, "raw/orders", "COMPLETE")["outputs"]
+    assert as_input["facets"] == as_output["facets"]
+    assert as_input["facets"].keys() == {"schema", "documentation"}
+
+
+def test_the_run_keeps_its_dagster_id_and_steps_are_its_children() -> None:
+    events = converted(DEFINITIONS, "materialize")
+    assert by_name(events, "materialize", "COMPLETE")["run"]["runId"] == RUN_ID
+    step = by_name(events, "materialize.raw__orders", "COMPLETE")
+    assert step["run"]["facets"]["parent"]["run"]["runId"] == RUN_ID
+    assert step["run"]["facets"]["parent"]["job"]["name"] == "materialize"
+
+
+def test_a_failing_asset_fails_with_the_users_error_and_its_edges() -> None:
+    events = converted(DEFINITIONS, "failure")
+    event = by_name(events, "fails", "FAIL")
+    assert event["run"]["facets"]["errorMessage"]["message"] == "ValueError: no history"
+    assert names(event["inputs"]) == ["raw/orders"]
+    assert names(event["outputs"]) == ["fails"]
+
+
+def test_an_asset_behind_a_failure_fails_too_with_the_runs_reason() -> None:
+    event = by_name(converted(DEFINITIONS, "failure"), "after_failure", "FAIL")
+    assert "Steps failed" in event["run"]["facets"]["errorMessage"]["message"]
+    assert names(event["inputs"]) == ["fails"]
+
+
+def test_the_run_ends_after_everything_in_it() -> None:
+    for feature in ("failure", "multi_asset"):
+        assert converted(DEFINITIONS, feature)[-1]["job"]["name"] == feature
+
+
+def test_a_skipped_output_is_aborted_and_no_failure() -> None:
+    events = converted(DEFINITIONS, "multi_asset")
+    assert "errorMessage" not in by_name(events, "skipped", "ABORT")["run"]["facets"]
+    assert by_name(events, "multi_asset", "COMPLETE")
+
+
+def test_the_edges_within_a_multi_asset_are_exact() -> None:
+    events = converted(DEFINITIONS, "multi_asset")
+    assert names(by_name(events, "a", "COMPLETE")["inputs"]) == ["raw/orders"]
+    assert names(by_name(events, "b", "COMPLETE")["inputs"]) == ["a"]
+
+
+def test_what_a_failing_multi_asset_made_is_made() -> None:
+    events = converted(DEFINITIONS, "half_a_multi_asset")
+    assert by_name(events, "made", "COMPLETE")
+    assert by_name(events, "unmade", "FAIL")
+
+
+def test_an_asset_without_partitions_has_none_in_a_run_for_one() -> None:
+    events = converted(DEFINITIONS, "partition", partition_key="2026-01-05")
+    daily_run = by_name(events, "daily", "COMPLETE")["run"]["facets"]["dagster_run"]
+    orders_run = by_name(events, "raw/orders", "COMPLETE")["run"]["facets"]["dagster_run"]
+    assert daily_run["partition"] == "2026-01-05"
+    assert "partition" not in orders_run
+
+
+def test_the_checks_of_an_asset_are_one_run_with_all_assertions() -> None:
+    events = converted(DEFINITIONS, "checks")
+    event = by_name(events, "checked__checks", "COMPLETE")
+    [dataset] = event["inputs"]
+    assertions = dataset["inputFacets"]["dataQualityAssertions"]["assertions"]
+    assert [(a["assertion"], a["success"]) for a in assertions] == [
+        ("first", True),
+        ("second", False),
+        ("standalone", True),
+    ]
+    assert assertions[1]["severity"] == "warn"
+    assert assertions[1]["column"] == "id"
+    assert event["outputs"] == []
+
+
+def test_the_strict_mapping_of_0_2_fails_a_passing_warning() -> None:
+    @dg.asset(check_specs=[dg.AssetCheckSpec("warns", asset="one")])
+    def one() -> dg.MaterializeResult:
+        result = dg.AssetCheckResult(
+            check_name="warns", passed=True, severity=dg.AssetCheckSeverity.WARN
+        )
+        return dg.MaterializeResult(check_results=[result])
+
+    definitions = dg.Definitions([one], jobs=[dg.define_asset_job("all")])
+    for strict in (True, False):
+        events = converted(definitions, "all", settings=Settings(strict_assertion_mapping=strict))
+        [dataset] = by_name(events, "one__checks", "COMPLETE")["inputs"]
+        [assertion] = dataset["inputFacets"]["dataQualityAssertions"]["assertions"]
+        assert assertion["success"] is not strict
+
+
+def test_a_retried_step_is_one_run_that_goes_on() -> None:
+    states = states_by_run(converted(DEFINITIONS, "ops"))
+    [flaky_states] = [s for (name, _), s in states.items() if name == "ops.flaky"]
+    assert flaky_states == ["START", "RUNNING", "COMPLETE"]
+
+
+def test_mapped_steps_are_one_job_with_a_run_each() -> None:
+    states = states_by_run(converted(DEFINITIONS, "ops"))
+    assert [s for (name, _), s in states.items() if name == "ops.work"] == [
+        ["START", "COMPLETE"],
+        ["START", "COMPLETE"],
+    ]
+
+
+def test_without_definitions_the_inputs_come_from_the_tags() -> None:
+    events = converted(DEFINITIONS, "materialize", knows_definitions=False)
+    for state in ("START", "COMPLETE"):
+        event = by_name(events, "mart/revenue", state)
+        assert names(event["inputs"]) == ["raw/orders"]
+    step = by_name(events, "materialize.mart__revenue", "START")
+    assert by_name(events, "mart/revenue", "START")["eventTime"] == step["eventTime"]
+
+
+def test_a_materialization_logged_twice_is_one_run() -> None:
+    events = converted(DEFINITIONS, "ad_hoc")
+    assert [e["eventType"] for e in events if e["job"]["name"] == "ad/hoc"] == [
+        "START",
+        "COMPLETE",
+    ]
+
+
+def test_only_the_families_asked_for_are_emitted() -> None:
+    from openlineage_dagster_core.families import Family
+
+    settings = Settings(families=frozenset({Family.RUN, Family.STEP}))
+    events = converted(DEFINITIONS, "materialize", settings=settings)
+    kinds = {event["job"]["facets"]["jobType"]["jobType"] for event in events}
+    assert kinds == {"JOB", "STEP"}

@@ -1,0 +1,150 @@
+import multiprocessing
+import signal
+import stat
+from pathlib import Path
+
+import pytest
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+
+from openlineage_dagster_core.delivery.outbox import Outbox
+from outbox_processes import append_and_be_killed, append_one_by_one
+
+
+@pytest.fixture
+def outbox(tmp_path: Path) -> Outbox:
+    return Outbox(tmp_path / "outbox")
+
+
+def payloads(outbox: Outbox) -> list[str]:
+    return [record.payload for record in outbox.pending(10**6)]
+
+
+def test_records_come_out_in_the_order_of_their_appending(outbox: Outbox) -> None:
+    outbox.append([("a", "1"), ("b", "2")])
+    outbox.append([("a", "3")])
+    assert payloads(outbox) == ["1", "2", "3"]
+    assert [record.ordering_key for record in outbox.pending(2)] == ["a", "b"]
+    assert outbox.depth() == 3
+
+
+def test_a_removed_record_is_gone(outbox: Outbox) -> None:
+    outbox.append([("a", "1"), ("a", "2")])
+    outbox.remove(outbox.pending(1))
+    assert payloads(outbox) == ["2"]
+
+
+def test_a_parked_record_is_kept_with_its_reason_and_holds_nothing_up(outbox: Outbox) -> None:
+    outbox.append([("a", "bad"), ("a", "good")])
+    [bad] = outbox.pending(1)
+    outbox.park(bad, "422: no")
+    assert payloads(outbox) == ["good"]
+    assert outbox.parked() == [(bad, "422: no")]
+
+
+def test_the_latest_attachment_of_a_key_is_kept(outbox: Outbox) -> None:
+    assert outbox.attachment("a") is None
+    outbox.append([("a", "1")], {"a": "first"})
+    outbox.append([("a", "2")])
+    assert outbox.attachment("a") == "first"
+    outbox.append([("a", "3")], {"a": "second"})
+    assert outbox.attachment("a") == "second"
+
+
+def test_the_files_are_private(outbox: Outbox) -> None:
+    outbox.append([("a", "1")])
+    assert stat.S_IMODE(outbox.directory.stat().st_mode) == 0o700
+    for path in outbox.directory.iterdir():
+        assert stat.S_IMODE(path.stat().st_mode) == 0o600, path
+
+
+def test_another_outbox_of_the_same_directory_sees_the_records(outbox: Outbox) -> None:
+    outbox.append([("a", "1")])
+    assert payloads(Outbox(outbox.directory)) == ["1"]
+
+
+def test_after_closing_it_opens_again(outbox: Outbox) -> None:
+    outbox.append([("a", "1")])
+    outbox.close()
+    outbox.append([("a", "2")])
+    assert payloads(outbox) == ["1", "2"]
+
+
+def test_what_was_appended_survives_sigkill(outbox: Outbox) -> None:
+    process = multiprocessing.get_context("spawn").Process(
+        target=append_and_be_killed, args=(outbox.directory, 100)
+    )
+    process.start()
+    process.join()
+    assert process.exitcode == -signal.SIGKILL
+    assert payloads(outbox) == [str(number) for number in range(100)]
+
+
+def test_processes_append_side_by_side_without_loss_and_in_order(outbox: Outbox) -> None:
+    context = multiprocessing.get_context("spawn")
+    processes = [
+        context.Process(target=append_one_by_one, args=(outbox.directory, name, 200))
+        for name in "abcd"
+    ]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join()
+        assert process.exitcode == 0
+    records = outbox.pending(10**6)
+    for name in "abcd":
+        mine = [record.payload for record in records if record.ordering_key == name]
+        assert mine == [f"{name}{number}" for number in range(200)]
+
+
+class OutboxMachine(RuleBasedStateMachine):
+    """Whatever is done to an outbox, it holds what a list would."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        import tempfile
+
+        self.folder = tempfile.TemporaryDirectory()
+        self.outbox = Outbox(Path(self.folder.name))
+        self.expected: list[tuple[str, str]] = []
+        self.parked = 0
+
+    @rule(records=st.lists(st.tuples(st.sampled_from("abc"), st.text()), max_size=5))
+    def append(self, records: list[tuple[str, str]]) -> None:
+        self.outbox.append(records)
+        self.expected += records
+
+    @precondition(lambda self: self.expected)
+    @rule(count=st.integers(1, 3))
+    def remove(self, count: int) -> None:
+        self.outbox.remove(self.outbox.pending(count))
+        del self.expected[:count]
+
+    @precondition(lambda self: self.expected)
+    @rule()
+    def park(self) -> None:
+        self.outbox.park(self.outbox.pending(1)[0], "no")
+        del self.expected[0]
+        self.parked += 1
+
+    @rule()
+    def reopen(self) -> None:
+        self.outbox.close()
+
+    @invariant()
+    def holds_what_is_expected(self) -> None:
+        held = [(record.ordering_key, record.payload) for record in self.outbox.pending(10**6)]
+        assert held == self.expected
+        assert self.outbox.depth() == len(self.expected)
+        assert len(self.outbox.parked()) == self.parked
+
+    def teardown(self) -> None:
+        self.outbox.close()
+        self.folder.cleanup()
+
+
+OutboxMachine.TestCase.settings = hypothesis_settings(
+    max_examples=20, stateful_step_count=15, deadline=None
+)
+TestOutboxMachine = OutboxMachine.TestCase

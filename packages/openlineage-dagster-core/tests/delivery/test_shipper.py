@@ -1,0 +1,186 @@
+"""The shipper with a real outbox and a real HTTP receiver; only the records are made up."""
+
+import json
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from filelock import FileLock
+from openlineage.client.event_v2 import RunState
+
+from openlineage_dagster_core.conversion.envelope import Envelope
+from openlineage_dagster_core.delivery.client import Event, LineageClient
+from openlineage_dagster_core.delivery.outbox import Outbox, Record
+from openlineage_dagster_core.delivery.shipper import Shipper
+from openlineage_dagster_core.facts.model import RunFacts
+from openlineage_dagster_core.families import Family
+from receiver import Receiver
+from recorded_run import CREATED_AT, RUN_ID
+
+RUN = RunFacts(RUN_ID, "nightly", CREATED_AT)
+
+
+class Converter:
+    """The payload is the job's name; `broken` cannot be converted."""
+
+    def __init__(self) -> None:
+        self.finished: list[str] = []
+
+    def to_events(self, record: Record) -> list[Event]:
+        if record.payload == "broken":
+            raise ValueError(record.payload)
+        envelope = Envelope(RUN, RUN_ID, "dagster", record.payload, Family.RUN)
+        return [envelope.event(RunState.COMPLETE, 0.0)]
+
+    def done(self, record: Record) -> None:
+        self.finished.append(record.payload)
+
+
+@pytest.fixture
+def outbox(tmp_path: Path) -> Outbox:
+    return Outbox(tmp_path)
+
+
+@pytest.fixture
+def converter() -> Converter:
+    return Converter()
+
+
+@pytest.fixture
+def shipper(outbox: Outbox, converter: Converter) -> Iterator[Shipper]:
+    shipper = Shipper(outbox, lambda: LineageClient(1))
+    shipper.attach(converter)
+    yield shipper
+    shipper.stop(5)
+
+
+def names(events: list[dict[str, Any]]) -> list[str]:
+    return [event["job"]["name"] for event in events]
+
+
+def test_what_waits_is_sent_in_order(
+    receiver: Receiver, outbox: Outbox, shipper: Shipper, converter: Converter
+) -> None:
+    outbox.append([("a", str(number)) for number in range(250)])
+    shipper.notify()
+    assert shipper.flush(30)
+    assert names(receiver.events) == [str(number) for number in range(250)]
+    assert converter.finished == names(receiver.events)
+    assert outbox.depth() == 0
+
+
+def test_what_comes_later_is_sent_too(receiver: Receiver, outbox: Outbox, shipper: Shipper) -> None:
+    for name in ("one", "two"):
+        outbox.append([("a", name)])
+        shipper.notify()
+        assert shipper.flush(30)
+    assert names(receiver.events) == ["one", "two"]
+
+
+def test_while_the_backend_is_down_events_wait_and_then_arrive_in_order(
+    receiver: Receiver, outbox: Outbox, shipper: Shipper, caplog: pytest.LogCaptureFixture
+) -> None:
+    receiver.answer = lambda event: 503
+    outbox.append([("a", "one"), ("a", "two")])
+    shipper.notify()
+    receiver.wait_for(lambda: receiver.requests >= 2)
+    assert outbox.depth() == 2
+    receiver.answer = lambda event: 201
+    receiver.wait_for(lambda: len(receiver.events) == 2)
+    assert names(receiver.events) == ["one", "two"]
+    warnings = [r for r in caplog.records if "takes no events" in r.getMessage()]
+    assert len(warnings) == 1
+    assert "no impact on your runs" in warnings[0].getMessage()
+
+
+def test_flush_does_not_wait_for_a_backend_that_is_down(
+    receiver: Receiver, outbox: Outbox, shipper: Shipper
+) -> None:
+    receiver.answer = lambda event: 503
+    outbox.append([("a", "one")])
+    shipper.notify()
+    assert not shipper.flush(3600)
+
+
+def test_flush_does_not_wait_twice_for_a_backend_that_hangs(
+    receiver: Receiver, outbox: Outbox, shipper: Shipper
+) -> None:
+    receiver.released.clear()
+    outbox.append([("a", "one")])
+    shipper.notify()
+    assert not shipper.flush(0.1)
+    assert not shipper.flush(3600)
+
+
+def test_a_refused_event_is_parked_and_the_rest_flows(
+    receiver: Receiver, outbox: Outbox, shipper: Shipper
+) -> None:
+    receiver.answer = lambda event: 422 if event["job"]["name"] == "bad" else 201
+    receiver.body = "unknown field"
+    outbox.append([("a", "one"), ("a", "bad"), ("a", "two")])
+    shipper.notify()
+    assert shipper.flush(30)
+    assert names(receiver.events) == ["one", "two"]
+    [(record, reason)] = outbox.parked()
+    assert record.payload == "bad"
+    assert reason == "refused with 422: unknown field"
+
+
+def test_a_record_that_cannot_be_converted_is_parked_and_the_rest_flows(
+    receiver: Receiver, outbox: Outbox, shipper: Shipper, caplog: pytest.LogCaptureFixture
+) -> None:
+    outbox.append([("run-1", "broken"), ("a", "two")])
+    shipper.notify()
+    assert shipper.flush(30)
+    assert names(receiver.events) == ["two"]
+    [(_, reason)] = outbox.parked()
+    assert reason == "not converted: ValueError: broken"
+    [logged] = [r for r in caplog.records if r.levelno == logging.ERROR]
+    assert "run-1" in logged.getMessage()
+
+
+def test_while_another_process_sends_nobody_here_does(
+    receiver: Receiver, outbox: Outbox, shipper: Shipper
+) -> None:
+    outbox.append([("a", "one")])
+    with FileLock(outbox.lock_path):
+        shipper.notify()
+        assert not shipper.flush(3600)
+        assert receiver.requests == 0
+    receiver.wait_for(lambda: len(receiver.events) == 1)
+
+
+def test_after_stop_the_thread_is_gone_and_notify_starts_it_again(
+    receiver: Receiver, outbox: Outbox, shipper: Shipper
+) -> None:
+    shipper.notify()
+    shipper.stop(10)
+    outbox.append([("a", "one")])
+    assert receiver.requests == 0
+    shipper.notify()
+    assert shipper.flush(30)
+
+
+def test_without_converters_nothing_is_sent(receiver: Receiver, outbox: Outbox) -> None:
+    shipper = Shipper(outbox, lambda: LineageClient(1))
+    outbox.append([("a", "one")])
+    shipper.notify()
+    assert not shipper.flush(0.2)
+    assert receiver.requests == 0
+
+
+def test_a_client_that_cannot_be_made_stops_the_shipper_and_not_the_host(
+    outbox: Outbox, caplog: pytest.LogCaptureFixture, converter: Converter
+) -> None:
+    def no_client() -> LineageClient:
+        raise RuntimeError("no such transport")
+
+    shipper = Shipper(outbox, no_client)
+    shipper.attach(converter)
+    outbox.append([("a", json.dumps({}))])
+    shipper.notify()
+    assert not shipper.flush(30)
+    assert outbox.depth() == 1
+    assert "no impact on your runs" in caplog.text

@@ -1,0 +1,71 @@
+import dagster as dg
+from dagster import AssetKey, DagsterEventType
+
+from openlineage_dagster_core.facts.event_log import EventLogFacts
+from openlineage_dagster_core.families import CONVERTED
+from recorded_run import execute
+
+
+@dg.asset
+def first() -> None: ...
+
+
+@dg.asset(deps=[first])
+def second() -> None: ...
+
+
+DEFINITIONS = dg.Definitions(
+    assets=[first, second], jobs=[dg.define_asset_job("both", tags={"team": "a"})]
+)
+
+
+def entries(instance: dg.DagsterInstance, run_id: str) -> list[dg.EventLogEntry]:
+    return [record.event_log_entry for record in instance.get_records_for_run(run_id).records]
+
+
+def test_progress_is_what_came_before_the_event_and_not_after() -> None:
+    with dg.DagsterInstance.ephemeral() as instance:
+        run_id = execute(DEFINITIONS, "both", instance).run_id
+        log = entries(instance, run_id)
+        [begin] = [
+            entry
+            for entry in log
+            if entry.dagster_event_type is DagsterEventType.STEP_START
+            and entry.step_key == "second"
+        ]
+        facts = EventLogFacts(lambda: instance).facts_of(begin, {})
+    assert set(facts.progress.started) == {"first"}
+    assert facts.progress.materialized == {(AssetKey("first"), None)}
+    assert not facts.progress.has_ended
+
+
+def test_reading_afresh_at_any_event_gives_what_following_gives() -> None:
+    with dg.DagsterInstance.ephemeral() as instance:
+        run_id = execute(DEFINITIONS, "both", instance).run_id
+        following = EventLogFacts(lambda: instance)
+        for entry in entries(instance, run_id):
+            if entry.dagster_event_type not in CONVERTED:
+                continue
+            followed = following.facts_of(entry, {})
+            afresh = EventLogFacts(lambda: instance).facts_of(entry, {})
+            assert followed == afresh
+            following.advance(entry)
+
+
+def test_the_run_is_read_with_its_stored_creation_time() -> None:
+    with dg.DagsterInstance.ephemeral() as instance:
+        run_id = execute(DEFINITIONS, "both", instance).run_id
+        facts = EventLogFacts(lambda: instance).facts_of(entries(instance, run_id)[0], {})
+        [record] = instance.get_run_records()
+    assert facts.run.created_at == record.create_timestamp
+    assert facts.run.job_name == "both"
+    assert facts.run.tags["team"] == "a"
+
+
+def test_the_events_of_a_deleted_run_still_agree_with_one_another() -> None:
+    with dg.DagsterInstance.ephemeral() as instance:
+        run_id = execute(DEFINITIONS, "both", instance).run_id
+        log = entries(instance, run_id)
+        instance.delete_run(run_id)
+        runs = {EventLogFacts(lambda: instance).facts_of(entry, {}).run.created_at for entry in log}
+    assert len(runs) == 1

@@ -1,0 +1,50 @@
+import dagster as dg
+import pytest
+from dagster import AssetKey, DagsterEventType
+
+from openlineage_dagster_core.facts import executing
+from recorded_run import execute
+
+SOURCE = dg.AssetSpec("source", description="From elsewhere")
+
+
+@dg.asset(deps=[SOURCE])
+def fails() -> None:
+    raise ValueError("at once")
+
+
+@dg.asset(deps=[fails])
+def never_runs() -> None: ...
+
+
+DEFINITIONS = dg.Definitions(
+    assets=[SOURCE, fails, never_runs],
+    jobs=[dg.define_asset_job("doomed", selection=["fails", "never_runs"])],
+)
+
+
+def test_while_run_start_is_logged_the_jobs_assets_are_found(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    found = {}
+
+    def handle_new_event(
+        self: dg.DagsterInstance, event: dg.EventLogEntry, **options: object
+    ) -> None:
+        if event.dagster_event_type is DagsterEventType.RUN_START:
+            assets = executing.executing_job_assets()
+            assert assets is not None
+            found.update(assets)
+        original(self, event, **options)
+
+    original = dg.DagsterInstance.handle_new_event
+    monkeypatch.setattr(dg.DagsterInstance, "handle_new_event", handle_new_event)
+    with dg.DagsterInstance.ephemeral() as instance:
+        execute(DEFINITIONS, "doomed", instance)
+    assert found[AssetKey("fails")].upstream == (AssetKey("source"),)
+    assert found[AssetKey("never_runs")].upstream == (AssetKey("fails"),)
+    assert found[AssetKey("source")].description == "From elsewhere"
+
+
+def test_elsewhere_nothing_is_found() -> None:
+    assert executing.executing_job_assets() is None

@@ -1,0 +1,110 @@
+import pytest
+
+from openlineage_dagster_core.errors import ConfigurationError
+from openlineage_dagster_core.settings import (
+    STORAGE_OPTIONS,
+    Settings,
+    check_url,
+    is_disabled,
+    reject_unknown,
+    seconds,
+)
+
+
+def test_the_defaults_are_those_of_the_documentation() -> None:
+    settings = Settings.from_options({}, {})
+    assert settings.namespace == "dagster"
+    assert settings.namespace_template.text == "{namespace}"
+    assert settings.timeout == 5.0
+
+
+def test_the_option_wins_over_the_environment() -> None:
+    environ = {"OPENLINEAGE_NAMESPACE": "from-env"}
+    assert Settings.from_options({}, environ).namespace == "from-env"
+    assert Settings.from_options({"namespace": "given"}, environ).namespace == "given"
+
+
+def test_an_option_that_is_none_is_not_given() -> None:
+    assert Settings.from_options({"namespace": None, "timeout": None}, {}) == Settings()
+
+
+def test_jobs_follow_the_template_of_datasets_unless_told_otherwise() -> None:
+    template = "{namespace}/{tag:tenant}"
+    both = Settings.from_options({"namespace_template": template}, {})
+    assert both.job_namespace.text == template
+    apart = Settings.from_options({"namespace_template": template, "job_namespace": "jobs"}, {})
+    assert apart.job_namespace.text == "jobs"
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "allowed"),
+    [
+        ("namespace", "", "not empty"),
+        ("namespace", 7, "not empty"),
+        ("namespace_template", "{tenant}", "{tag:KEY}"),
+        ("job_namespace", "{tenant}", "{tag:KEY}"),
+        ("timeout", 0, "> 0"),
+        ("timeout", -1, "> 0"),
+        ("timeout", "5", "> 0"),
+        ("timeout", True, "> 0"),
+        ("timeout", float("nan"), "> 0"),
+        ("timeout", float("inf"), "> 0"),
+    ],
+)
+def test_a_wrong_value_names_option_value_and_what_is_allowed(
+    option: str, value: object, allowed: str
+) -> None:
+    with pytest.raises(ConfigurationError) as raised:
+        Settings.from_options({option: value}, {})
+    assert repr(option) in str(raised.value)
+    assert repr(value) in str(raised.value)
+    assert allowed in str(raised.value)
+
+
+def test_zero_seconds_are_allowed_where_they_mean_something() -> None:
+    assert seconds("flush_timeout", 0, zero=True) == 0.0
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "localhost:5000",
+        "marquez",
+        "http://",
+        "ftp://host",
+        "http://host:port",
+        "http://[::1",
+        "",
+        "https://:80",
+    ],
+)
+def test_a_malformed_url_fails_when_it_is_read(url: str) -> None:
+    with pytest.raises(ConfigurationError, match="OPENLINEAGE_URL"):
+        Settings.from_options({}, {"OPENLINEAGE_URL": url})
+
+
+@pytest.mark.parametrize(
+    "url", ["http://localhost:5000", "https://lineage.example.org/base", " http://[::1]:5000 "]
+)
+def test_a_good_url_passes(url: str) -> None:
+    check_url({"OPENLINEAGE_URL": url})
+
+
+def test_an_error_never_shows_the_password_in_a_url() -> None:
+    with pytest.raises(ConfigurationError) as raised:
+        check_url({"OPENLINEAGE_URL": "ftp://me:s3cret@host"})
+    assert "s3cret" not in str(raised.value)
+    assert "host" in str(raised.value)
+
+
+def test_an_unknown_option_names_the_nearest_one() -> None:
+    with pytest.raises(ConfigurationError) as raised:
+        reject_unknown(["namespaces"], STORAGE_OPTIONS)
+    assert "'namespaces'" in str(raised.value)
+    assert "did you mean 'namespace'" in str(raised.value)
+    assert "wrapped" in str(raised.value)
+
+
+@pytest.mark.parametrize(("value", "expected"), [("true", True), (" TRUE ", True), ("no", False)])
+def test_openlineage_disabled_is_read_as_the_client_reads_it(value: str, expected: bool) -> None:
+    assert is_disabled({"OPENLINEAGE_DISABLED": value}) is expected

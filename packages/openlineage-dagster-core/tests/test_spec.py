@@ -1,0 +1,68 @@
+"""The check that all tests rely on finds what is wrong."""
+
+import copy
+
+import pytest
+from dagster import AssetKey, TableColumn, TableSchema
+from openlineage.client.event_v2 import RunState
+
+import openlineage_spec
+from golden import to_json
+from openlineage_dagster_core.conversion.dataset import output_dataset
+from openlineage_dagster_core.conversion.envelope import Envelope, Lineage
+from openlineage_dagster_core.facts.model import AssetFacts, Facts, RunFacts
+from openlineage_dagster_core.facts.progress import ProgressLog
+from openlineage_dagster_core.families import Family
+from openlineage_dagster_core.identity import Identity
+from openlineage_dagster_core.settings import Settings
+from recorded_run import CREATED_AT, RUN_ID
+
+KEY = AssetKey("orders")
+
+
+@pytest.fixture
+def event() -> openlineage_spec.Json:
+    if not openlineage_spec.is_present():
+        pytest.skip(f"no official schemas in {openlineage_spec.SPEC_DIR}: set OPENLINEAGE_SPEC_DIR")
+    run = RunFacts(RUN_ID, "nightly", CREATED_AT)
+    asset = AssetFacts(KEY, columns=TableSchema([TableColumn("id", "int")]))
+    facts = Facts(run, ProgressLog().progress, {KEY: asset})
+    envelope = Envelope(run, RUN_ID, "dagster", "orders", Family.ASSET)
+    lineage = Lineage(outputs=(output_dataset(facts, Identity(Settings()), KEY, {}),))
+    return to_json([envelope.event(RunState.START, 0.0, lineage)])[0]
+
+
+def test_a_good_event_has_no_faults(event: openlineage_spec.Json) -> None:
+    assert openlineage_spec.faults(event) == []
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        (("eventTime",), "yesterday"),
+        (("producer",), "not a uri"),
+        (("run", "runId"), "42"),
+        (("run", "facets"), {}),
+        (("job", "facets"), {}),
+        (("job", "facets", "jobType", "integration"), None),
+        (("run", "facets", "dagster_run", "runId"), 7),
+        (("outputs", 0, "facets", "schema", "fields"), [{"type": "int"}]),
+        (("outputs", 0, "facets", "schema", "_schemaURL"), "https://example.org/Schema.json"),
+        (("outputs", 0, "namespace"), float("nan")),
+    ],
+)
+def test_a_wrong_event_is_found_out(
+    event: openlineage_spec.Json, path: tuple[str | int, ...], value: object
+) -> None:
+    wrong = copy.deepcopy(event)
+    place = wrong
+    for key in path[:-1]:
+        place = place[key]
+    place[path[-1]] = value
+    assert openlineage_spec.faults(wrong) != []
+
+
+@pytest.mark.parametrize("side", ["inputs", "outputs"])
+def test_a_missing_side_is_found_out(event: openlineage_spec.Json, side: str) -> None:
+    del event[side]
+    assert f"RunEvent: {side} is missing" in openlineage_spec.faults(event)

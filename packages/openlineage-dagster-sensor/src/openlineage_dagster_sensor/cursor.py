@@ -1,0 +1,89 @@
+"""The sensor's cursor: how far each run has been sent, and which runs have been looked at."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+
+VERSION = 1
+
+
+@dataclass
+class RunCursor:
+    """How far one run has been sent.
+
+    Args:
+        low: every event up to this storage id is done with.
+        done: the storage ids above it that are, each with its event's time in seconds.
+        has_ended: the event that ends the run is done with.
+    """
+
+    low: int = 0
+    done: dict[int, int] = field(default_factory=dict)
+    has_ended: bool = False
+
+
+@dataclass
+class Cursor:
+    """How far the event log has been sent.
+
+    Args:
+        updated_after: runs whose row changed before this are known, in seconds since the epoch.
+        after_storage_id: events up to this storage id are not sent; from 0.2's cursor or option.
+        runs: by run id, the runs that are under way or have only just ended.
+    """
+
+    updated_after: float = 0.0
+    after_storage_id: int = 0
+    runs: dict[str, RunCursor] = field(default_factory=dict)
+
+    def to_text(self) -> str:
+        """Write the cursor for Dagster to keep.
+
+        Returns:
+            JSON.
+        """
+        return json.dumps(
+            {
+                "version": VERSION,
+                "updated_after": self.updated_after,
+                "after_storage_id": self.after_storage_id,
+                "runs": {
+                    run_id: [run.low, sorted(run.done.items()), run.has_ended]
+                    for run_id, run in self.runs.items()
+                },
+            },
+            separators=(",", ":"),
+        )
+
+    @classmethod
+    def from_text(cls, text: str | None, after_storage_id: int = 0) -> Cursor:
+        """Read a cursor.
+
+        Args:
+            text: what Dagster kept: ours, that of 0.1 or 0.2, or None at the first tick.
+            after_storage_id: where to begin, at the first tick.
+
+        Returns:
+            The cursor.
+
+        Raises:
+            ValueError: the text is no cursor.
+        """
+        if not text:
+            return cls(after_storage_id=after_storage_id)
+        stored = json.loads(text)
+        if not isinstance(stored, dict):
+            msg = "not a cursor of the OpenLineage sensor"
+            raise ValueError(msg)  # noqa: TRY004 -- a text with wrong content
+        if "version" not in stored:
+            # 0.1 and 0.2 kept one storage id; runs that were under way are sent from it on.
+            return cls(after_storage_id=int(stored["last_storage_id"]))
+        return cls(
+            updated_after=float(stored["updated_after"]),
+            after_storage_id=int(stored["after_storage_id"]),
+            runs={
+                run_id: RunCursor(low, dict(done), has_ended)
+                for run_id, (low, done, has_ended) in stored["runs"].items()
+            },
+        )

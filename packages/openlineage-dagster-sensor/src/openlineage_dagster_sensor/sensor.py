@@ -1,0 +1,139 @@
+"""The sensor factory: arguments in, a Dagster sensor out."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection, Iterable
+from functools import lru_cache
+
+from dagster import (
+    DagsterEventType,
+    DefaultSensorStatus,
+    SensorDefinition,
+    SensorEvaluationContext,
+    SkipReason,
+    sensor,
+)
+
+from openlineage_dagster_core.delivery.client import LineageClient
+from openlineage_dagster_core.delivery.transport import HOW_TO_CONFIGURE, is_configured
+from openlineage_dagster_core.errors import ConfigurationError
+from openlineage_dagster_core.facts.definitions import DefinedAssets
+from openlineage_dagster_core.families import CONVERTED, Family
+from openlineage_dagster_core.identity import Identity
+from openlineage_dagster_core.settings import Settings, is_disabled
+from openlineage_dagster_sensor.cursor import Cursor
+from openlineage_dagster_sensor.tick import Tick
+
+DEFAULT_INTERVAL_SECONDS = 30
+DEFAULT_EVENTS_A_TICK = 5000
+TICK_BUDGET_SECONDS = 45.0
+"""Dagster gives an evaluation 60 s; what is not done by then is lost with its cursor."""
+
+WRAPPED = (
+    "OpenLineageEventLogStorage is this instance's event log storage and emits every event "
+    "already; two mechanisms would send everything twice. Remove one of them."
+)
+DESCRIPTION = "Sends what Dagster records to OpenLineage: runs, steps, assets and checks."
+
+
+def openlineage_sensor(
+    name: str = "openlineage_sensor",
+    description: str | None = DESCRIPTION,
+    concerned_event_types: DagsterEventType | Iterable[DagsterEventType] | None = None,
+    minimum_interval_seconds: int | None = DEFAULT_INTERVAL_SECONDS,
+    record_filter_limit: int | None = None,
+    after_storage_id: int | None = 0,
+    include_asset_events: bool = True,
+    *,
+    namespace: str | None = None,
+    namespace_template: str | None = None,
+    job_namespace: str | None = None,
+    timeout: float | None = None,
+    default_status: DefaultSensorStatus = DefaultSensorStatus.RUNNING,
+) -> SensorDefinition:
+    """Make the sensor that sends the event log to OpenLineage.
+
+    Args:
+        name: of the sensor.
+        description: for the Dagster UI.
+        concerned_event_types: send only what these Dagster events give; by default all.
+        minimum_interval_seconds: between two ticks.
+        record_filter_limit: how many events of the log one tick deals with at most.
+        after_storage_id: at the first tick, leave out events up to this storage id.
+        include_asset_events: False sends runs and steps only, as 0.2 did by default.
+        namespace: of jobs and datasets; else `OPENLINEAGE_NAMESPACE`, else `dagster`.
+        namespace_template: with tokens, such as `{namespace}/{tag:tenant}`.
+        job_namespace: of jobs, where it differs from that of datasets; same tokens.
+        timeout: the limit of one request to the backend, in seconds (default 5).
+        default_status: whether the sensor runs as soon as it is deployed.
+
+    Returns:
+        The sensor, for `Definitions(sensors=[…])`.
+
+    Raises:
+        ConfigurationError: an argument or `OPENLINEAGE_URL` is wrong.
+    """
+    settings = Settings.from_options(
+        {
+            "namespace": namespace,
+            "namespace_template": namespace_template,
+            "job_namespace": job_namespace,
+            "timeout": timeout,
+            "families": None if include_asset_events else frozenset({Family.RUN, Family.STEP}),
+        }
+    )
+    limit = DEFAULT_EVENTS_A_TICK if record_filter_limit is None else record_filter_limit
+    if isinstance(limit, bool) or not isinstance(limit, int) or limit < 1:
+        raise ConfigurationError("record_filter_limit", limit, "a whole number >= 1")
+    concerned = _event_types(concerned_event_types)
+    identity = Identity(settings)
+
+    def evaluate(context: SensorEvaluationContext) -> SkipReason:
+        instance = context.instance
+        if getattr(instance.event_log_storage, "openlineage_mechanism", None) is not None:
+            return SkipReason(WRAPPED)
+        if not is_configured(os.environ):
+            how = "OPENLINEAGE_DISABLED" if is_disabled(os.environ) else HOW_TO_CONFIGURE
+            return SkipReason(f"nothing is emitted: {how}")
+        cursor = Cursor.from_text(context.cursor, after_storage_id or 0)
+        repository = context.repository_def
+        tick = Tick(
+            instance,
+            DefinedAssets(repository.asset_graph) if repository else {},
+            identity,
+            _client(settings.timeout),
+            concerned=concerned,
+            limit=limit,
+            budget=TICK_BUDGET_SECONDS,
+        )
+        outcome = tick.run(cursor)
+        context.update_cursor(cursor.to_text())
+        return SkipReason(str(outcome))
+
+    return sensor(
+        name=name,
+        description=description,
+        minimum_interval_seconds=minimum_interval_seconds,
+        default_status=default_status,
+    )(evaluate)
+
+
+@lru_cache(maxsize=1)
+def _client(timeout: float) -> LineageClient:
+    """Keep connections from tick to tick."""
+    return LineageClient(timeout)
+
+
+def _event_types(
+    given: DagsterEventType | Iterable[DagsterEventType] | None,
+) -> Collection[DagsterEventType]:
+    if given is None:
+        return CONVERTED
+    types = [given] if isinstance(given, DagsterEventType) else list(given)
+    for event_type in types:
+        if not isinstance(event_type, DagsterEventType):
+            raise ConfigurationError(
+                "concerned_event_types", event_type, "DagsterEventType members"
+            )
+    return frozenset(types)

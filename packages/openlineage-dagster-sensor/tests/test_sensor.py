@@ -1,0 +1,279 @@
+"""The sensor evaluated against real instances and a real receiver."""
+
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import pytest
+from dagster import DagsterEventType
+
+from openlineage_dagster_core.errors import ConfigurationError
+from openlineage_dagster_sensor import openlineage_sensor, sensor
+from receiver import Receiver
+from recorded_run import execute, states_by_run
+
+
+@dg.asset(key=["raw", "orders"], description="Orders of the day.")
+def orders() -> None: ...
+
+
+@dg.asset(deps=[orders])
+def revenue() -> None: ...
+
+
+@dg.asset(deps=[orders])
+def fails() -> None:
+    raise ValueError("at once")
+
+
+DEFINITIONS = dg.Definitions(
+    assets=[orders, revenue, fails],
+    jobs=[
+        dg.define_asset_job("nightly", selection=[orders, revenue]),
+        dg.define_asset_job("doomed", selection=[fails]),
+        dg.define_asset_job("tenant", selection=[orders], tags={"tenant": "acme"}),
+    ],
+)
+
+
+@pytest.fixture(autouse=True)
+def _fresh_client() -> Iterator[None]:
+    yield
+    sensor._client.cache_clear()
+
+
+@pytest.fixture
+def instance() -> Iterator[dg.DagsterInstance]:
+    with dg.DagsterInstance.local_temp() as instance:
+        yield instance
+
+
+def tick(
+    instance: dg.DagsterInstance, cursor: str | None = None, **options: Any
+) -> tuple[str, str | None]:
+    """Evaluate once; the reason and the cursor."""
+    context = dg.build_sensor_context(instance=instance, cursor=cursor, definitions=DEFINITIONS)
+    result = openlineage_sensor(**options)(context)
+    assert isinstance(result, dg.SkipReason)
+    return result.skip_message or "", context.cursor
+
+
+def names(events: list[dict[str, Any]]) -> set[str]:
+    return {event["job"]["name"] for event in events}
+
+
+def test_a_tick_sends_what_happened(instance: dg.DagsterInstance, receiver: Receiver) -> None:
+    execute(DEFINITIONS, "nightly", instance)
+    reason, _ = tick(instance)
+    assert names(receiver.events) == {
+        "nightly",
+        "nightly.raw__orders",
+        "nightly.revenue",
+        "raw/orders",
+        "revenue",
+    }
+    for states in states_by_run(receiver.events).values():
+        assert states == ["START", "COMPLETE"]
+    assert reason == "read 8 events, sent 10, parked 0"
+
+
+def test_the_next_tick_sends_only_what_is_new(
+    instance: dg.DagsterInstance, receiver: Receiver
+) -> None:
+    execute(DEFINITIONS, "nightly", instance)
+    _, cursor = tick(instance)
+    first = len(receiver.events)
+    _, cursor = tick(instance, cursor)
+    assert len(receiver.events) == first
+    execute(DEFINITIONS, "doomed", instance)
+    tick(instance, cursor)
+    assert "fails" in names(receiver.events[first:])
+
+
+def test_a_limited_tick_goes_on_where_it_stopped(
+    instance: dg.DagsterInstance, receiver: Receiver
+) -> None:
+    execute(DEFINITIONS, "nightly", instance)
+    cursor = None
+    reasons = []
+    for _ in range(4):
+        reason, cursor = tick(instance, cursor, record_filter_limit=3)
+        reasons.append(reason)
+    assert "the rest follows" in reasons[0]
+    assert reasons[3] == "read 0 events, sent 0, parked 0"
+    for states in states_by_run(receiver.events).values():
+        assert states == ["START", "COMPLETE"]
+
+
+def test_an_asset_that_fails_at_once_has_its_edges(
+    instance: dg.DagsterInstance, receiver: Receiver
+) -> None:
+    execute(DEFINITIONS, "doomed", instance)
+    tick(instance)
+    [failed] = [
+        event
+        for event in receiver.events
+        if event["job"]["name"] == "fails" and event["eventType"] == "FAIL"
+    ]
+    [upstream] = failed["inputs"]
+    assert upstream["name"] == "raw/orders"
+    assert upstream["facets"]["documentation"]["description"] == "Orders of the day."
+
+
+def test_run_tags_resolve_in_the_namespace(
+    instance: dg.DagsterInstance, receiver: Receiver
+) -> None:
+    execute(DEFINITIONS, "tenant", instance)
+    tick(instance, namespace="corp", namespace_template="{namespace}/{tag:tenant}")
+    assert {event["job"]["namespace"] for event in receiver.events} == {"corp/acme"}
+
+
+def test_a_dead_backend_loses_nothing_and_says_so(
+    instance: dg.DagsterInstance, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    execute(DEFINITIONS, "nightly", instance)
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        monkeypatch.setenv("OPENLINEAGE_URL", f"http://127.0.0.1:{closed.getsockname()[1]}")
+    reason, cursor = tick(instance)
+    assert "takes no events" in reason
+    sensor._client.cache_clear()
+    monkeypatch.setenv("OPENLINEAGE_URL", receiver.url)
+    tick(instance, cursor)
+    for states in states_by_run(receiver.events).values():
+        assert states == ["START", "COMPLETE"]
+
+
+def test_a_backend_that_stops_midway_costs_no_event(
+    instance: dg.DagsterInstance, receiver: Receiver
+) -> None:
+    execute(DEFINITIONS, "nightly", instance)
+    receiver.answer = lambda event: 201 if receiver.requests <= 4 else 503
+    _, cursor = tick(instance)
+    assert len(receiver.events) == 4
+    receiver.answer = lambda event: 201
+    tick(instance, cursor)
+    assert len(receiver.events) == 10
+    for states in states_by_run(receiver.events).values():
+        assert states == ["START", "COMPLETE"]
+
+
+def test_a_refused_event_does_not_hold_up_the_rest(
+    instance: dg.DagsterInstance, receiver: Receiver, caplog: pytest.LogCaptureFixture
+) -> None:
+    execute(DEFINITIONS, "nightly", instance)
+    receiver.answer = lambda event: 422 if event["job"]["name"] == "nightly" else 201
+    reason, cursor = tick(instance)
+    assert "parked 2" in reason
+    assert "raw/orders" in names(receiver.events)
+    assert "RUN_START" in caplog.text
+    assert tick(instance, cursor)[0] == "read 0 events, sent 0, parked 0"
+
+
+def test_without_asset_events_runs_and_steps_are_sent(
+    instance: dg.DagsterInstance, receiver: Receiver
+) -> None:
+    execute(DEFINITIONS, "nightly", instance)
+    tick(instance, include_asset_events=False)
+    assert names(receiver.events) == {"nightly", "nightly.raw__orders", "nightly.revenue"}
+
+
+def test_only_the_concerned_events_are_sent(
+    instance: dg.DagsterInstance, receiver: Receiver
+) -> None:
+    execute(DEFINITIONS, "nightly", instance)
+    tick(instance, concerned_event_types={DagsterEventType.RUN_SUCCESS})
+    assert [(e["job"]["name"], e["eventType"]) for e in receiver.events] == [
+        ("nightly", "COMPLETE")
+    ]
+
+
+def test_events_up_to_after_storage_id_are_left_out(
+    instance: dg.DagsterInstance, receiver: Receiver
+) -> None:
+    run_id = execute(DEFINITIONS, "nightly", instance).run_id
+    last = instance.get_records_for_run(run_id).records[-1].storage_id
+    tick(instance, after_storage_id=last - 1)
+    assert [event["eventType"] for event in receiver.events] == ["COMPLETE"]
+
+
+def test_a_cursor_of_0_2_is_carried_on(instance: dg.DagsterInstance, receiver: Receiver) -> None:
+    run_id = execute(DEFINITIONS, "nightly", instance).run_id
+    last = instance.get_records_for_run(run_id).records[-1].storage_id
+    tick(instance, f'{{"last_storage_id": {last - 1}, "running_pipelines": {{}}}}')
+    assert [event["eventType"] for event in receiver.events] == ["COMPLETE"]
+
+
+def test_on_an_instance_that_mechanism_a_wraps_it_sends_nothing_and_says_why(
+    instance: dg.DagsterInstance, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    storage = instance.event_log_storage
+    monkeypatch.setattr(storage, "openlineage_mechanism", "storage", raising=False)
+    execute(DEFINITIONS, "nightly", instance)
+    reason, _ = tick(instance)
+    assert "OpenLineageEventLogStorage" in reason
+    assert receiver.requests == 0
+
+
+def test_without_a_transport_it_says_what_to_do(
+    instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.delenv("OPENLINEAGE_URL", raising=False)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(Path, "home", lambda: tmp_path)
+    assert "set OPENLINEAGE_URL" in tick(instance)[0]
+
+
+def test_disabled_it_says_so(
+    instance: dg.DagsterInstance, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OPENLINEAGE_DISABLED", "true")
+    execute(DEFINITIONS, "nightly", instance)
+    assert "OPENLINEAGE_DISABLED" in tick(instance)[0]
+    assert receiver.requests == 0
+
+
+def test_it_runs_by_default_every_half_minute() -> None:
+    made = openlineage_sensor()
+    assert made.name == "openlineage_sensor"
+    assert made.default_status is dg.DefaultSensorStatus.RUNNING
+    assert made.minimum_interval_seconds == 30
+
+
+def test_the_arguments_of_0_2_keep_their_places() -> None:
+    made = openlineage_sensor("tail", "words", None, 300, 30, 0, True)
+    assert (made.name, made.description, made.minimum_interval_seconds) == ("tail", "words", 300)
+
+
+@pytest.mark.parametrize(
+    ("options", "option", "allowed"),
+    [
+        ({"namespace_template": "{tenant}"}, "namespace_template", "{tag:KEY}"),
+        ({"namespace": ""}, "namespace", "not empty"),
+        ({"timeout": 0}, "timeout", "> 0"),
+        ({"record_filter_limit": 0}, "record_filter_limit", ">= 1"),
+        ({"concerned_event_types": ["STEP_START"]}, "concerned_event_types", "DagsterEventType"),
+    ],
+)
+def test_a_wrong_argument_fails_when_the_definitions_are_loaded(
+    options: dict[str, Any], option: str, allowed: str
+) -> None:
+    with pytest.raises(ConfigurationError) as raised:
+        openlineage_sensor(**options)
+    assert raised.value.option == option
+    assert allowed in str(raised.value)
+
+
+def test_an_unknown_argument_is_a_type_error() -> None:
+    with pytest.raises(TypeError, match="namspace"):
+        openlineage_sensor(namspace="x")  # type: ignore[call-arg]
+
+
+def test_a_malformed_url_fails_when_the_definitions_are_loaded(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("OPENLINEAGE_URL", "marquez:5000")
+    with pytest.raises(ConfigurationError, match="OPENLINEAGE_URL"):
+        openlineage_sensor()

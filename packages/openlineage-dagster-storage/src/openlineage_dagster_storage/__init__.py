@@ -1,0 +1,5 @@
+"""Mechanism A: an event log storage that turns each stored Dagster event into OpenLineage."""
+
+from openlineage_dagster_storage.storage import OpenLineageEventLogStorage
+
+__all__ = ["OpenLineageEventLogStorage"]

@@ -1,0 +1,103 @@
+"""The records that Mechanism A puts into the outbox: an event, and the definitions once a run."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from dagster import AssetKey, DagsterEventType, EventLogEntry, deserialize_value, serialize_value
+
+from openlineage_dagster_core.facts.definitions import decode_assets, encode_assets
+from openlineage_dagster_core.facts.event_log import EventLogFacts
+from openlineage_dagster_core.facts.executing import executing_job_assets
+
+if TYPE_CHECKING:
+    from dagster import DagsterInstance
+
+    from openlineage_dagster_core.delivery.client import Event
+    from openlineage_dagster_core.delivery.outbox import Outbox, Record
+    from openlineage_dagster_core.facts.model import AssetFacts
+    from openlineage_dagster_core.settings import Settings
+
+RUNS_REMEMBERED = 256
+
+
+def encode_entry(entry: EventLogEntry) -> str:
+    """Write an event down.
+
+    Args:
+        entry: the event.
+
+    Returns:
+        JSON, by Dagster's own serializer.
+    """
+    return serialize_value(entry)
+
+
+def encode_definitions(entry: EventLogEntry) -> str | None:
+    """Write down what only the process that executes the run knows: its assets' definitions.
+
+    Args:
+        entry: the event being stored; called inside `store_event`.
+
+    Returns:
+        JSON for RUN_START, None for other events or where no definitions are found.
+    """
+    if entry.dagster_event_type is not DagsterEventType.RUN_START:
+        return None
+    assets = executing_job_assets()
+    return encode_assets(assets) if assets else None
+
+
+class StoredEventConverter:
+    """Turns the records back into events and converts them; runs in the shipper's thread.
+
+    Args:
+        outbox: holds the definitions.
+        settings: the namespaces.
+        instance: gives the Dagster instance, for the run and its log.
+    """
+
+    def __init__(
+        self, outbox: Outbox, settings: Settings, instance: Callable[[], DagsterInstance]
+    ) -> None:
+        self._outbox = outbox
+        self._settings = settings
+        self._facts = EventLogFacts(instance)
+        self._assets: OrderedDict[str, Mapping[AssetKey, AssetFacts]] = OrderedDict()
+        self._entry: EventLogEntry | None = None
+
+    def to_events(self, record: Record) -> Sequence[Event]:
+        """Convert a record.
+
+        Args:
+            record: from the outbox.
+
+        Returns:
+            The OpenLineage events.
+        """
+        # Imported here, in the shipper's thread: they bring openlineage-python's client along.
+        from openlineage_dagster_core.conversion import convert
+        from openlineage_dagster_core.identity import Identity
+
+        self._entry = entry = deserialize_value(record.payload, EventLogEntry)
+        facts = self._facts.facts_of(entry, self._assets_of(record.ordering_key))
+        return convert(entry, facts, Identity(self._settings))
+
+    def done(self, record: Record) -> None:  # noqa: ARG002 -- the protocol's
+        """Count the event as happened.
+
+        Args:
+            record: the one converted last.
+        """
+        if self._entry is not None:
+            self._facts.advance(self._entry)
+
+    def _assets_of(self, run_id: str) -> Mapping[AssetKey, AssetFacts]:
+        if run_id not in self._assets:
+            attached = self._outbox.attachment(run_id)
+            self._assets[run_id] = decode_assets(attached) if attached else {}
+            while len(self._assets) > RUNS_REMEMBERED:
+                self._assets.popitem(last=False)
+        return self._assets[run_id]

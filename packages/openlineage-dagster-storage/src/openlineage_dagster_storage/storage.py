@@ -1,0 +1,265 @@
+"""The event log storage of `dagster.yaml`: stores in the wrapped one, then fills the outbox."""
+
+from __future__ import annotations
+
+import importlib
+import logging
+import os
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import yaml
+from dagster import EventLogEntry
+from dagster._core.storage.event_log.base import EventLogStorage
+from dagster._serdes import ConfigurableClass, ConfigurableClassData
+
+from openlineage_dagster_core.delivery import transport
+from openlineage_dagster_core.errors import ConfigurationError
+from openlineage_dagster_core.families import CONVERTED
+from openlineage_dagster_core.settings import (
+    DEFAULT_FLUSH_TIMEOUT_SECONDS,
+    STORAGE_OPTIONS,
+    Settings,
+    is_disabled,
+    reject_unknown,
+    seconds,
+    storage_config_schema,
+)
+from openlineage_dagster_storage.delegation import DelegatingEventLogStorage
+from openlineage_dagster_storage.records import (
+    StoredEventConverter,
+    encode_definitions,
+    encode_entry,
+)
+from openlineage_dagster_storage.shipping import outbox_and_shipper
+
+if TYPE_CHECKING:
+    from dagster import DagsterInstance
+
+    from openlineage_dagster_core.delivery.outbox import Outbox
+    from openlineage_dagster_core.delivery.shipper import Shipper
+
+WRAPPED_ALLOWED = (
+    "{module, class, config} of an event log storage, such as module: dagster_postgres.event_log, "
+    "class: PostgresEventLogStorage"
+)
+
+logger = logging.getLogger(__name__)
+
+
+class OpenLineageEventLogStorage(DelegatingEventLogStorage, ConfigurableClass):
+    """Wraps an event log storage and emits each stored event to OpenLineage, in the background.
+
+    Storing is the wrapped storage's and comes first. What follows never raises and never waits for
+    the network: the event is appended to a file, and a thread of one process sends it.
+
+    Args:
+        inner: the storage that keeps the event log.
+        settings: namespaces and timeouts.
+        flush_timeout: how long `dispose` may wait for the sending, in seconds.
+        outbox_directory: where events wait; by default under the instance's directory.
+        inst_data: where in `dagster.yaml` this came from.
+    """
+
+    openlineage_mechanism = "storage"
+    """The sensor looks for it: of the two mechanisms, one may run."""
+
+    def __init__(
+        self,
+        inner: EventLogStorage,
+        settings: Settings | None = None,
+        *,
+        flush_timeout: float = DEFAULT_FLUSH_TIMEOUT_SECONDS,
+        outbox_directory: Path | None = None,
+        inst_data: ConfigurableClassData | None = None,
+    ) -> None:
+        super().__init__(inner)
+        self._settings = settings or Settings()
+        self._flush_timeout = flush_timeout
+        self._outbox_directory = outbox_directory
+        self._inst_data = inst_data
+        self._converter: StoredEventConverter | None = None
+        self._converter_pid = 0
+        self._failures: Counter[str] = Counter()
+
+    @property
+    def inst_data(self) -> ConfigurableClassData | None:
+        """Where in `dagster.yaml` this came from."""
+        return self._inst_data
+
+    @classmethod
+    def config_type(cls) -> Any:
+        """Describe the configuration.
+
+        Returns:
+            The schema of `config:`.
+        """
+        return storage_config_schema()
+
+    @classmethod
+    def from_config_value(
+        cls, inst_data: ConfigurableClassData | None, config_value: Mapping[str, Any]
+    ) -> OpenLineageEventLogStorage:
+        """Make the storage that `dagster.yaml` describes.
+
+        Args:
+            inst_data: where it stands.
+            config_value: the value of `config:`.
+
+        Returns:
+            The storage.
+
+        Raises:
+            ConfigurationError: an option is unknown or wrong.
+        """
+        reject_unknown(config_value.keys(), STORAGE_OPTIONS)
+        settings = Settings.from_options(config_value)
+        flush_timeout = config_value.get("flush_timeout")
+        directory = config_value.get("outbox_directory")
+        return cls(
+            _wrapped_storage(config_value.get("wrapped")),
+            settings,
+            flush_timeout=(
+                DEFAULT_FLUSH_TIMEOUT_SECONDS
+                if flush_timeout is None
+                else seconds("flush_timeout", flush_timeout, zero=True)
+            ),
+            outbox_directory=Path(directory).expanduser() if directory else None,
+            inst_data=inst_data,
+        )
+
+    def register_instance(self, instance: DagsterInstance) -> None:
+        """Learn which instance this storage belongs to, and send what earlier processes left.
+
+        Args:
+            instance: the Dagster instance.
+        """
+        self._inner.register_instance(instance)
+        self._guarded("left by earlier processes", self._resume)
+
+    def store_event(self, event: EventLogEntry) -> None:
+        """Store an event, then queue it for OpenLineage.
+
+        Args:
+            event: the event.
+        """
+        self._inner.store_event(event)
+        self._record([event])
+
+    def store_event_batch(self, events: Sequence[EventLogEntry]) -> None:
+        """Store events in one batch of the wrapped storage, then queue them.
+
+        Args:
+            events: the events.
+        """
+        self._inner.store_event_batch(events)
+        self._record(events)
+
+    def dispose(self) -> None:
+        """Send what waits, for a bounded time, and dispose of the wrapped storage."""
+        self._guarded("at dispose", self._flush)
+        self._inner.dispose()
+
+    def _record(self, events: Sequence[EventLogEntry]) -> None:
+        recorded = [event for event in events if event.dagster_event_type in CONVERTED]
+        if recorded:
+            identity = f"{recorded[0].dagster_event_type} of run {recorded[0].run_id}"
+            self._guarded(identity, self._append, recorded)
+
+    def _append(self, events: Sequence[EventLogEntry]) -> None:
+        if not self._emits:
+            if not is_disabled(os.environ):
+                _warn_once(f"OpenLineage: nothing is emitted; {transport.HOW_TO_CONFIGURE}")
+            return
+        outbox, shipper = self._delivery()
+        definitions = ((event.run_id, encode_definitions(event)) for event in events)
+        outbox.append(
+            [(event.run_id, encode_entry(event)) for event in events],
+            {run_id: assets for run_id, assets in definitions if assets is not None},
+        )
+        shipper.notify()
+
+    def _resume(self) -> None:
+        if self._emits:
+            outbox, shipper = self._delivery()
+            if outbox.path.exists() and outbox.depth() > 0:
+                shipper.notify()
+
+    def _flush(self) -> None:
+        if self._converter is not None:
+            _, shipper = self._delivery()
+            shipper.flush(self._flush_timeout)
+
+    @cached_property
+    def _emits(self) -> bool:
+        return transport.is_configured(os.environ)
+
+    def _delivery(self) -> tuple[Outbox, Shipper]:
+        directory = self._outbox_directory or Path(self._instance.root_directory, "openlineage")
+        outbox, shipper = outbox_and_shipper(directory, self._settings, self._flush_timeout)
+        if self._converter is None or self._converter_pid != os.getpid():
+            self._converter = StoredEventConverter(outbox, self._settings, self._live_instance)
+            self._converter_pid = os.getpid()
+            shipper.attach(self._converter)
+        return outbox, shipper
+
+    def _live_instance(self) -> DagsterInstance:
+        return self._instance
+
+    def _guarded(self, identity: str, action: Any, *args: Any) -> None:
+        """The boundary that guards the host: nothing of ours reaches the user's run."""
+        try:
+            action(*args)
+        except Exception as error:
+            kind = f"{type(error).__name__} in {action.__name__}"
+            self._failures[kind] += 1
+            if self._failures[kind] == 1:
+                logger.exception(
+                    "OpenLineage: lineage may be missing (%s); no impact on your run. The next "
+                    "%s are only counted.",
+                    identity,
+                    kind,
+                )
+
+
+_warned: set[str] = set()
+
+
+def _warn_once(message: str) -> None:
+    if message not in _warned:
+        _warned.add(message)
+        logger.warning(message)
+
+
+def _wrapped_storage(wrapped: object) -> EventLogStorage:
+    if wrapped is None:
+        raise ConfigurationError("wrapped", None, WRAPPED_ALLOWED)
+    if not isinstance(wrapped, Mapping):
+        raise ConfigurationError("wrapped", wrapped, WRAPPED_ALLOWED)
+    unknown = sorted(set(wrapped) - {"module", "class", "config"})
+    if unknown:
+        raise ConfigurationError(f"wrapped.{unknown[0]}", "an unknown option", WRAPPED_ALLOWED)
+    module_name, class_name = wrapped.get("module"), wrapped.get("class")
+    try:
+        inner_class = getattr(importlib.import_module(str(module_name)), str(class_name))
+    except (ImportError, AttributeError) as error:
+        raise ConfigurationError(
+            "wrapped", f"{module_name}.{class_name} ({error})", WRAPPED_ALLOWED
+        ) from error
+    if not isinstance(inner_class, type) or not issubclass(inner_class, EventLogStorage):
+        raise ConfigurationError(
+            "wrapped.class", f"{module_name}.{class_name}", "a class of EventLogStorage"
+        )
+    if issubclass(inner_class, OpenLineageEventLogStorage):
+        raise ConfigurationError(
+            "wrapped.class", class_name, "the storage to wrap, not the wrapper again"
+        )
+    data = ConfigurableClassData(
+        module_name=str(module_name),
+        class_name=str(class_name),
+        config_yaml=yaml.safe_dump(dict(wrapped.get("config") or {})),
+    )
+    return data.rehydrate(as_type=EventLogStorage)  # type: ignore[type-abstract]

@@ -1,0 +1,347 @@
+"""Mechanism A as a user runs it: an instance from `dagster.yaml`, real runs, a real receiver."""
+
+import json
+import logging
+import socket
+import stat
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import pytest
+import yaml
+
+from openlineage_dagster_core.errors import ConfigurationError
+from openlineage_dagster_storage import OpenLineageEventLogStorage, storage
+from receiver import Receiver
+from recorded_run import execute, states_by_run
+
+MakeInstance = Callable[..., dg.DagsterInstance]
+
+
+@dg.asset(key=["raw", "orders"], description="Orders of the day.")
+def orders() -> None: ...
+
+
+@dg.asset(deps=[orders])
+def revenue() -> None: ...
+
+
+@dg.asset(deps=[orders])
+def fails() -> None:
+    raise ValueError("at once")
+
+
+DEFINITIONS = dg.Definitions(
+    assets=[orders, revenue, fails],
+    jobs=[
+        dg.define_asset_job("nightly", selection=[orders, revenue]),
+        dg.define_asset_job("doomed", selection=[fails]),
+    ],
+)
+
+
+def config(home: Path, **options: Any) -> dict[str, Any]:
+    return {
+        "telemetry": {"enabled": False},
+        "event_log_storage": {
+            "module": "dagster_openlineage",
+            "class": "OpenLineageEventLogStorage",
+            "config": {
+                "wrapped": {
+                    "module": "dagster._core.storage.event_log",
+                    "class": "SqliteEventLogStorage",
+                    "config": {"base_dir": {"env": "TEST_LOG_DIR"}},
+                },
+                **options,
+            },
+        },
+    }
+
+
+@pytest.fixture
+def make_instance(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[MakeInstance]:
+    monkeypatch.setenv("TEST_LOG_DIR", str(tmp_path / "history"))
+    monkeypatch.setattr(storage, "_warned", set())
+    instances = []
+
+    def make(**options: Any) -> dg.DagsterInstance:
+        (tmp_path / "dagster.yaml").write_text(yaml.safe_dump(config(tmp_path, **options)))
+        instance = dg.DagsterInstance.from_config(str(tmp_path))
+        instances.append(instance)
+        return instance
+
+    yield make
+    for instance in instances:
+        instance.dispose()
+
+
+def names(events: list[dict[str, Any]]) -> set[str]:
+    return {event["job"]["name"] for event in events}
+
+
+def test_the_configuration_of_0_2_runs_as_it_is(
+    make_instance: MakeInstance, receiver: Receiver
+) -> None:
+    instance = make_instance(
+        namespace="my-company", namespace_template="{namespace}/{tag:tenant}", timeout=2.0
+    )
+    assert execute(DEFINITIONS, "nightly", instance).success
+    instance.dispose()
+    assert names(receiver.events) == {
+        "nightly",
+        "nightly.raw__orders",
+        "nightly.revenue",
+        "raw/orders",
+        "revenue",
+    }
+    assert {event["job"]["namespace"] for event in receiver.events} == {"my-company"}
+    for states in states_by_run(receiver.events).values():
+        assert states == ["START", "COMPLETE"]
+
+
+def test_an_asset_that_fails_at_once_has_its_edges(
+    make_instance: MakeInstance, receiver: Receiver
+) -> None:
+    instance = make_instance()
+    execute(DEFINITIONS, "doomed", instance)
+    instance.dispose()
+    [failed] = [
+        event
+        for event in receiver.events
+        if event["job"]["name"] == "fails" and event["eventType"] == "FAIL"
+    ]
+    [upstream] = failed["inputs"]
+    assert upstream["name"] == "raw/orders"
+    assert upstream["facets"]["documentation"]["description"] == "Orders of the day."
+
+
+def test_the_event_log_is_what_it_would_be_without_us(
+    make_instance: MakeInstance, receiver: Receiver, tmp_path: Path
+) -> None:
+    instance = make_instance()
+    run_id = execute(DEFINITIONS, "nightly", instance).run_id
+    with dg.DagsterInstance.ephemeral() as bare:
+        bare_id = execute(DEFINITIONS, "nightly", bare).run_id
+
+        def types(of: dg.DagsterInstance, run: str) -> list[str | None]:
+            return [
+                record.event_log_entry.dagster_event
+                and record.event_log_entry.dagster_event.event_type_value
+                for record in of.get_records_for_run(run).records
+            ]
+
+        assert types(instance, run_id) == types(bare, bare_id)
+
+
+def test_what_a_dead_backend_did_not_take_the_next_process_sends(
+    make_instance: MakeInstance, monkeypatch: pytest.MonkeyPatch, receiver: Receiver
+) -> None:
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        dead = f"http://127.0.0.1:{closed.getsockname()[1]}"
+    monkeypatch.setenv("OPENLINEAGE_URL", dead)
+    instance = make_instance()
+    assert execute(DEFINITIONS, "nightly", instance).success
+    wrapper: Any = instance.event_log_storage
+    outbox, shipper = wrapper._delivery()
+    instance.dispose()
+    waiting = outbox.depth()
+    assert waiting > 0
+    # The next process: this one's shipper, with its client for the dead address, is gone.
+    shipper.stop(10)
+    storage_shippers = storage.outbox_and_shipper.__globals__["_shippers"]
+    monkeypatch.setattr(
+        storage.outbox_and_shipper.__globals__["atexit"], "register", lambda *a: None
+    )
+    storage_shippers.clear()
+    monkeypatch.setenv("OPENLINEAGE_URL", receiver.url)
+    make_instance()
+    receiver.wait_for(
+        lambda: (
+            "COMPLETE"
+            in [
+                event["eventType"] for event in receiver.events if event["job"]["name"] == "nightly"
+            ]
+        )
+    )
+    for states in states_by_run(receiver.events).values():
+        assert states == ["START", "COMPLETE"]
+
+
+def test_a_batch_is_one_batch_of_the_inner_storage(
+    make_instance: MakeInstance, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wrapper: Any = make_instance().event_log_storage
+    batches = []
+    monkeypatch.setattr(wrapper._inner, "store_event_batch", batches.append)
+    entries = [dg.EventLogEntry(None, "info", f"line {n}", "run-1", 1.0) for n in range(10)]
+    wrapper.store_event_batch(entries)
+    assert batches == [entries]
+
+
+def test_nothing_of_ours_reaches_the_run(
+    make_instance: MakeInstance,
+    receiver: Receiver,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def broken(*args: object) -> None:
+        raise OSError("disk full")
+
+    monkeypatch.setattr(storage, "outbox_and_shipper", broken)
+    assert execute(DEFINITIONS, "nightly", make_instance()).success
+    messages = [r.getMessage() for r in caplog.records if "lineage may be" in r.getMessage()]
+    assert len(messages) == 2, "one at the instance's start, one for the first of many events"
+    assert "RUN_START" in messages[1]
+    assert "disk full" in caplog.text
+    assert all("no impact on your run" in message for message in messages)
+
+
+def test_what_the_inner_storage_refuses_is_not_emitted(
+    make_instance: MakeInstance, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    instance = make_instance()
+    wrapper: Any = instance.event_log_storage
+
+    def refuse(event: object) -> None:
+        raise RuntimeError("database is gone")
+
+    monkeypatch.setattr(wrapper._inner, "store_event", refuse)
+    with pytest.raises(RuntimeError, match="database is gone"):
+        wrapper.store_event(dg.EventLogEntry(None, "info", "x", "run-1", 1.0))
+    assert not Path(instance.root_directory, "openlineage").exists()
+
+
+def test_without_a_transport_nothing_is_kept_and_one_warning_says_so(
+    make_instance: MakeInstance,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.delenv("OPENLINEAGE_URL", raising=False)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(Path, "home", lambda: tmp_path / "nobody")
+    instance = make_instance()
+    assert execute(DEFINITIONS, "nightly", instance).success
+    assert not (tmp_path / "openlineage").exists()
+    warnings = [r for r in caplog.records if "nothing is emitted" in r.getMessage()]
+    assert len(warnings) == 1
+    assert warnings[0].levelno == logging.WARNING
+    assert "OPENLINEAGE_URL" in warnings[0].getMessage()
+
+
+def test_the_outbox_is_private_and_under_the_instance(
+    make_instance: MakeInstance, receiver: Receiver, tmp_path: Path
+) -> None:
+    instance = make_instance()
+    execute(DEFINITIONS, "nightly", instance)
+    instance.dispose()
+    directory = tmp_path / "openlineage"
+    assert stat.S_IMODE(directory.stat().st_mode) == 0o700
+    assert all(stat.S_IMODE(path.stat().st_mode) == 0o600 for path in directory.iterdir())
+
+
+def test_the_outbox_goes_where_it_is_told(
+    make_instance: MakeInstance, receiver: Receiver, tmp_path: Path
+) -> None:
+    execute(DEFINITIONS, "nightly", make_instance(outbox_directory=str(tmp_path / "elsewhere")))
+    assert (tmp_path / "elsewhere" / "outbox.db").exists()
+    assert not (tmp_path / "openlineage").exists()
+
+
+def test_the_instance_says_where_its_storage_comes_from(make_instance: MakeInstance) -> None:
+    wrapper: Any = make_instance(namespace="shop").event_log_storage
+    assert isinstance(wrapper, OpenLineageEventLogStorage)
+    assert wrapper.inst_data.config_dict["namespace"] == "shop"
+
+
+WRAPPED_SQLITE = {
+    "module": "dagster._core.storage.event_log",
+    "class": "InMemoryEventLogStorage",
+}
+
+
+@pytest.mark.parametrize(
+    ("options", "option", "value", "allowed"),
+    [
+        ({"namspace": "x"}, "namspace", "does not exist", "did you mean 'namespace'"),
+        ({"namespace_template": "{tenant}"}, "namespace_template", "{tenant}", "{tag:KEY}"),
+        ({"job_namespace": "{x}"}, "job_namespace", "{x}", "{tag:KEY}"),
+        ({"timeout": 0.0}, "timeout", "0.0", "> 0"),
+        ({"flush_timeout": -1.0}, "flush_timeout", "-1.0", ">= 0"),
+        ({"wrapped": None}, "wrapped", "None", "module, class, config"),
+        (
+            {"wrapped": {**WRAPPED_SQLITE, "clas": "x"}},
+            "wrapped.clas",
+            "unknown",
+            "module, class, config",
+        ),
+        (
+            {"wrapped": {"module": "nowhere", "class": "X"}},
+            "wrapped",
+            "nowhere.X",
+            "event log storage",
+        ),
+        (
+            {"wrapped": {"module": "dagster", "class": "Definitions"}},
+            "wrapped.class",
+            "dagster.Definitions",
+            "EventLogStorage",
+        ),
+        (
+            {"wrapped": {"module": "dagster_openlineage", "class": "OpenLineageEventLogStorage"}},
+            "wrapped.class",
+            "OpenLineageEventLogStorage",
+            "not the wrapper again",
+        ),
+    ],
+)
+def test_a_wrong_option_fails_when_the_configuration_is_read(
+    options: dict[str, Any], option: str, value: str, allowed: str
+) -> None:
+    with pytest.raises(ConfigurationError) as raised:
+        OpenLineageEventLogStorage.from_config_value(None, {"wrapped": WRAPPED_SQLITE, **options})
+    assert raised.value.option == option
+    assert value in str(raised.value)
+    assert allowed in str(raised.value)
+
+
+def test_a_missing_wrapped_fails_when_dagster_reads_its_yaml(tmp_path: Path) -> None:
+    text = config(tmp_path)
+    del text["event_log_storage"]["config"]["wrapped"]
+    (tmp_path / "dagster.yaml").write_text(yaml.safe_dump(text))
+    with pytest.raises(ConfigurationError, match="'wrapped'"):
+        dg.DagsterInstance.from_config(str(tmp_path)).event_log_storage  # noqa: B018
+
+
+def test_a_wrong_type_fails_when_dagster_reads_its_yaml(make_instance: MakeInstance) -> None:
+    with pytest.raises(dg.DagsterInvalidConfigError, match='"soon"'):
+        make_instance(timeout="soon").event_log_storage  # noqa: B018
+
+
+def test_a_malformed_url_fails_when_the_configuration_is_read(
+    make_instance: MakeInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OPENLINEAGE_URL", "marquez:5000")
+    with pytest.raises(ConfigurationError, match="OPENLINEAGE_URL.*marquez:5000.*http://"):
+        make_instance().event_log_storage  # noqa: B018
+
+
+def test_every_option_is_described_in_the_schema() -> None:
+    from openlineage_dagster_core.settings import STORAGE_OPTIONS
+
+    schema = OpenLineageEventLogStorage.config_type()
+    assert set(schema.fields) == set(STORAGE_OPTIONS)
+    assert all(field.description for field in schema.fields.values())
+
+
+def test_records_are_plain_json(make_instance: MakeInstance, receiver: Receiver) -> None:
+    receiver.answer = lambda event: 503
+    instance = make_instance()
+    execute(DEFINITIONS, "nightly", instance)
+    wrapper: Any = instance.event_log_storage
+    outbox, _ = wrapper._delivery()
+    for record in outbox.pending(1000):
+        assert json.loads(record.payload)["__class__"] == "EventLogEntry"

@@ -1,0 +1,57 @@
+"""A pytest plugin: every OpenLineage event that any test emits is checked against the schemas."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from openlineage.client import OpenLineageClient
+from openlineage.client.serde import Serde
+
+import openlineage_spec
+
+NO_SPEC = (
+    f"the official OpenLineage schemas are not in {openlineage_spec.SPEC_DIR}; "
+    "set OPENLINEAGE_SPEC_DIR"
+)
+
+
+def check(event: openlineage_spec.Json) -> None:
+    """Fail the test where an event is wrong.
+
+    Args:
+        event: as it goes over the wire.
+    """
+    if openlineage_spec.is_present():
+        found = openlineage_spec.faults(event)
+        if found:
+            pytest.fail("\n".join([*found, json.dumps(event, indent=1)[:4000]]))
+
+
+@pytest.fixture(autouse=True)
+def _every_event_is_valid(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    emit = OpenLineageClient.emit
+    emitted: list[openlineage_spec.Json] = []
+
+    def recording_emit(self: OpenLineageClient, event: Any) -> None:
+        emit(self, event)
+        emitted.append(json.loads(Serde.to_json(event)))
+
+    monkeypatch.setattr(OpenLineageClient, "emit", recording_emit)
+    yield
+    # Afterwards and not in `emit`: it may run in a thread, and a failure there fails no test.
+    for event in emitted:
+        check(event)
+
+
+def pytest_report_header() -> str:
+    """Say where the schemas are.
+
+    Returns:
+        A line for the head of the report.
+    """
+    if openlineage_spec.is_present():
+        return f"OpenLineage schemas: {openlineage_spec.SPEC_DIR}"
+    return f"OpenLineage schemas: NOT FOUND, no event is validated: {NO_SPEC}"
