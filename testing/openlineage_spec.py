@@ -12,7 +12,6 @@ from typing import Any
 
 from jsonschema import Draft202012Validator
 from referencing import Registry, Resource
-from referencing.jsonschema import DRAFT202012
 
 REPOSITORY = Path(__file__).parents[1]
 SPEC_DIR = Path(
@@ -58,8 +57,7 @@ def _schemas() -> dict[str, Json]:
 @cache
 def _validator(file_name: str, definition: str) -> Draft202012Validator:
     registry: Registry[Any] = Registry().with_resources(
-        (schema["$id"], Resource(contents=schema, specification=DRAFT202012))
-        for schema in _schemas().values()
+        (schema["$id"], Resource.from_contents(schema)) for schema in _schemas().values()
     )
     return Draft202012Validator(
         {"$ref": f"{_schemas()[file_name]['$id']}#/$defs/{definition}"},

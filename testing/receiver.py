@@ -28,7 +28,7 @@ class Receiver:
     def __init__(self) -> None:
         self.events: list[Json] = []
         self.requests = 0
-        self.answer: Callable[[Json], int] = lambda event: 201
+        self.answer: Callable[[Json], int] = lambda _: 201
         self.body = "no"
         self.released = threading.Event()
         self.released.set()
@@ -89,7 +89,7 @@ class Receiver:
         """
         with self._arrived:
             if not self._arrived.wait_for(condition, timeout):
-                msg = f"not received in {timeout} s; {len(self.events)} events, {self.requests} requests"
+                msg = f"waited {timeout} s; {len(self.events)} events, {self.requests} requests"
                 raise AssertionError(msg)
 
     def close(self) -> None:

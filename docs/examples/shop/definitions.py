@@ -25,7 +25,6 @@ def newsletter() -> None:
 nightly = dg.define_asset_job(
     "nightly",
     selection=dg.AssetSelection.all() - dg.AssetSelection.groups("external"),
-    partitions_def=assets.DAYS,
 )
 watch_suppliers = dg.define_asset_job("watch_suppliers", selection=["supplier_prices"])
 

@@ -34,8 +34,7 @@ def test_the_first_tick_begins_where_it_is_told() -> None:
     "text",
     [
         '{"last_storage_id": 42, "running_pipelines": {}}',
-        '{"last_storage_id": 42, "running_pipelines": {"r": {"running_steps": {}, '
-        '"repository_name": null, "planned_asset_paths": [["a", "b"]]}}}',
+        '{"last_storage_id": 42, "running_pipelines": {"r": {"planned_asset_paths": [["a"]]}}}',
     ],
 )
 def test_the_cursors_of_0_1_and_0_2_are_carried_on(text: str) -> None:

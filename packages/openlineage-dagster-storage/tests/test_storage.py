@@ -325,7 +325,7 @@ def test_a_malformed_url_fails_when_the_configuration_is_read(
     make_instance: MakeInstance, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("OPENLINEAGE_URL", "marquez:5000")
-    with pytest.raises(ConfigurationError, match="OPENLINEAGE_URL.*marquez:5000.*http://"):
+    with pytest.raises(ConfigurationError, match=r"OPENLINEAGE_URL.*marquez:5000.*http://"):
         make_instance().event_log_storage  # noqa: B018
 
 

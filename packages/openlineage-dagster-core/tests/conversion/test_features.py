@@ -130,6 +130,11 @@ def ad_hoc() -> None:
     logs_materialization()
 
 
+@dg.observable_source_asset
+def observed() -> dg.DataVersion:
+    return dg.DataVersion("1")
+
+
 def job(name: str, *selection: dg.AssetsDefinition | dg.AssetChecksDefinition) -> Any:
     return dg.define_asset_job(
         name, selection=dg.AssetSelection.assets(*selection).without_checks()
@@ -137,7 +142,18 @@ def job(name: str, *selection: dg.AssetsDefinition | dg.AssetChecksDefinition) -
 
 
 DEFINITIONS = dg.Definitions(
-    assets=[external, orders, revenue, fails, after_failure, several, half, daily, checked],
+    assets=[
+        external,
+        observed,
+        orders,
+        revenue,
+        fails,
+        after_failure,
+        several,
+        half,
+        daily,
+        checked,
+    ],
     asset_checks=[standalone],
     jobs=[
         ops,
@@ -147,6 +163,7 @@ DEFINITIONS = dg.Definitions(
         job("multi_asset", several),
         job("half_a_multi_asset", half),
         dg.define_asset_job("partition", selection=[daily, orders]),
+        dg.define_asset_job("observation", selection=["observed"]),
         dg.define_asset_job("checks", selection=dg.AssetSelection.assets(checked)),
     ],
 )
@@ -158,6 +175,7 @@ FEATURES: dict[str, dict[str, Any]] = {
     "half_a_multi_asset": {},
     "partition": {"partition_key": "2026-01-05"},
     "checks": {},
+    "observation": {},
     "ops": {},
     "ad_hoc": {},
 }
@@ -266,6 +284,11 @@ def test_the_edges_within_a_multi_asset_are_exact() -> None:
     events = converted(DEFINITIONS, "multi_asset")
     assert names(by_name(events, "a", "COMPLETE")["inputs"]) == ["raw/orders"]
     assert names(by_name(events, "b", "COMPLETE")["inputs"]) == ["a"]
+
+
+def test_observing_an_asset_is_no_run_of_it() -> None:
+    jobs = {event["job"]["name"] for event in converted(DEFINITIONS, "observation")}
+    assert jobs == {"observation", "observation.observed"}
 
 
 def test_what_a_failing_multi_asset_made_is_made() -> None:

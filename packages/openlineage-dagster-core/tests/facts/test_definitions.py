@@ -38,6 +38,11 @@ def test_an_asset_is_read_from_its_definition() -> None:
     )
 
 
+def test_what_no_run_makes_is_known() -> None:
+    assert not ASSETS[AssetKey(["erp", "stock"])].is_materializable
+    assert ASSETS[AssetKey("orders")].is_materializable
+
+
 def test_assets_that_are_only_depended_on_are_there() -> None:
     assert {key.to_user_string() for key in ASSETS} == {"orders", "erp/stock", "undefined"}
     assert len(ASSETS) == 3

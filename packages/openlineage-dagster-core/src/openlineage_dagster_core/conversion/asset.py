@@ -113,13 +113,15 @@ def _planned(facts: Facts, step_key: str) -> list[AssetPartition]:
     """List what a step is to materialize, in a stable order.
 
     In a run for a partition Dagster plans every asset with it, those without partitions too; their
-    materializations then have none.
+    materializations then have none. It also plans what a run only observes.
     """
     planned = set()
     for key, partition in facts.progress.planned.get(step_key, ()):
         definition = facts.assets.get(key)
-        is_without = definition is not None and not definition.is_partitioned
-        planned.add((key, None if is_without else partition))
+        if definition is None:
+            planned.add((key, partition))
+        elif definition.is_materializable:
+            planned.add((key, partition if definition.is_partitioned else None))
     return sorted(planned, key=lambda asset: (asset[0], asset[1] or ""))
 
 

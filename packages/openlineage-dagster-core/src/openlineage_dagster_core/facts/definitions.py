@@ -50,6 +50,7 @@ def _asset_facts(node: AssetNode) -> AssetFacts:
         description=node.description or None,
         columns=table_schema(node.metadata),
         is_partitioned=node.is_partitioned,
+        is_materializable=node.is_materializable,
     )
 
 
@@ -85,6 +86,7 @@ def encode_assets(assets: Mapping[AssetKey, AssetFacts]) -> str:
                 "description": asset.description,
                 "columns": serialize_value(asset.columns) if asset.columns else None,
                 "is_partitioned": asset.is_partitioned,
+                "is_materializable": asset.is_materializable,
             }
             for asset in assets.values()
         ],
@@ -109,6 +111,7 @@ def decode_assets(text: str) -> dict[AssetKey, AssetFacts]:
             description=entry["description"],
             columns=deserialize_value(entry["columns"], TableSchema) if entry["columns"] else None,
             is_partitioned=entry["is_partitioned"],
+            is_materializable=entry["is_materializable"],
         )
         for entry in json.loads(text)
     ]

@@ -49,6 +49,7 @@ class AssetFacts:
         description: the description, in Markdown.
         columns: the schema that the definition's metadata gives.
         is_partitioned: whether it has partitions.
+        is_materializable: whether runs make it; others are only observed or only depended on.
     """
 
     key: AssetKey
@@ -57,6 +58,7 @@ class AssetFacts:
     description: str | None = None
     columns: TableSchema | None = None
     is_partitioned: bool = False
+    is_materializable: bool = True
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,125 @@
+#!/usr/bin/env python3
+# /// script
+# requires-python = ">=3.10"
+# dependencies = ["nox[uv]>=2025.5.1"]
+# ///
+"""What can be done with this repository; `python3 noxfile.py --list` tells.
+
+It needs Python 3.10 or later and nothing else: without nox it makes itself an environment that has
+it, with uv as the back end. `uv run noxfile.py` and plain `nox` work as well.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import venv
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent
+NOX = "nox[uv]>=2025.5.1"
+
+try:
+    import nox
+except ModuleNotFoundError:
+    bootstrap = ROOT / ".nox" / "bootstrap"
+    python = bootstrap / ("Scripts" if os.name == "nt" else "bin") / "python"
+    if __name__ != "__main__" or Path(sys.executable) == python:
+        raise
+    if not (bootstrap / "ready").exists():
+        print(f"nox is not installed; making an environment for it in {bootstrap}")
+        venv.create(bootstrap, with_pip=True, clear=True)
+        subprocess.run([python, "-m", "pip", "install", "--quiet", NOX], check=True)
+        (bootstrap / "ready").touch()
+    # uv is beside nox there, not on the user's PATH.
+    path = os.pathsep.join([str(python.parent), os.environ.get("PATH", "")])
+    sys.exit(
+        subprocess.run(
+            [python, *sys.argv], env={**os.environ, "PATH": path}, check=False
+        ).returncode
+    )
+
+nox.needs_version = ">=2025.5.1"
+nox.options.default_venv_backend = "uv"
+nox.options.error_on_missing_interpreters = True
+nox.options.sessions = ["lint", "types", "tests", "integration", "demo"]
+
+PACKAGES = {name: f"packages/openlineage-dagster-{name}" for name in ("core", "storage", "sensor")}
+NEEDS = {
+    "core": ["core"],
+    "storage": ["core", "storage"],
+    "sensor": ["core", "sensor"],
+}
+EVERYTHING = list(PACKAGES)
+
+TEST_TOOLS = [
+    "pytest>=8.3",
+    "hypothesis>=6.100",
+    "jsonschema[format-nongpl]>=4.23",
+    "referencing>=0.35",
+    "pyyaml",
+]
+DEMO_TOOLS = ["dagster-webserver", "rich>=13"]
+MYPY_PLACES = ["testing", "docs/examples/demo.py", "docs/examples/lineage.py", "noxfile.py"]
+
+
+def install(session: nox.Session, packages: list[str], *tools: str) -> None:
+    """Install these of our packages, built from the sources as they are now, and tools."""
+    # uv takes a cached build unless told otherwise: it does not look at the sources.
+    anew = [f"--reinstall-package=openlineage-dagster-{name}" for name in packages]
+    session.install(*anew, *[f"./{PACKAGES[name]}" for name in packages], *tools)
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Check format and style (ruff)."""
+    session.install("ruff>=0.14")
+    session.run("ruff", "format", "--check", ".")
+    session.run("ruff", "check", ".")
+
+
+@nox.session
+def types(session: nox.Session) -> None:
+    """Check types (mypy, strict)."""
+    install(
+        session, EVERYTHING, *TEST_TOOLS, *DEMO_TOOLS, "mypy>=1.18", "types-PyYAML",
+        "types-requests", "types-jsonschema", "nox",
+    )  # fmt: skip
+    for path in PACKAGES.values():
+        session.run("mypy", f"{path}/src")
+    session.run("mypy", *MYPY_PLACES)
+
+
+@nox.session
+@nox.parametrize("package", list(PACKAGES), ids=list(PACKAGES))
+def tests(session: nox.Session, package: str) -> None:
+    """Test each package beside nothing but what it depends on."""
+    install(session, NEEDS[package], *TEST_TOOLS)
+    session.run("pytest", f"{PACKAGES[package]}/tests", *session.posargs)
+
+
+@nox.session
+@nox.parametrize("package", list(PACKAGES), ids=list(PACKAGES))
+def minimums(session: nox.Session, package: str) -> None:
+    """Test each package with the lowest versions of what it depends on."""
+    install(session, NEEDS[package], *TEST_TOOLS, "--resolution=lowest-direct")
+    session.run("pytest", f"{PACKAGES[package]}/tests", *session.posargs)
+
+
+@nox.session
+def integration(session: nox.Session) -> None:
+    """Test both mechanisms together, with real Dagster processes."""
+    install(session, EVERYTHING, *TEST_TOOLS, *DEMO_TOOLS)
+    session.run("pytest", "tests-integration", *session.posargs)
+
+
+@nox.session
+def demo(session: nox.Session) -> None:
+    """Run the example project through both mechanisms and show the lineage; no servers needed."""
+    install(session, EVERYTHING, *DEMO_TOOLS)
+    session.run("python", "docs/examples/demo.py", *session.posargs)
+
+
+if __name__ == "__main__":
+    nox.main()

@@ -1,0 +1,8 @@
+"""The plugins of the workspace's tests, and the example project."""
+
+import sys
+from pathlib import Path
+
+pytest_plugins = ["every_event_is_valid", "receiver"]
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "docs" / "examples"))
