@@ -58,7 +58,6 @@ TEST_TOOLS = [
     "hypothesis>=6.100",
     "jsonschema[format-nongpl]>=4.23",
     "referencing>=0.35",
-    "pyyaml",
 ]
 DEMO_TOOLS = ["dagster-webserver", "rich>=13"]
 MYPY_PLACES = ["testing", "docs/examples/demo.py", "docs/examples/lineage.py", "noxfile.py"]

@@ -269,6 +269,12 @@ def test_an_asset_behind_a_failure_fails_too_with_the_runs_reason() -> None:
     assert names(event["inputs"]) == ["fails"]
 
 
+def test_a_failed_run_names_the_steps_with_the_first_ones_stack() -> None:
+    error = by_name(converted(DEFINITIONS, "failure"), "failure", "FAIL")["run"]["facets"]
+    assert "Steps failed: ['fails']" in error["errorMessage"]["message"]
+    assert "ValueError: no history" in error["errorMessage"]["stackTrace"]
+
+
 def test_the_run_ends_after_everything_in_it() -> None:
     for feature in ("failure", "multi_asset"):
         assert converted(DEFINITIONS, feature)[-1]["job"]["name"] == feature

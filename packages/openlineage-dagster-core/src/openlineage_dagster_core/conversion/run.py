@@ -58,7 +58,7 @@ def ended(
         return []
     state = END_STATE[event_type]
     reason = ErrorFacts(message=entry.message) if state is not RunState.COMPLETE else None
-    error = stored_error(entry.get_dagster_event()) or reason
+    error = reason and (_error(entry, facts) or reason)
     unfinished_state = RunState.ABORT if state is RunState.COMPLETE else state
     events: list[RunEvent] = []
     for step_key in sorted((progress.planned.keys() | progress.started.keys()) - progress.ended):
@@ -72,6 +72,17 @@ def ended(
     if not progress.has_started:
         events.append(envelope.event(RunState.START, entry.timestamp))
     return [*events, envelope.event(state, entry.timestamp, error=error)]
+
+
+def _error(entry: EventLogEntry, facts: Facts) -> ErrorFacts | None:
+    """Tell why a run failed: which steps did, with the first one's stack.
+
+    Later versions of Dagster store the first step's error with RUN_FAILURE, earlier ones do not.
+    """
+    first = next(iter(facts.progress.errors.values()), None)
+    if first is not None:
+        return ErrorFacts(message=entry.message, stack=first.stack)
+    return stored_error(entry.get_dagster_event())
 
 
 def _envelope(facts: Facts, identity: Identity) -> Envelope:

@@ -87,7 +87,7 @@ class RunProgress:
         ended: the steps that have ended, whichever way.
         materialized: what has been materialized.
         evaluations: by asset and check name, the latest evaluation.
-        errors: by step key, why the step failed.
+        errors: by step key, why the step failed; the first to fail comes first.
         has_started: whether the run has.
         has_ended: whether the run has, whichever way.
     """

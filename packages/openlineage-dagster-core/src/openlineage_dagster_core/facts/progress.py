@@ -69,7 +69,7 @@ class ProgressLog:
             self._ended.add(event.step_key)
             error = stored_error(event)
             if error is not None:
-                self._errors[event.step_key] = error
+                self._errors.setdefault(event.step_key, error)
         elif event.event_type is DagsterEventType.STEP_START and event.step_key:
             # A retried step starts again; the run that stands for it began the first time.
             self._started.setdefault(event.step_key, entry.timestamp)
