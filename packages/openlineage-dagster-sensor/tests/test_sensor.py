@@ -11,31 +11,9 @@ from dagster import DagsterEventType
 
 from openlineage_dagster_core.errors import ConfigurationError
 from openlineage_dagster_sensor import openlineage_sensor, sensor
+from orders_project import DEFINITIONS, NIGHTLY_JOBS
 from receiver import Receiver
 from recorded_run import execute, states_by_run
-
-
-@dg.asset(key=["raw", "orders"], description="Orders of the day.")
-def orders() -> None: ...
-
-
-@dg.asset(deps=[orders])
-def revenue() -> None: ...
-
-
-@dg.asset(deps=[orders])
-def fails() -> None:
-    raise ValueError("at once")
-
-
-DEFINITIONS = dg.Definitions(
-    assets=[orders, revenue, fails],
-    jobs=[
-        dg.define_asset_job("nightly", selection=[orders, revenue]),
-        dg.define_asset_job("doomed", selection=[fails]),
-        dg.define_asset_job("tenant", selection=[orders], tags={"tenant": "acme"}),
-    ],
-)
 
 
 @pytest.fixture(autouse=True)
@@ -67,13 +45,7 @@ def names(events: list[dict[str, Any]]) -> set[str]:
 def test_a_tick_sends_what_happened(instance: dg.DagsterInstance, receiver: Receiver) -> None:
     execute(DEFINITIONS, "nightly", instance)
     reason, _ = tick(instance)
-    assert names(receiver.events) == {
-        "nightly",
-        "nightly.raw__orders",
-        "nightly.revenue",
-        "raw/orders",
-        "revenue",
-    }
+    assert names(receiver.events) == NIGHTLY_JOBS
     for states in states_by_run(receiver.events).values():
         assert states == ["START", "COMPLETE"]
     assert reason == "read 8 events, sent 10, parked 0"

@@ -14,32 +14,11 @@ import yaml
 
 from openlineage_dagster_core.errors import ConfigurationError
 from openlineage_dagster_storage import OpenLineageEventLogStorage, storage
+from orders_project import DEFINITIONS, NIGHTLY_JOBS
 from receiver import Receiver
 from recorded_run import execute, states_by_run
 
 MakeInstance = Callable[..., dg.DagsterInstance]
-
-
-@dg.asset(key=["raw", "orders"], description="Orders of the day.")
-def orders() -> None: ...
-
-
-@dg.asset(deps=[orders])
-def revenue() -> None: ...
-
-
-@dg.asset(deps=[orders])
-def fails() -> None:
-    raise ValueError("at once")
-
-
-DEFINITIONS = dg.Definitions(
-    assets=[orders, revenue, fails],
-    jobs=[
-        dg.define_asset_job("nightly", selection=[orders, revenue]),
-        dg.define_asset_job("doomed", selection=[fails]),
-    ],
-)
 
 
 def config(home: Path, **options: Any) -> dict[str, Any]:
@@ -89,13 +68,7 @@ def test_the_configuration_of_0_2_runs_as_it_is(
     )
     assert execute(DEFINITIONS, "nightly", instance).success
     instance.dispose()
-    assert names(receiver.events) == {
-        "nightly",
-        "nightly.raw__orders",
-        "nightly.revenue",
-        "raw/orders",
-        "revenue",
-    }
+    assert names(receiver.events) == NIGHTLY_JOBS
     assert {event["job"]["namespace"] for event in receiver.events} == {"my-company"}
     for states in states_by_run(receiver.events).values():
         assert states == ["START", "COMPLETE"]
