@@ -4,6 +4,7 @@ import json
 import logging
 import socket
 import stat
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -58,6 +59,10 @@ def make_instance(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[M
 
 def names(events: list[dict[str, Any]]) -> set[str]:
     return {event["job"]["name"] for event in events}
+
+
+def ends(events: list[dict[str, Any]]) -> set[tuple[str, str]]:
+    return {(event["job"]["name"], event["eventType"]) for event in events}
 
 
 def test_the_configuration_of_0_2_runs_as_it_is(
@@ -117,30 +122,25 @@ def test_what_a_dead_backend_did_not_take_the_next_process_sends(
     monkeypatch.setenv("OPENLINEAGE_URL", dead)
     instance = make_instance()
     assert execute(DEFINITIONS, "nightly", instance).success
-    wrapper: Any = instance.event_log_storage
-    outbox, shipper = wrapper._delivery()
     instance.dispose()
-    waiting = outbox.depth()
-    assert waiting > 0
-    # The next process: this one's shipper, with its client for the dead address, is gone.
-    shipper.stop(10)
-    storage_shippers = storage.outbox_and_shipper.__globals__["_shippers"]
-    monkeypatch.setattr(
-        storage.outbox_and_shipper.__globals__["atexit"], "register", lambda *a: None
-    )
-    storage_shippers.clear()
+    assert receiver.requests == 0
+    # As the next process does: another instance of the same home.
     monkeypatch.setenv("OPENLINEAGE_URL", receiver.url)
     make_instance()
-    receiver.wait_for(
-        lambda: (
-            "COMPLETE"
-            in [
-                event["eventType"] for event in receiver.events if event["job"]["name"] == "nightly"
-            ]
-        )
-    )
+    receiver.wait_for(lambda: ("nightly", "COMPLETE") in ends(receiver.events))
     for states in states_by_run(receiver.events).values():
         assert states == ["START", "COMPLETE"]
+
+
+def test_after_dispose_no_thread_is_left_and_the_next_event_is_sent_all_the_same(
+    make_instance: MakeInstance, receiver: Receiver
+) -> None:
+    instance = make_instance()
+    for count in (1, 2):
+        execute(DEFINITIONS, "nightly", instance)
+        instance.dispose()
+        assert "openlineage-shipper" not in {thread.name for thread in threading.enumerate()}
+        assert len(receiver.events) == count * 10
 
 
 def test_a_batch_is_one_batch_of_the_inner_storage(

@@ -1,6 +1,7 @@
 import multiprocessing
 import signal
 import stat
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,8 +14,10 @@ from outbox_processes import append_and_be_killed, append_one_by_one
 
 
 @pytest.fixture
-def outbox(tmp_path: Path) -> Outbox:
-    return Outbox(tmp_path / "outbox")
+def outbox(tmp_path: Path) -> Iterator[Outbox]:
+    outbox = Outbox(tmp_path / "outbox")
+    yield outbox
+    outbox.close()
 
 
 def payloads(outbox: Outbox) -> list[str]:
@@ -61,7 +64,9 @@ def test_the_files_are_private(outbox: Outbox) -> None:
 
 def test_another_outbox_of_the_same_directory_sees_the_records(outbox: Outbox) -> None:
     outbox.append([("a", "1")])
-    assert payloads(Outbox(outbox.directory)) == ["1"]
+    other = Outbox(outbox.directory)
+    assert payloads(other) == ["1"]
+    other.close()
 
 
 def test_after_closing_it_opens_again(outbox: Outbox) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -39,8 +40,10 @@ class Converter:
 
 
 @pytest.fixture
-def outbox(tmp_path: Path) -> Outbox:
-    return Outbox(tmp_path)
+def outbox(tmp_path: Path) -> Iterator[Outbox]:
+    outbox = Outbox(tmp_path)
+    yield outbox
+    outbox.close()
 
 
 @pytest.fixture
@@ -150,6 +153,18 @@ def test_while_another_process_sends_nobody_here_does(
         assert not shipper.flush(3600)
         assert receiver.requests == 0
     receiver.wait_for(lambda: len(receiver.events) == 1)
+
+
+def test_with_the_last_converter_the_thread_ends_and_another_starts_it_again(
+    receiver: Receiver, outbox: Outbox, shipper: Shipper, converter: Converter
+) -> None:
+    shipper.notify()
+    shipper.detach(converter, 10)
+    assert "openlineage-shipper" not in [thread.name for thread in threading.enumerate()]
+    shipper.attach(converter)
+    outbox.append([("a", "one")])
+    shipper.notify()
+    assert shipper.flush(30)
 
 
 def test_after_stop_the_thread_is_gone_and_notify_starts_it_again(

@@ -127,7 +127,7 @@ class Tick:
             logger.log(
                 logging.ERROR,
                 "OpenLineage: %s of run %s (storage id %s) is parked: %s",
-                entry.dagster_event_type,
+                entry.get_dagster_event().event_type.name,
                 entry.run_id,
                 record.storage_id,
                 error,

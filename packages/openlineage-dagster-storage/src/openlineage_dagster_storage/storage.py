@@ -47,6 +47,9 @@ WRAPPED_ALLOWED = (
     "class: PostgresEventLogStorage"
 )
 
+JOIN_SECONDS = 1.0
+"""For the thread to end once there is nothing left to send; otherwise it may be in a request."""
+
 logger = logging.getLogger(__name__)
 
 
@@ -166,7 +169,8 @@ class OpenLineageEventLogStorage(DelegatingEventLogStorage, ConfigurableClass):
     def _record(self, events: Sequence[EventLogEntry]) -> None:
         recorded = [event for event in events if event.dagster_event_type in CONVERTED]
         if recorded:
-            identity = f"{recorded[0].dagster_event_type} of run {recorded[0].run_id}"
+            event = recorded[0].get_dagster_event()
+            identity = f"{event.event_type.name} of run {recorded[0].run_id}"
             self._guarded(identity, self._append, recorded)
 
     def _append(self, events: Sequence[EventLogEntry]) -> None:
@@ -191,7 +195,10 @@ class OpenLineageEventLogStorage(DelegatingEventLogStorage, ConfigurableClass):
     def _flush(self) -> None:
         if self._converter is not None:
             _, shipper = self._delivery()
-            shipper.flush(self._flush_timeout)
+            has_sent_all = shipper.flush(self._flush_timeout)
+            # Dagster may dispose and go on: the next event attaches a converter again.
+            shipper.detach(self._converter, JOIN_SECONDS if has_sent_all else 0)
+            self._converter = None
 
     @cached_property
     def _emits(self) -> bool:

@@ -60,6 +60,18 @@ class _Role(Enum):
     FOLLOWING = "another process sends"
 
 
+class _Thread(threading.Thread):
+    """One life of the background thread, with its own sign to stop."""
+
+    def __init__(self, run: Callable[[_Thread], None]) -> None:
+        super().__init__(name="openlineage-shipper", daemon=True)
+        self.stopping = threading.Event()
+        self._body = run
+
+    def run(self) -> None:
+        self._body(self)
+
+
 class Shipper:
     """Sends in the background, in order, and never troubles its host.
 
@@ -75,10 +87,9 @@ class Shipper:
         self._outbox = outbox
         self._make_client = make_client
         self._converters: weakref.WeakSet[RecordConverter] = weakref.WeakSet()
-        self._starting = threading.Lock()
-        self._thread: threading.Thread | None = None
+        self._threads = threading.Lock()
+        self._thread: _Thread | None = None
         self._wake = threading.Event()
-        self._stopping = threading.Event()
         self._changed = threading.Condition()
         self._role = _Role.UNDECIDED
         self._is_failing = False
@@ -93,15 +104,23 @@ class Shipper:
         """
         self._converters.add(converter)
 
+    def detach(self, converter: RecordConverter, timeout: float) -> None:
+        """Use a converter no more; with the last one the thread ends and the outbox is closed.
+
+        Args:
+            converter: one that was attached.
+            timeout: how long to wait for the thread, in seconds.
+        """
+        self._converters.discard(converter)
+        if not self._converters:
+            self.stop(timeout)
+
     def notify(self) -> None:
         """Say that there is something to send; starts the thread if it does not run."""
-        with self._starting:
+        with self._threads:
             if self._thread is None or not self._thread.is_alive():
-                self._stopping.clear()
                 self._set(role=_Role.UNDECIDED, is_failing=False)
-                self._thread = threading.Thread(
-                    target=self._guarded_run, name="openlineage-shipper", daemon=True
-                )
+                self._thread = _Thread(self._guarded_run)
                 self._thread.start()
         self._wake.set()
 
@@ -132,15 +151,17 @@ class Shipper:
         return True
 
     def stop(self, timeout: float) -> None:
-        """End the thread.
+        """End the thread; `notify` starts another.
 
         Args:
             timeout: how long to wait for it, in seconds.
         """
-        self._stopping.set()
-        self._wake.set()
-        if self._thread is not None:
-            self._thread.join(timeout)
+        with self._threads:
+            thread, self._thread = self._thread, None
+        if thread is not None:
+            thread.stopping.set()
+            self._wake.set()
+            thread.join(timeout)
 
     def _set(self, *, role: _Role | None = None, is_failing: bool | None = None) -> None:
         with self._changed:
@@ -148,39 +169,51 @@ class Shipper:
             self._is_failing = self._is_failing if is_failing is None else is_failing
             self._changed.notify_all()
 
-    def _guarded_run(self) -> None:
+    def _guarded_run(self, thread: _Thread) -> None:
         try:
-            self._run()
+            while not self._may_end(thread):
+                self._run(thread)
         except Exception:
             logger.exception(
                 "OpenLineage: the shipper stopped; no impact on your runs, events wait in %s",
                 self._outbox.path,
             )
-        self._set(role=_Role.UNDECIDED)
+        finally:
+            # It opens again when it is used again.
+            self._outbox.close()
+            self._set(role=_Role.UNDECIDED)
 
-    def _run(self) -> None:
+    def _may_end(self, thread: _Thread) -> bool:
+        """Decide under the lock, so that whoever calls `notify` afterwards starts a new thread."""
+        with self._threads:
+            is_wanted = self._is_wanted(thread)
+            if not is_wanted and self._thread is thread:
+                self._thread = None
+            return not is_wanted
+
+    def _run(self, thread: _Thread) -> None:
         self._outbox.drop_old_attachments()
         lock = FileLock(self._outbox.lock_path, mode=0o600)
-        while self._is_wanted():
+        while self._is_wanted(thread):
             try:
                 with lock.acquire(blocking=False):
                     self._set(role=_Role.SHIPPING)
                     with contextlib.closing(self._make_client()) as client:
-                        self._ship(client)
+                        self._ship(thread, client)
             except Timeout:
                 self._set(role=_Role.FOLLOWING)
-                self._stopping.wait(IDLE_SECONDS)
+                thread.stopping.wait(IDLE_SECONDS)
 
-    def _ship(self, client: LineageClient) -> None:
+    def _ship(self, thread: _Thread, client: LineageClient) -> None:
         backoff = FIRST_BACKOFF_SECONDS
-        while self._is_wanted():
+        while self._is_wanted(thread):
             self._wake.clear()
             try:
-                is_empty = self._send_batch(client)
+                is_empty = self._send_batch(thread, client)
             except BackendUnavailableError as error:
                 self._report_failure(error)
-                # Full jitter: many processes must not knock at once when the backend is back.
-                self._stopping.wait(backoff * random.uniform(0.5, 1))  # noqa: S311
+                # With jitter: many processes must not knock at once when the backend is back.
+                thread.stopping.wait(backoff * random.uniform(0.5, 1))  # noqa: S311
                 backoff = min(backoff * 2, LONGEST_BACKOFF_SECONDS)
             else:
                 backoff = FIRST_BACKOFF_SECONDS
@@ -188,11 +221,11 @@ class Shipper:
                     self._set()
                     self._wake.wait(IDLE_SECONDS)
 
-    def _send_batch(self, client: LineageClient) -> bool:
+    def _send_batch(self, thread: _Thread, client: LineageClient) -> bool:
         records = self._outbox.pending(BATCH)
         for record in records:
             converter = next(iter(self._converters), None)
-            if converter is None or self._stopping.is_set():
+            if converter is None or thread.stopping.is_set():
                 return False
             self._send(client, converter, record)
         return not records
@@ -249,5 +282,5 @@ class Shipper:
             )
         self._set(is_failing=True)
 
-    def _is_wanted(self) -> bool:
-        return not self._stopping.is_set() and len(self._converters) > 0
+    def _is_wanted(self, thread: _Thread) -> bool:
+        return not thread.stopping.is_set() and len(self._converters) > 0
