@@ -121,4 +121,5 @@ def demo(session: nox.Session) -> None:
 
 
 if __name__ == "__main__":
+    os.chdir(ROOT)
     nox.main()
