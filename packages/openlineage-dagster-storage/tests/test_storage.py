@@ -143,6 +143,21 @@ def test_after_dispose_no_thread_is_left_and_the_next_event_is_sent_all_the_same
         assert len(receiver.events) == count * 10
 
 
+def test_what_is_reported_from_outside_any_run_is_a_run_of_its_own_each_time(
+    make_instance: MakeInstance, receiver: Receiver
+) -> None:
+    instance = make_instance()
+    for _ in range(2):
+        instance.report_runless_asset_event(dg.AssetMaterialization(["erp", "stock"]))
+    check = dg.AssetCheckEvaluation(asset_key=dg.AssetKey("erp"), check_name="ok", passed=True)
+    instance.report_runless_asset_event(check)
+    instance.dispose()
+    states = states_by_run(receiver.events)
+    assert sorted(name for name, _ in states) == ["erp/stock", "erp/stock", "erp__checks"]
+    assert all(of_run == ["START", "COMPLETE"] for of_run in states.values())
+    assert all("dagster_run" not in event["run"]["facets"] for event in receiver.events)
+
+
 def test_a_batch_is_one_batch_of_the_inner_storage(
     make_instance: MakeInstance, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:

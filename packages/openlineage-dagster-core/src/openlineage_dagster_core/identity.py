@@ -12,6 +12,11 @@ from dagster import AssetKey
 from openlineage.client.uuid import generate_static_uuid
 
 from openlineage_dagster_core.facts.model import AssetFacts, RunFacts
+from openlineage_dagster_core.names import (
+    safe_dataset_namespace,
+    safe_job_namespace,
+    safe_name,
+)
 from openlineage_dagster_core.namespaces import NamespaceTemplate
 from openlineage_dagster_core.settings import Settings
 
@@ -35,14 +40,26 @@ def static_run_id(instant: datetime, *names: str | None) -> str:
 
 
 def dataset_name(key: AssetKey) -> str:
-    r"""Name the dataset of an asset.
+    r"""Name the dataset of an asset, which is the name of its job as well.
 
     Args:
         key: the asset's key.
 
     Returns:
-        `a/b`; a slash inside a component is written `\/` so that different keys have different
-        names.
+        `a/b`, made safe; a slash inside a component is written `\/` so that different keys have
+        different names.
+    """
+    return safe_name(asset_path(key))
+
+
+def asset_path(key: AssetKey) -> str:
+    r"""Write an asset key as one text.
+
+    Args:
+        key: the asset's key.
+
+    Returns:
+        `a/b`, with slashes inside components written `\/`.
     """
     # Not AssetKey.to_escaped_user_string: 1.11 leaves backslashes alone, later versions do not.
     return "/".join(part.replace("\\", "\\\\").replace("/", "\\/") for part in key.path)
@@ -58,7 +75,7 @@ def step_job_name(job_name: str, step_key: str) -> str:
     Returns:
         `job.step`, without the index of a mapped step.
     """
-    return f"{job_name}.{_MAPPING_INDEX.sub('', step_key)}"
+    return safe_name(f"{job_name}.{_MAPPING_INDEX.sub('', step_key)}")
 
 
 def checks_job_name(key: AssetKey) -> str:
@@ -70,7 +87,7 @@ def checks_job_name(key: AssetKey) -> str:
     Returns:
         `a/b__checks`.
     """
-    return dataset_name(key) + CHECKS_SUFFIX
+    return safe_name(asset_path(key) + CHECKS_SUFFIX)
 
 
 @dataclass(frozen=True)
@@ -92,7 +109,7 @@ class Identity:
         Returns:
             The namespace.
         """
-        return self._resolve(self.settings.job_namespace, run, None)
+        return safe_job_namespace(self._resolve(self.settings.job_namespace, run, None))
 
     def dataset_namespace(self, run: RunFacts, asset: AssetFacts | None) -> str:
         """Resolve the namespace of a dataset.
@@ -104,7 +121,7 @@ class Identity:
         Returns:
             The namespace.
         """
-        return self._resolve(self.settings.namespace_template, run, asset)
+        return safe_dataset_namespace(self._resolve(self.settings.namespace_template, run, asset))
 
     def _resolve(self, template: NamespaceTemplate, run: RunFacts, asset: AssetFacts | None) -> str:
         values = {
@@ -149,7 +166,7 @@ class Identity:
         Returns:
             A UUID.
         """
-        return static_run_id(run.created_at, "asset", run.run_id, dataset_name(key), partition)
+        return static_run_id(run.created_at, "asset", run.run_id, asset_path(key), partition)
 
     def checks_run_id(self, run: RunFacts, key: AssetKey) -> str:
         """Give the run id of an asset's checks in a Dagster run.
@@ -161,7 +178,7 @@ class Identity:
         Returns:
             A UUID.
         """
-        return static_run_id(run.created_at, "checks", run.run_id, dataset_name(key))
+        return static_run_id(run.created_at, "checks", run.run_id, asset_path(key))
 
 
 def canonical_run_id(instant: datetime, run_id: str) -> str:

@@ -1,4 +1,5 @@
 import dagster as dg
+import pytest
 from dagster import AssetKey, DagsterEventType
 
 from openlineage_dagster_core.facts.event_log import EventLogFacts
@@ -69,3 +70,20 @@ def test_the_events_of_a_deleted_run_still_agree_with_one_another() -> None:
         instance.delete_run(run_id)
         runs = {EventLogFacts(lambda: instance).facts_of(entry, {}).run.created_at for entry in log}
     assert len(runs) == 1
+
+
+def test_an_event_from_outside_any_run_stands_for_itself() -> None:
+    with dg.DagsterInstance.ephemeral() as instance:
+        for partition in ("a", "b"):
+            instance.report_runless_asset_event(
+                dg.AssetMaterialization("reported", partition=partition)
+            )
+        fetched = instance.fetch_materializations(AssetKey("reported"), limit=2)
+        found = EventLogFacts(lambda: instance)
+        for record in fetched.records:
+            entry = record.event_log_entry
+            facts = found.facts_of(entry, {})
+            assert facts.run.run_id == ""
+            assert facts.run.created_at.timestamp() == pytest.approx(entry.timestamp, abs=1e-5)
+            assert not facts.progress.materialized
+            found.advance(entry)

@@ -84,9 +84,9 @@ class Envelope:
         Returns:
             The event (OpenLineage 2-0-2, RunEvent).
         """
-        run_facets: dict[str, RunFacet] = {
-            "processing_engine": processing_engine_facet(),
-            "dagster_run": DagsterRunFacet(
+        run_facets: dict[str, RunFacet] = {"processing_engine": processing_engine_facet()}
+        if self.run.run_id:
+            run_facets["dagster_run"] = DagsterRunFacet(
                 runId=self.run.run_id,
                 jobName=self.run.job_name,
                 stepKey=self.step_key,
@@ -94,9 +94,8 @@ class Envelope:
                 codeLocation=self.run.code_location,
                 repository=self.run.repository,
                 producer=PRODUCER,
-            ),
-            **dict(self.run_facets),
-        }
+            )
+        run_facets.update(self.run_facets)
         if error is not None:
             run_facets["errorMessage"] = error_facet(error)
         return RunEvent(

@@ -11,6 +11,7 @@ from openlineage.client.generated.data_quality_assertions_dataset import (
     DataQualityAssertionsDatasetFacet,
 )
 
+from openlineage_dagster_core.names import safe_name
 from openlineage_dagster_core.version import PRODUCER
 
 COLUMN_KEYS = ("dagster/column", "column")
@@ -50,5 +51,5 @@ def _column(metadata: Mapping[str, Any]) -> str | None:
     for key in COLUMN_KEYS:
         value = getattr(metadata.get(key), "value", None)
         if isinstance(value, str) and value:
-            return value
+            return safe_name(value)
     return None

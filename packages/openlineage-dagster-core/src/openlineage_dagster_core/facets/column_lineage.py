@@ -12,6 +12,7 @@ from openlineage.client.generated.column_lineage_dataset import (
     InputField,
 )
 
+from openlineage_dagster_core.names import safe_name
 from openlineage_dagster_core.version import PRODUCER
 
 COLUMN_LINEAGE = "dagster/column_lineage"
@@ -37,11 +38,11 @@ def column_lineage_facet(
 
     def input_field(key: AssetKey, column: str) -> InputField:
         namespace, name = dataset_of(key)
-        return InputField(namespace=namespace, name=name, field=column)
+        return InputField(namespace=namespace, name=name, field=safe_name(column))
 
     return ColumnLineageDatasetFacet(
         fields={
-            column: Fields(
+            safe_name(column): Fields(
                 inputFields=[input_field(dep.asset_key, dep.column_name) for dep in deps]
             )
             for column, deps in lineage.deps_by_column.items()

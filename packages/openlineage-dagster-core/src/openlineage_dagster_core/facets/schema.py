@@ -9,6 +9,7 @@ from openlineage.client.generated.schema_dataset import (
     SchemaDatasetFacetFields,
 )
 
+from openlineage_dagster_core.names import safe_name
 from openlineage_dagster_core.version import PRODUCER
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ def schema_facet(columns: TableSchema) -> SchemaDatasetFacet:
     return SchemaDatasetFacet(
         fields=[
             SchemaDatasetFacetFields(
-                name=column.name, type=column.type, description=column.description
+                name=safe_name(column.name), type=column.type, description=column.description
             )
             for column in columns.columns
         ],

@@ -48,13 +48,15 @@ class EventLogFacts:
         """Find the facts of an event.
 
         Args:
-            entry: the event; it must be one of a run.
+            entry: the event.
             assets: the definitions that are at hand.
 
         Returns:
             The run, how far it was before this event, and the definitions. The progress is valid
-            until `advance`.
+            until `advance`. An event reported from outside any run stands for itself.
         """
+        if not entry.run_id:
+            return Facts(run=runless(entry), progress=ProgressLog().progress, assets=assets)
         run = self._runs.get(entry.run_id)
         if run is None:
             run = self._runs[entry.run_id] = self._read(entry)
@@ -100,6 +102,23 @@ def _entries_of_run(instance: DagsterInstance, run_id: str) -> Iterator[EventLog
         if not page.has_more:
             return
         cursor = page.cursor
+
+
+def runless(entry: EventLogEntry) -> RunFacts:
+    """Stand in for the run of an event that was reported from outside any.
+
+    Args:
+        entry: the event.
+
+    Returns:
+        A run without id and name, created when the event was: ids that derive from it belong to
+        this event alone.
+    """
+    return RunFacts(
+        run_id="",
+        job_name="",
+        created_at=datetime.fromtimestamp(entry.timestamp, timezone.utc),
+    )
 
 
 def run_facts(run: DagsterRun, created_at: datetime) -> RunFacts:

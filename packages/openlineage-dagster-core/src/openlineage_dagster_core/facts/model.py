@@ -18,8 +18,8 @@ class RunFacts:
     """A Dagster run, as the run storage holds it.
 
     Args:
-        run_id: the Dagster run id.
-        job_name: the Dagster job.
+        run_id: the Dagster run id; empty for what was reported from outside any run.
+        job_name: the Dagster job; empty likewise.
         created_at: when the run was stored; all run ids derive from it.
         tags: the run's tags.
         code_location: where the job is defined, None for a run launched in process.
