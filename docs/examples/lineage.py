@@ -118,7 +118,7 @@ def comparable(events: Iterable[Json]) -> dict[str, list[Json]]:
 
     Returns:
         By job name the events in order, without what differs from one Dagster run to the next:
-        run ids, times, and the process's part of stack traces.
+        run ids, times, data versions (Dagster makes them of the run id), and stack traces.
     """
     by_job: dict[str, list[Json]] = defaultdict(list)
     for event in events:
@@ -133,5 +133,7 @@ def comparable(events: Iterable[Json]) -> dict[str, list[Json]]:
                 (holder["root"]["run"] if key == "root" else holder["run"]).pop("runId")
         if "errorMessage" in facets:
             facets["errorMessage"].pop("stackTrace", None)
+        for dataset in copy["inputs"] + copy["outputs"]:
+            dataset["facets"].pop("version", None)
         by_job[event["job"]["name"]].append(copy)
     return dict(by_job)

@@ -28,7 +28,7 @@ def event() -> openlineage_spec.Json:
     asset = AssetFacts(KEY, columns=TableSchema([TableColumn("id", "int")]))
     facts = Facts(run, ProgressLog().progress, {KEY: asset})
     envelope = Envelope(run, RUN_ID, "dagster", "orders", Family.ASSET)
-    lineage = Lineage(outputs=(output_dataset(facts, Identity(Settings()), KEY, {}),))
+    lineage = Lineage(outputs=(output_dataset(facts, Identity(Settings()), KEY, None),))
     return to_json([envelope.event(RunState.START, 0.0, lineage)])[0]
 
 

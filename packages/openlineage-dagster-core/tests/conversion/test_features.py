@@ -40,6 +40,25 @@ def revenue() -> dg.MaterializeResult:
     )
 
 
+@dg.asset(
+    owners=["team:sales", "ada@example.org"],
+    kinds={"sql"},
+    tags={"pii": "yes"},
+    group_name="described",
+    code_version="3",
+    deps=[orders],
+)
+def described() -> dg.MaterializeResult:
+    return dg.MaterializeResult(
+        metadata={"dagster/row_count": 42}, data_version=dg.DataVersion("v1")
+    )
+
+
+@dg.asset(deps=[described])
+def reads_described() -> dg.MaterializeResult:
+    return dg.MaterializeResult(data_version=dg.DataVersion("v2"))
+
+
 @dg.asset(deps=[orders])
 def fails() -> None:
     raise ValueError("no history")
@@ -147,6 +166,8 @@ DEFINITIONS = dg.Definitions(
         observed,
         orders,
         revenue,
+        described,
+        reads_described,
         fails,
         after_failure,
         several,
@@ -159,6 +180,7 @@ DEFINITIONS = dg.Definitions(
         ops,
         ad_hoc,
         job("materialize", orders, revenue),
+        job("description", described, reads_described),
         job("failure", orders, fails, after_failure),
         job("multi_asset", several),
         job("half_a_multi_asset", half),
@@ -170,6 +192,7 @@ DEFINITIONS = dg.Definitions(
 
 FEATURES: dict[str, dict[str, Any]] = {
     "materialize": {},
+    "description": {},
     "failure": {},
     "multi_asset": {},
     "half_a_multi_asset": {},
@@ -243,8 +266,37 @@ def test_an_input_carries_the_facets_of_its_definition() -> None:
     events = converted(DEFINITIONS, "materialize")
     [as_input] = by_name(events, "mart/revenue", "COMPLETE")["inputs"]
     [as_output] = by_name(events, "raw/orders", "COMPLETE")["outputs"]
+    for facets in (as_input["facets"], as_output["facets"]):
+        del facets["version"]
     assert as_input["facets"] == as_output["facets"]
-    assert as_input["facets"].keys() == {"schema", "documentation"}
+    assert as_input["facets"].keys() == {"schema", "documentation", "tags"}
+
+
+def test_owners_tags_kinds_and_group_describe_dataset_and_job() -> None:
+    events = converted(DEFINITIONS, "description")
+    event = by_name(events, "described", "COMPLETE")
+    [dataset] = event["outputs"]
+    for facets in (dataset["facets"], event["job"]["facets"]):
+        assert [owner["name"] for owner in facets["ownership"]["owners"]] == [
+            "team:sales",
+            "user:ada@example.org",
+        ]
+        assert [(tag["key"], tag["value"]) for tag in facets["tags"]["tags"]] == [
+            ("dagster/kind", "sql"),
+            ("pii", "yes"),
+            ("dagster/group", "described"),
+        ]
+
+
+def test_data_versions_and_row_counts_come_with_the_materialization() -> None:
+    events = converted(DEFINITIONS, "description")
+    [made] = by_name(events, "described", "COMPLETE")["outputs"]
+    assert made["facets"]["version"]["datasetVersion"] == "v1"
+    assert made["outputFacets"]["outputStatistics"]["rowCount"] == 42
+    [read] = by_name(events, "reads_described", "COMPLETE")["inputs"]
+    assert read["facets"]["version"]["datasetVersion"] == "v1"
+    [before] = by_name(events, "described", "START")["outputs"]
+    assert "version" not in before["facets"]
 
 
 def test_the_run_keeps_its_dagster_id_and_steps_are_its_children() -> None:

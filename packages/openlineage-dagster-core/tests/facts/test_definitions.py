@@ -17,6 +17,9 @@ SOURCE = dg.AssetSpec(["erp", "stock"])
 @dg.asset(
     deps=[SOURCE, "undefined"],
     group_name="raw",
+    owners=["team:sales", "ada@example.org"],
+    kinds={"sql"},
+    tags={"pii": "yes"},
     description="Orders *of the day*",
     metadata={"dagster/column_schema": SCHEMA},
     partitions_def=dg.StaticPartitionsDefinition(["a"]),
@@ -32,6 +35,8 @@ def test_an_asset_is_read_from_its_definition() -> None:
         key=AssetKey("orders"),
         upstream=(AssetKey(["erp", "stock"]), AssetKey("undefined")),
         group="raw",
+        owners=("team:sales", "ada@example.org"),
+        tags={"pii": "yes", "dagster/kind/sql": ""},
         description="Orders *of the day*",
         columns=SCHEMA,
         is_partitioned=True,

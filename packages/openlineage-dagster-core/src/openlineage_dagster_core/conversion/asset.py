@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any
 
 from dagster import AssetKey, AssetMaterialization, EventLogEntry
 from openlineage.client.event_v2 import RunEvent, RunState
+from openlineage.client.generated.base import JobFacet
 
 from openlineage_dagster_core.conversion.dataset import input_dataset, output_dataset
 from openlineage_dagster_core.conversion.envelope import Envelope, Lineage
+from openlineage_dagster_core.facets.dataset_version import INPUT_DATA_VERSION_PREFIX
 from openlineage_dagster_core.facets.documentation import job_documentation_facet
-from openlineage_dagster_core.facts.model import AssetPartition, ErrorFacts, Facts
+from openlineage_dagster_core.facets.ownership import job_ownership_facet
+from openlineage_dagster_core.facets.tags import job_tags_facet
+from openlineage_dagster_core.facts.model import AssetFacts, AssetPartition, ErrorFacts, Facts
 from openlineage_dagster_core.families import Family
 from openlineage_dagster_core.identity import Identity, dataset_name
 
-INPUT_TAG_PREFIXES = ("dagster/input_event_pointer/", "dagster/input_data_version/")
+INPUT_TAG_PREFIXES = ("dagster/input_event_pointer/", INPUT_DATA_VERSION_PREFIX)
 """Tags of a materialization: one for every declared parent, also where no definition is at hand."""
 
 
@@ -64,8 +67,7 @@ def materialized(
     progress = facts.progress
     if asset in progress.materialized or step_key in progress.ended or progress.has_ended:
         return []
-    upstream = _upstream_in_tags(materialization.tags or {})
-    lineage = _lineage(facts, identity, asset[0], materialization.metadata, upstream)
+    lineage = _lineage(facts, identity, asset[0], materialization)
     envelope = _envelope(facts, identity, asset, step_key)
     events = []
     if not _has_start(facts, asset, step_key):
@@ -138,8 +140,6 @@ def _envelope(
     facts: Facts, identity: Identity, asset: AssetPartition, step_key: str | None
 ) -> Envelope:
     key, partition = asset
-    definition = facts.assets.get(key)
-    description = definition.description if definition else None
     return Envelope(
         run=facts.run,
         run_id=identity.asset_run_id(facts.run, key, partition),
@@ -148,22 +148,40 @@ def _envelope(
         family=Family.ASSET,
         step_key=step_key,
         partition=partition,
-        job_facets=[("documentation", job_documentation_facet(description))] if description else [],
+        job_facets=_job_facets(facts.assets.get(key)),
     )
+
+
+def _job_facets(asset: AssetFacts | None) -> list[tuple[str, JobFacet]]:
+    facets: list[tuple[str, JobFacet]] = []
+    if asset is None:
+        return facets
+    if asset.description:
+        facets.append(("documentation", job_documentation_facet(asset.description)))
+    if asset.owners:
+        facets.append(("ownership", job_ownership_facet(asset.owners)))
+    tags = job_tags_facet(asset)
+    if tags is not None:
+        facets.append(("tags", tags))
+    return facets
 
 
 def _lineage(
     facts: Facts,
     identity: Identity,
     key: AssetKey,
-    metadata: Mapping[str, Any] | None = None,
-    upstream_in_tags: Iterable[AssetKey] = (),
+    materialization: AssetMaterialization | None = None,
 ) -> Lineage:
     definition = facts.assets.get(key)
-    upstream = definition.upstream if definition else tuple(upstream_in_tags)
+    if definition is not None:
+        upstream: Iterable[AssetKey] = definition.upstream
+    else:
+        upstream = _upstream_in_tags((materialization and materialization.tags) or {})
     return Lineage(
-        inputs=tuple(input_dataset(facts, identity, parent) for parent in upstream),
-        outputs=(output_dataset(facts, identity, key, metadata or {}),),
+        inputs=tuple(
+            input_dataset(facts, identity, parent, read_by=materialization) for parent in upstream
+        ),
+        outputs=(output_dataset(facts, identity, key, materialization),),
     )
 
 

@@ -91,4 +91,6 @@ def _lineage(
     facts: Facts, identity: Identity, key: AssetKey, known: dict[str, AssetCheckEvaluation]
 ) -> Lineage:
     facet = assertions_facet(known.values(), strict=identity.settings.strict_assertion_mapping)
-    return Lineage(inputs=(input_dataset(facts, identity, key, {"dataQualityAssertions": facet}),))
+    return Lineage(
+        inputs=(input_dataset(facts, identity, key, input_facets={"dataQualityAssertions": facet}),)
+    )

@@ -5,13 +5,24 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from dagster import AssetKey, TableSchema
+from dagster import AssetKey, AssetMaterialization, TableSchema
 from openlineage.client.event_v2 import InputDataset, OutputDataset
-from openlineage.client.generated.base import DatasetFacet, InputDatasetFacet
+from openlineage.client.generated.base import (
+    DatasetFacet,
+    InputDatasetFacet,
+    OutputDatasetFacet,
+)
 
 from openlineage_dagster_core.facets.column_lineage import column_lineage_facet
+from openlineage_dagster_core.facets.dataset_version import (
+    input_version_facet,
+    output_version_facet,
+)
 from openlineage_dagster_core.facets.documentation import dataset_documentation_facet
+from openlineage_dagster_core.facets.output_statistics import output_statistics_facet
+from openlineage_dagster_core.facets.ownership import dataset_ownership_facet
 from openlineage_dagster_core.facets.schema import schema_facet
+from openlineage_dagster_core.facets.tags import dataset_tags_facet
 from openlineage_dagster_core.facts.definitions import table_schema
 from openlineage_dagster_core.facts.model import Facts
 from openlineage_dagster_core.identity import Identity, dataset_name
@@ -35,6 +46,8 @@ def input_dataset(
     facts: Facts,
     identity: Identity,
     key: AssetKey,
+    *,
+    read_by: AssetMaterialization | None = None,
     input_facets: Mapping[str, InputDatasetFacet] | None = None,
 ) -> InputDataset:
     """Make an asset an input.
@@ -43,6 +56,7 @@ def input_dataset(
         facts: the run and the definitions.
         identity: gives names.
         key: the asset's key.
+        read_by: the materialization that read it, once there is one.
         input_facets: by key.
 
     Returns:
@@ -50,16 +64,16 @@ def input_dataset(
         on either side.
     """
     namespace, name = dataset_of(facts, identity, key)
+    facets = _definition_facets(facts, key)
+    if read_by is not None:
+        _add(facets, "version", input_version_facet(read_by.tags or {}, key))
     return InputDataset(
-        namespace=namespace,
-        name=name,
-        facets=_definition_facets(facts, key),
-        inputFacets=dict(input_facets or {}),
+        namespace=namespace, name=name, facets=facets, inputFacets=dict(input_facets or {})
     )
 
 
 def output_dataset(
-    facts: Facts, identity: Identity, key: AssetKey, metadata: Mapping[str, Any]
+    facts: Facts, identity: Identity, key: AssetKey, made_by: AssetMaterialization | None
 ) -> OutputDataset:
     """Make an asset an output.
 
@@ -67,17 +81,23 @@ def output_dataset(
         facts: the run and the definitions.
         identity: gives names.
         key: the asset's key.
-        metadata: of its materialization; empty before it.
+        made_by: its materialization, once there is one.
 
     Returns:
         The dataset, with the facets of its definition and those of its materialization.
     """
     namespace, name = dataset_of(facts, identity, key)
+    metadata: Mapping[str, Any] = made_by.metadata if made_by else {}
     facets = _definition_facets(facts, key, table_schema(metadata))
-    lineage = column_lineage_facet(metadata, lambda upstream: dataset_of(facts, identity, upstream))
-    if lineage is not None:
-        facets["columnLineage"] = lineage
-    return OutputDataset(namespace=namespace, name=name, facets=facets)
+    output_facets: dict[str, OutputDatasetFacet] = {}
+    if made_by is not None:
+        lineage = column_lineage_facet(
+            metadata, lambda upstream: dataset_of(facts, identity, upstream)
+        )
+        _add(facets, "columnLineage", lineage)
+        _add(facets, "version", output_version_facet(made_by.tags or {}))
+        _add(output_facets, "outputStatistics", output_statistics_facet(metadata))
+    return OutputDataset(namespace=namespace, name=name, facets=facets, outputFacets=output_facets)
 
 
 def _definition_facets(
@@ -85,9 +105,18 @@ def _definition_facets(
 ) -> dict[str, DatasetFacet]:
     asset = facts.assets.get(key)
     facets: dict[str, DatasetFacet] = {}
-    if asset is not None and asset.description:
-        facets["documentation"] = dataset_documentation_facet(asset.description)
+    if asset is not None:
+        if asset.description:
+            facets["documentation"] = dataset_documentation_facet(asset.description)
+        if asset.owners:
+            facets["ownership"] = dataset_ownership_facet(asset.owners)
+        _add(facets, "tags", dataset_tags_facet(asset))
     columns = columns or (asset.columns if asset else None)
     if columns is not None:
         facets["schema"] = schema_facet(columns)
     return facets
+
+
+def _add(facets: dict[str, Any], name: str, facet: object | None) -> None:
+    if facet is not None:
+        facets[name] = facet

@@ -47,6 +47,8 @@ class AssetFacts:
         upstream: the keys of the assets it depends on, sorted.
         group: the group's name.
         description: the description, in Markdown.
+        owners: teams (`team:data`) and email addresses.
+        tags: the asset's tags; kinds are among them, as `dagster/kind/…`.
         columns: the schema that the definition's metadata gives.
         is_partitioned: whether it has partitions.
         is_materializable: whether runs make it; others are only observed or only depended on.
@@ -56,6 +58,8 @@ class AssetFacts:
     upstream: tuple[AssetKey, ...] = ()
     group: str | None = None
     description: str | None = None
+    owners: tuple[str, ...] = ()
+    tags: Mapping[str, str] = field(default_factory=dict)
     columns: TableSchema | None = None
     is_partitioned: bool = False
     is_materializable: bool = True

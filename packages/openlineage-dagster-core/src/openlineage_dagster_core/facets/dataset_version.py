@@ -1,0 +1,47 @@
+"""The `version` dataset facet, from Dagster's data versions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from dagster import AssetKey
+from openlineage.client.generated.dataset_version_dataset import DatasetVersionDatasetFacet
+
+from openlineage_dagster_core.version import PRODUCER
+
+DATA_VERSION = "dagster/data_version"
+"""Tag of a materialization: the version of what it made."""
+
+INPUT_DATA_VERSION_PREFIX = "dagster/input_data_version/"
+"""Tags of a materialization, followed by an upstream asset's key: the version that it read."""
+
+
+def output_version_facet(tags: Mapping[str, str]) -> DatasetVersionDatasetFacet | None:
+    """Build the facet of what a materialization made (DatasetVersionDatasetFacet 1-0-1).
+
+    Args:
+        tags: of the materialization.
+
+    Returns:
+        The facet, None where the version is not known.
+    """
+    return _facet(tags.get(DATA_VERSION))
+
+
+def input_version_facet(
+    tags: Mapping[str, str], upstream: AssetKey
+) -> DatasetVersionDatasetFacet | None:
+    """Build the facet of what a materialization read (DatasetVersionDatasetFacet 1-0-1).
+
+    Args:
+        tags: of the materialization.
+        upstream: the asset that was read.
+
+    Returns:
+        The facet, None where the version is not known.
+    """
+    return _facet(tags.get(INPUT_DATA_VERSION_PREFIX + upstream.to_user_string()))
+
+
+def _facet(version: str | None) -> DatasetVersionDatasetFacet | None:
+    return DatasetVersionDatasetFacet(version, producer=PRODUCER) if version else None
