@@ -360,6 +360,10 @@ def test_an_asset_without_partitions_has_none_in_a_run_for_one() -> None:
     daily_run = by_name(events, "daily", "COMPLETE")["run"]["facets"]["dagster_run"]
     orders_run = by_name(events, "raw/orders", "COMPLETE")["run"]["facets"]["dagster_run"]
     assert daily_run["partition"] == "2026-01-05"
+    for state in ("START", "COMPLETE"):
+        facets = by_name(events, "daily", state)["run"]["facets"]
+        assert facets["nominalTime"]["nominalStartTime"] == "2026-01-05T00:00:00+00:00"
+        assert facets["nominalTime"]["nominalEndTime"] == "2026-01-06T00:00:00+00:00"
     assert "partition" not in orders_run
 
 

@@ -14,6 +14,10 @@ SCHEMA = dg.TableSchema([dg.TableColumn("id", "int", "The key")])
 SOURCE = dg.AssetSpec(["erp", "stock"])
 
 
+@dg.asset(partitions_def=dg.DailyPartitionsDefinition("2026-01-01", timezone="Europe/Berlin"))
+def daily() -> None: ...
+
+
 @dg.asset(
     deps=[SOURCE, "undefined"],
     group_name="raw",
@@ -27,7 +31,7 @@ SOURCE = dg.AssetSpec(["erp", "stock"])
 def orders() -> None: ...
 
 
-ASSETS = DefinedAssets(dg.Definitions([orders, SOURCE]).get_repository_def().asset_graph)
+ASSETS = DefinedAssets(dg.Definitions([orders, daily, SOURCE]).get_repository_def().asset_graph)
 
 
 def test_an_asset_is_read_from_its_definition() -> None:
@@ -49,8 +53,13 @@ def test_what_no_run_makes_is_known() -> None:
 
 
 def test_assets_that_are_only_depended_on_are_there() -> None:
-    assert {key.to_user_string() for key in ASSETS} == {"orders", "erp/stock", "undefined"}
-    assert len(ASSETS) == 3
+    assert {key.to_user_string() for key in ASSETS} == {
+        "daily",
+        "orders",
+        "erp/stock",
+        "undefined",
+    }
+    assert len(ASSETS) == 4
 
 
 def test_an_asset_of_elsewhere_is_not() -> None:

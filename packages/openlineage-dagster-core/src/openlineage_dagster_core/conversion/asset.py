@@ -12,6 +12,7 @@ from openlineage_dagster_core.conversion.dataset import input_dataset, output_da
 from openlineage_dagster_core.conversion.envelope import Envelope, Lineage
 from openlineage_dagster_core.facets.dataset_version import INPUT_DATA_VERSION_PREFIX
 from openlineage_dagster_core.facets.documentation import job_documentation_facet
+from openlineage_dagster_core.facets.nominal_time import nominal_time_facet
 from openlineage_dagster_core.facets.ownership import job_ownership_facet
 from openlineage_dagster_core.facets.tags import job_tags_facet
 from openlineage_dagster_core.facts.model import AssetFacts, AssetPartition, ErrorFacts, Facts
@@ -140,6 +141,8 @@ def _envelope(
     facts: Facts, identity: Identity, asset: AssetPartition, step_key: str | None
 ) -> Envelope:
     key, partition = asset
+    definition = facts.assets.get(key)
+    nominal_time = nominal_time_facet(definition, partition) if partition is not None else None
     return Envelope(
         run=facts.run,
         run_id=identity.asset_run_id(facts.run, key, partition),
@@ -148,7 +151,8 @@ def _envelope(
         family=Family.ASSET,
         step_key=step_key,
         partition=partition,
-        job_facets=_job_facets(facts.assets.get(key)),
+        run_facets=[("nominalTime", nominal_time)] if nominal_time else [],
+        job_facets=_job_facets(definition),
     )
 
 

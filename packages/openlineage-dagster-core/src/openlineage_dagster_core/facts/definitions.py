@@ -9,6 +9,11 @@ from typing import TYPE_CHECKING, Any
 from dagster import AssetKey, TableSchema, deserialize_value, serialize_value
 
 from openlineage_dagster_core.facts.model import AssetFacts
+from openlineage_dagster_core.facts.partitions import (
+    decode_time_partitions,
+    encode_time_partitions,
+    time_partitions,
+)
 
 if TYPE_CHECKING:
     from dagster._core.definitions.assets.graph.asset_graph import AssetGraph, AssetNode
@@ -52,6 +57,7 @@ def _asset_facts(node: AssetNode) -> AssetFacts:
         tags=dict(node.tags),
         columns=table_schema(node.metadata),
         is_partitioned=node.is_partitioned,
+        time_partitions=time_partitions(node.partitions_def),
         is_materializable=node.is_materializable,
     )
 
@@ -90,6 +96,9 @@ def encode_assets(assets: Mapping[AssetKey, AssetFacts]) -> str:
                 "tags": asset.tags,
                 "columns": serialize_value(asset.columns) if asset.columns else None,
                 "is_partitioned": asset.is_partitioned,
+                "time_partitions": (
+                    encode_time_partitions(asset.time_partitions) if asset.time_partitions else None
+                ),
                 "is_materializable": asset.is_materializable,
             }
             for asset in assets.values()
@@ -117,6 +126,11 @@ def decode_assets(text: str) -> dict[AssetKey, AssetFacts]:
             tags=entry["tags"],
             columns=deserialize_value(entry["columns"], TableSchema) if entry["columns"] else None,
             is_partitioned=entry["is_partitioned"],
+            time_partitions=(
+                decode_time_partitions(entry["time_partitions"])
+                if entry["time_partitions"]
+                else None
+            ),
             is_materializable=entry["is_materializable"],
         )
         for entry in json.loads(text)

@@ -9,6 +9,8 @@ from datetime import datetime
 
 from dagster import AssetCheckEvaluation, AssetKey, TableSchema
 
+from openlineage_dagster_core.facts.partitions import TimePartitions
+
 AssetPartition = tuple[AssetKey, str | None]
 """One asset in one partition; None for an asset without partitions."""
 
@@ -51,6 +53,7 @@ class AssetFacts:
         tags: the asset's tags; kinds are among them, as `dagster/kind/…`.
         columns: the schema that the definition's metadata gives.
         is_partitioned: whether it has partitions.
+        time_partitions: what time a partition stands for, where it does for any.
         is_materializable: whether runs make it; others are only observed or only depended on.
     """
 
@@ -62,6 +65,7 @@ class AssetFacts:
     tags: Mapping[str, str] = field(default_factory=dict)
     columns: TableSchema | None = None
     is_partitioned: bool = False
+    time_partitions: TimePartitions | None = None
     is_materializable: bool = True
 
 
