@@ -60,6 +60,12 @@ def _without_versions(value: Any) -> Any:
     return named.get(value, value)
 
 
+def _run(event: Json) -> tuple[str, str]:
+    if "dataset" in event:
+        return event["dataset"]["name"], ""
+    return event["job"]["name"], event["run"]["runId"]
+
+
 def _stack_summary(stack: str) -> str:
     """Keep who called whom in the user's code, without files and lines."""
     return f"{{stack}} {stack.strip().splitlines()[-1].strip()}"
@@ -74,7 +80,7 @@ def golden(request: pytest.FixtureRequest) -> Callable[[str, list[Json]], None]:
             assert event["producer"] == PRODUCER
         path = Path(request.path).parent / "golden" / f"{name}.json"
         # Run by run: which of two runs comes first, and when, is Dagster's affair and has changed.
-        by_run = sorted(events, key=lambda event: (event["job"]["name"], event["run"]["runId"]))
+        by_run = sorted(events, key=_run)
         text = json.dumps(_without_versions(by_run), indent=2, sort_keys=True) + "\n"
         if request.config.getoption("--update-golden"):
             path.parent.mkdir(exist_ok=True)

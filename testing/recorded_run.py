@@ -120,13 +120,15 @@ def states_by_run(events: list[Json]) -> Mapping[tuple[str, str], list[str]]:
     """Group events by run.
 
     Args:
-        events: in order.
+        events: in order; those that are of no run are passed over.
 
     Returns:
         By job name and run id, the event types in order.
     """
     states: dict[tuple[str, str], list[str]] = {}
     for event in events:
+        if "run" not in event:
+            continue
         states.setdefault((event["job"]["name"], event["run"]["runId"]), []).append(
             event["eventType"]
         )

@@ -103,5 +103,6 @@ def test_the_facets_of_the_example_are_there(demonstration: demo.Demonstration) 
 
 
 def test_the_op_job_and_the_observation_are_there(demonstration: demo.Demonstration) -> None:
+    assert demonstration.lineage.observed == {(NAMESPACE, "supplier_prices")}
     jobs = {name for _, name in demonstration.lineage.jobs}
     assert {"newsletter", "newsletter.send", "watch_suppliers"} <= jobs

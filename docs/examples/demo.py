@@ -178,7 +178,8 @@ def _await_delivery(events: Path) -> None:
         ended = [
             event
             for event in read_events(events)
-            if event["job"]["name"] in {job for job, _, _ in RUNS}
+            if "job" in event
+            and event["job"]["name"] in {job for job, _, _ in RUNS}
             and event["eventType"] in END_STATES
         ]
         if len(ended) >= len(RUNS):
@@ -211,6 +212,10 @@ def show(console: Console, demonstration: Demonstration) -> None:
                 )
                 own = ", ".join(sorted(job.facets - STANDING_FACETS))
                 table.add_row(name, runs, _names(job.inputs), own)
+    if lineage.observed:
+        table.add_section()
+        table.add_row("[bold]datasets observed[/]")
+        table.add_row(_names(lineage.observed))
     console.print(table)
     count_of_runs = sum(len(job.runs) for job in lineage.jobs.values())
     console.print(

@@ -48,16 +48,18 @@ class Lineage:
 
     Args:
         jobs: by namespace and name.
+        observed: the datasets that were looked at.
         events: how many events there are.
     """
 
     jobs: dict[Name, Job] = field(default_factory=dict)
+    observed: set[Name] = field(default_factory=set)
     events: int = 0
 
     @property
     def datasets(self) -> set[Name]:
-        """The datasets that any job reads or writes."""
-        return set().union(*(job.inputs | job.outputs for job in self.jobs.values()))
+        """The datasets that any job reads or writes, and those that were observed."""
+        return self.observed.union(*(job.inputs | job.outputs for job in self.jobs.values()))
 
     @property
     def edges(self) -> set[tuple[Name, Name]]:
@@ -89,7 +91,7 @@ def read_lineage(events: Iterable[Json]) -> Lineage:
     """Gather what events say.
 
     Args:
-        events: RunEvents in order.
+        events: RunEvents and DatasetEvents, in order.
 
     Returns:
         The lineage.
@@ -97,6 +99,9 @@ def read_lineage(events: Iterable[Json]) -> Lineage:
     lineage = Lineage()
     for event in events:
         lineage.events += 1
+        if "dataset" in event:
+            lineage.observed.add((event["dataset"]["namespace"], event["dataset"]["name"]))
+            continue
         name = (event["job"]["namespace"], event["job"]["name"])
         kind = event["job"]["facets"]["jobType"]["jobType"]
         job = lineage.jobs.setdefault(name, Job(kind))
@@ -117,13 +122,16 @@ def comparable(events: Iterable[Json]) -> dict[str, list[Json]]:
         events: of one execution.
 
     Returns:
-        By job name the events in order, without what differs from one Dagster run to the next:
-        run ids, times, data versions (Dagster makes them of the run id), and stack traces.
+        By name of the job or dataset the events in order, without what differs from one Dagster run
+        to the next: run ids, times, data versions (Dagster makes them of the run id), and stack traces.
     """
     by_job: dict[str, list[Json]] = defaultdict(list)
     for event in events:
         copy = json.loads(json.dumps(event))
         del copy["eventTime"]
+        if "dataset" in copy:
+            by_job[copy["dataset"]["name"]].append(copy)
+            continue
         facets = copy["run"]["facets"]
         del copy["run"]["runId"]
         facets["dagster_run"].pop("runId")

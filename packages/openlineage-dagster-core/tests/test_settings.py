@@ -43,6 +43,7 @@ def test_jobs_follow_the_template_of_datasets_unless_told_otherwise() -> None:
         ("namespace", 7, "not empty"),
         ("namespace_template", "{tenant}", "{tag:KEY}"),
         ("job_namespace", "{tenant}", "{tag:KEY}"),
+        ("observation_events", "event", "'dataset', 'run'"),
         ("timeout", 0, "> 0"),
         ("timeout", -1, "> 0"),
         ("timeout", "5", "> 0"),

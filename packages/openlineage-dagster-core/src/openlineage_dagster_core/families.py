@@ -14,6 +14,7 @@ class Family(str, Enum):
     STEP = "STEP"
     ASSET = "ASSET"
     CHECK = "CHECK"
+    OBSERVATION = "OBSERVATION"
 
 
 RUN_ENDS = frozenset(
@@ -35,6 +36,7 @@ RUN_FAMILY = RUN_ENDS | {DagsterEventType.RUN_START}
 STEP_FAMILY = STEP_ENDS | {DagsterEventType.STEP_START, DagsterEventType.STEP_UP_FOR_RETRY}
 ASSET_FAMILY = frozenset({DagsterEventType.ASSET_MATERIALIZATION})
 CHECK_FAMILY = frozenset({DagsterEventType.ASSET_CHECK_EVALUATION})
+OBSERVATION_FAMILY = frozenset({DagsterEventType.ASSET_OBSERVATION})
 
-CONVERTED = RUN_FAMILY | STEP_FAMILY | ASSET_FAMILY | CHECK_FAMILY
+CONVERTED = RUN_FAMILY | STEP_FAMILY | ASSET_FAMILY | CHECK_FAMILY | OBSERVATION_FAMILY
 """All of them. Other families' runs start and end with these events too."""

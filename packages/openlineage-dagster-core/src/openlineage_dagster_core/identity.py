@@ -21,6 +21,7 @@ from openlineage_dagster_core.namespaces import NamespaceTemplate
 from openlineage_dagster_core.settings import Settings
 
 CHECKS_SUFFIX = "__checks"
+OBSERVATIONS_SUFFIX = "__observations"
 
 _MAPPING_INDEX = re.compile(r"\[[^\[\]]*\]$")
 
@@ -88,6 +89,18 @@ def checks_job_name(key: AssetKey) -> str:
         `a/b__checks`.
     """
     return safe_name(asset_path(key) + CHECKS_SUFFIX)
+
+
+def observations_job_name(key: AssetKey) -> str:
+    """Name the job that stands for observing an asset.
+
+    Args:
+        key: the observed asset's key.
+
+    Returns:
+        `a/b__observations`.
+    """
+    return safe_name(asset_path(key) + OBSERVATIONS_SUFFIX)
 
 
 @dataclass(frozen=True)
@@ -179,6 +192,23 @@ class Identity:
             A UUID.
         """
         return static_run_id(run.created_at, "checks", run.run_id, asset_path(key))
+
+    def observation_run_id(
+        self, run: RunFacts, key: AssetKey, partition: str | None, timestamp: float
+    ) -> str:
+        """Give the run id of one observation; a run may observe an asset again and again.
+
+        Args:
+            run: the Dagster run.
+            key: the observed asset's key.
+            partition: the partition key, None for an asset without partitions.
+            timestamp: of the observation, in seconds since the epoch.
+
+        Returns:
+            A UUID.
+        """
+        names = ("observation", run.run_id, asset_path(key), partition, repr(timestamp))
+        return static_run_id(run.created_at, *names)
 
 
 def canonical_run_id(instant: datetime, run_id: str) -> str:

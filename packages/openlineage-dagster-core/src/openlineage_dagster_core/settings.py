@@ -6,7 +6,8 @@ import difflib
 import os
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from typing import Any
+from enum import Enum
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 from dagster import Field, Noneable, Permissive, StringSource
@@ -41,11 +42,22 @@ STORAGE_OPTIONS = (
     "timeout",
     "flush_timeout",
     "outbox_directory",
+    "observation_events",
     "strict_assertion_mapping",
 )
 
 DEFAULT_TIMEOUT_SECONDS = 5.0
 DEFAULT_FLUSH_TIMEOUT_SECONDS = 2.0
+
+
+class ObservationEvents(str, Enum):
+    """What an observation becomes."""
+
+    DATASET = "dataset"
+    RUN = "run"
+
+
+_Choice = TypeVar("_Choice", bound=Enum)
 
 
 @dataclass(frozen=True)
@@ -57,6 +69,8 @@ class Settings:
         namespace_template: gives a dataset's namespace.
         job_namespace: gives a job's namespace.
         timeout: the limit of one request to the backend, in seconds.
+        observation_events: observations are DatasetEvents, or runs for backends that take nothing
+            else.
         strict_assertion_mapping: a check that passes with severity WARN counts as failed, as 0.2
             had it.
         families: which kinds of runs are emitted.
@@ -66,6 +80,7 @@ class Settings:
     namespace_template: NamespaceTemplate = DEFAULT_TEMPLATE
     job_namespace: NamespaceTemplate = DEFAULT_TEMPLATE
     timeout: float = DEFAULT_TIMEOUT_SECONDS
+    observation_events: ObservationEvents = ObservationEvents.DATASET
     strict_assertion_mapping: bool = False
     families: frozenset[Family] = frozenset(Family)
 
@@ -98,9 +113,33 @@ class Settings:
                 given.get("job_namespace", template), option="job_namespace"
             ),
             timeout=seconds("timeout", given.get("timeout", DEFAULT_TIMEOUT_SECONDS)),
+            observation_events=one_of(
+                "observation_events", given.get("observation_events", "dataset"), ObservationEvents
+            ),
             strict_assertion_mapping=bool(given.get("strict_assertion_mapping", False)),
             families=given.get("families", frozenset(Family)),
         )
+
+
+def one_of(option: str, value: object, choices: type[_Choice]) -> _Choice:
+    """Check a choice.
+
+    Args:
+        option: the option's name.
+        value: what the user gave.
+        choices: the values that there are.
+
+    Returns:
+        The choice.
+
+    Raises:
+        ConfigurationError: there is no such value.
+    """
+    for choice in choices:
+        if value in (choice, choice.value):
+            return choice
+    allowed = ", ".join(repr(choice.value) for choice in choices)
+    raise ConfigurationError(option, value, f"one of {allowed}")
 
 
 def seconds(option: str, value: object, *, zero: bool = False) -> float:
@@ -241,6 +280,12 @@ def storage_config_schema() -> Permissive:
                 is_required=False,
                 description="Where events wait until they are sent (default: 'openlineage' under "
                 "the instance's directory).",
+            ),
+            "observation_events": Field(
+                StringSource,
+                is_required=False,
+                description="'dataset' (default) sends an observation as a DatasetEvent, 'run' as "
+                "a run, for backends that take nothing else.",
             ),
             "strict_assertion_mapping": Field(
                 Noneable(bool),

@@ -6,7 +6,7 @@ from typing import Any
 import dagster as dg
 import pytest
 
-from openlineage_dagster_core.settings import Settings
+from openlineage_dagster_core.settings import ObservationEvents, Settings
 from recorded_run import RUN_ID, converted, states_by_run
 
 Json = dict[str, Any]
@@ -204,8 +204,14 @@ FEATURES: dict[str, dict[str, Any]] = {
 }
 
 
+def runs_of(feature: str) -> list[Json]:
+    events = converted(DEFINITIONS, feature, **FEATURES[feature])
+    return [event for event in events if "run" in event]
+
+
 def by_name(events: list[Json], name: str, state: str) -> Json:
-    [event] = [e for e in events if e["job"]["name"] == name and e["eventType"] == state]
+    runs = [event for event in events if "run" in event]
+    [event] = [e for e in runs if e["job"]["name"] == name and e["eventType"] == state]
     return event
 
 
@@ -235,7 +241,7 @@ def test_every_run_starts_once_and_ends_once(feature: str, knows_definitions: bo
 @pytest.mark.parametrize("feature", FEATURES)
 def test_all_events_of_a_run_carry_both_sides_in_full(feature: str) -> None:
     sides: dict[str, tuple[list[str], list[str]]] = {}
-    for event in converted(DEFINITIONS, feature, **FEATURES[feature]):
+    for event in runs_of(feature):
         both = (names(event["inputs"]), names(event["outputs"]))
         assert sides.setdefault(event["run"]["runId"], both) == both
 
@@ -243,7 +249,7 @@ def test_all_events_of_a_run_carry_both_sides_in_full(feature: str) -> None:
 @pytest.mark.parametrize("feature", FEATURES)
 def test_no_run_id_serves_two_jobs(feature: str) -> None:
     jobs: dict[str, str] = {}
-    for event in converted(DEFINITIONS, feature, **FEATURES[feature]):
+    for event in runs_of(feature):
         name = event["job"]["name"]
         assert jobs.setdefault(event["run"]["runId"], name) == name
 
@@ -345,8 +351,26 @@ def test_the_edges_within_a_multi_asset_are_exact() -> None:
 
 
 def test_observing_an_asset_is_no_run_of_it() -> None:
-    jobs = {event["job"]["name"] for event in converted(DEFINITIONS, "observation")}
+    events = converted(DEFINITIONS, "observation")
+    jobs = {event["job"]["name"] for event in events if "job" in event}
     assert jobs == {"observation", "observation.observed"}
+
+
+def test_an_observation_is_a_dataset_event_with_what_was_seen() -> None:
+    events = converted(DEFINITIONS, "observation")
+    [dataset] = [event["dataset"] for event in events if "dataset" in event]
+    assert dataset["name"] == "observed"
+    assert dataset["facets"]["version"]["datasetVersion"] == "1"
+
+
+def test_where_asked_for_an_observation_is_a_run_that_reads_the_dataset(golden: Golden) -> None:
+    settings = Settings(observation_events=ObservationEvents.RUN)
+    events = converted(DEFINITIONS, "observation", settings=settings)
+    golden("observation_as_run", events)
+    event = by_name(events, "observed__observations", "COMPLETE")
+    assert names(event["inputs"]) == ["observed"]
+    assert event["outputs"] == []
+    assert event["job"]["facets"]["jobType"]["jobType"] == "OBSERVATION"
 
 
 def test_what_a_failing_multi_asset_made_is_made() -> None:

@@ -50,6 +50,7 @@ def openlineage_sensor(
     namespace_template: str | None = None,
     job_namespace: str | None = None,
     timeout: float | None = None,
+    observation_events: str | None = None,
     default_status: DefaultSensorStatus = DefaultSensorStatus.RUNNING,
 ) -> SensorDefinition:
     """Make the sensor that sends the event log to OpenLineage.
@@ -66,6 +67,7 @@ def openlineage_sensor(
         namespace_template: with tokens, such as `{namespace}/{tag:tenant}`.
         job_namespace: of jobs, where it differs from that of datasets; same tokens.
         timeout: the limit of one request to the backend, in seconds (default 5).
+        observation_events: `dataset` (default) or `run`, for backends that take runs only.
         default_status: whether the sensor runs as soon as it is deployed.
 
     Returns:
@@ -80,6 +82,7 @@ def openlineage_sensor(
             "namespace_template": namespace_template,
             "job_namespace": job_namespace,
             "timeout": timeout,
+            "observation_events": observation_events,
             "families": None if include_asset_events else frozenset({Family.RUN, Family.STEP}),
         }
     )

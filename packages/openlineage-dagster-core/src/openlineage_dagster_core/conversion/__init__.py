@@ -5,11 +5,13 @@ One module a family; this one knows which module converts which Dagster event.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from dagster import DagsterEventType, EventLogEntry
 from openlineage.client.event_v2 import RunEvent, RunState
 
-from openlineage_dagster_core.conversion import asset, check, run, step
-from openlineage_dagster_core.conversion.envelope import family_of
+from openlineage_dagster_core.conversion import asset, check, observation, run, step
+from openlineage_dagster_core.conversion.envelope import Event, family_of
 from openlineage_dagster_core.facts.model import Facts
 from openlineage_dagster_core.facts.progress import stored_error
 from openlineage_dagster_core.families import RUN_ENDS, STEP_FAMILY
@@ -22,7 +24,7 @@ _STEP_END_STATE = {
 }
 
 
-def convert(entry: EventLogEntry, facts: Facts, identity: Identity) -> list[RunEvent]:
+def convert(entry: EventLogEntry, facts: Facts, identity: Identity) -> list[Event]:
     """Convert one event of the log.
 
     Args:
@@ -43,7 +45,7 @@ def convert(entry: EventLogEntry, facts: Facts, identity: Identity) -> list[RunE
     ]
 
 
-def _convert(entry: EventLogEntry, facts: Facts, identity: Identity) -> list[RunEvent]:
+def _convert(entry: EventLogEntry, facts: Facts, identity: Identity) -> Sequence[Event]:
     event = entry.get_dagster_event()
     event_type = event.event_type
     if event_type is DagsterEventType.RUN_START:
@@ -52,11 +54,21 @@ def _convert(entry: EventLogEntry, facts: Facts, identity: Identity) -> list[Run
         return run.ended(entry, facts, identity, event_type)
     if event_type in STEP_FAMILY and event.step_key:
         return _convert_step_event(entry, facts, identity, event_type, event.step_key)
-    if event_type is DagsterEventType.ASSET_CHECK_EVALUATION:
-        return check.evaluated(entry, facts, identity, event.asset_check_evaluation_data)
+    return _convert_asset_event(entry, facts, identity, event_type)
+
+
+def _convert_asset_event(
+    entry: EventLogEntry, facts: Facts, identity: Identity, event_type: DagsterEventType
+) -> Sequence[Event]:
+    event = entry.get_dagster_event()
     if event_type is DagsterEventType.ASSET_MATERIALIZATION:
         materialization = event.step_materialization_data.materialization
         return asset.materialized(entry, facts, identity, materialization)
+    if event_type is DagsterEventType.ASSET_CHECK_EVALUATION:
+        return check.evaluated(entry, facts, identity, event.asset_check_evaluation_data)
+    if event_type is DagsterEventType.ASSET_OBSERVATION:
+        seen = event.asset_observation_data.asset_observation
+        return observation.observed(entry, facts, identity, seen)
     return []
 
 

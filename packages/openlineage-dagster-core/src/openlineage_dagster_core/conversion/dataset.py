@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from dagster import AssetKey, AssetMaterialization, TableSchema
+from dagster import AssetKey, AssetMaterialization, AssetObservation, TableSchema
 from openlineage.client.event_v2 import InputDataset, OutputDataset
 from openlineage.client.generated.base import (
     DatasetFacet,
@@ -15,8 +15,8 @@ from openlineage.client.generated.base import (
 
 from openlineage_dagster_core.facets.column_lineage import column_lineage_facet
 from openlineage_dagster_core.facets.dataset_version import (
+    data_version_facet,
     input_version_facet,
-    output_version_facet,
 )
 from openlineage_dagster_core.facets.documentation import dataset_documentation_facet
 from openlineage_dagster_core.facets.output_statistics import output_statistics_facet
@@ -48,6 +48,7 @@ def input_dataset(
     key: AssetKey,
     *,
     read_by: AssetMaterialization | None = None,
+    observed_by: AssetObservation | None = None,
     input_facets: Mapping[str, InputDatasetFacet] | None = None,
 ) -> InputDataset:
     """Make an asset an input.
@@ -57,6 +58,7 @@ def input_dataset(
         identity: gives names.
         key: the asset's key.
         read_by: the materialization that read it, once there is one.
+        observed_by: the observation that looked at it, where that is the event.
         input_facets: by key.
 
     Returns:
@@ -64,7 +66,11 @@ def input_dataset(
         on either side.
     """
     namespace, name = dataset_of(facts, identity, key)
-    facets = _definition_facets(facts, key)
+    facets = _definition_facets(
+        facts, key, table_schema(observed_by.metadata) if observed_by else None
+    )
+    if observed_by is not None:
+        _add(facets, "version", data_version_facet(observed_by.tags or {}))
     if read_by is not None:
         _add(facets, "version", input_version_facet(read_by.tags or {}, key))
     return InputDataset(
@@ -95,7 +101,7 @@ def output_dataset(
             metadata, lambda upstream: dataset_of(facts, identity, upstream)
         )
         _add(facets, "columnLineage", lineage)
-        _add(facets, "version", output_version_facet(made_by.tags or {}))
+        _add(facets, "version", data_version_facet(made_by.tags or {}))
         _add(output_facets, "outputStatistics", output_statistics_facet(metadata))
     return OutputDataset(namespace=namespace, name=name, facets=facets, outputFacets=output_facets)
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 
 from openlineage.client.event_v2 import (
+    DatasetEvent,
     InputDataset,
     Job,
     OutputDataset,
@@ -23,6 +24,9 @@ from openlineage_dagster_core.facets.run import DagsterRunFacet, processing_engi
 from openlineage_dagster_core.facts.model import ErrorFacts, RunFacts
 from openlineage_dagster_core.families import Family
 from openlineage_dagster_core.version import PRODUCER
+
+Event = RunEvent | DatasetEvent
+"""What conversion makes."""
 
 END_STATES = frozenset({RunState.COMPLETE, RunState.FAIL, RunState.ABORT})
 
@@ -100,9 +104,7 @@ class Envelope:
             run_facets["errorMessage"] = error_facet(error)
         return RunEvent(
             eventType=state,
-            eventTime=datetime.fromtimestamp(timestamp, timezone.utc).isoformat(
-                timespec="microseconds"
-            ),
+            eventTime=event_time(timestamp),
             run=Run(runId=self.run_id, facets=run_facets),
             job=Job(
                 namespace=self.namespace,
@@ -115,14 +117,28 @@ class Envelope:
         )
 
 
-def family_of(event: RunEvent) -> Family | None:
-    """Tell what kind of run an event belongs to.
+def event_time(timestamp: float) -> str:
+    """Write a time as events have it.
 
     Args:
-        event: from an `Envelope`.
+        timestamp: seconds since the epoch.
 
     Returns:
-        The family, from the event's `jobType`.
+        ISO 8601 in UTC, with microseconds.
     """
+    return datetime.fromtimestamp(timestamp, timezone.utc).isoformat(timespec="microseconds")
+
+
+def family_of(event: Event) -> Family | None:
+    """Tell what an event is about.
+
+    Args:
+        event: from conversion.
+
+    Returns:
+        The family: a run's from its `jobType`; only observations are DatasetEvents.
+    """
+    if isinstance(event, DatasetEvent):
+        return Family.OBSERVATION
     facet = (event.job.facets or {}).get("jobType")
     return Family(facet.jobType) if isinstance(facet, JobTypeJobFacet) else None

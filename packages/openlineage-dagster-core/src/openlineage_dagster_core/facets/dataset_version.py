@@ -10,17 +10,17 @@ from openlineage.client.generated.dataset_version_dataset import DatasetVersionD
 from openlineage_dagster_core.version import PRODUCER
 
 DATA_VERSION = "dagster/data_version"
-"""Tag of a materialization: the version of what it made."""
+"""Tag of a materialization or an observation: the version of what it made or saw."""
 
 INPUT_DATA_VERSION_PREFIX = "dagster/input_data_version/"
 """Tags of a materialization, followed by an upstream asset's key: the version that it read."""
 
 
-def output_version_facet(tags: Mapping[str, str]) -> DatasetVersionDatasetFacet | None:
-    """Build the facet of what a materialization made (DatasetVersionDatasetFacet 1-0-1).
+def data_version_facet(tags: Mapping[str, str]) -> DatasetVersionDatasetFacet | None:
+    """Build the facet of what was made or seen (DatasetVersionDatasetFacet 1-0-1).
 
     Args:
-        tags: of the materialization.
+        tags: of the materialization or the observation.
 
     Returns:
         The facet, None where the version is not known.
