@@ -122,8 +122,9 @@ def comparable(events: Iterable[Json]) -> dict[str, list[Json]]:
         events: of one execution.
 
     Returns:
-        By name of the job or dataset the events in order, without what differs from one Dagster run
-        to the next: run ids, times, data versions (Dagster makes them of the run id), and stack traces.
+        By name of the job or dataset the events in order, without what differs from one Dagster
+        run to the next: run ids, times, stack traces, and the data versions that Dagster makes of
+        run ids.
     """
     by_job: dict[str, list[Json]] = defaultdict(list)
     for event in events:
