@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import os
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any, TypeVar
@@ -36,9 +36,21 @@ ENV_TRANSPORT = "OPENLINEAGE__TRANSPORT"
 """openlineage-python's own variable for a transport: JSON, or `…__TYPE` and others like it."""
 
 NAMESPACE_OPTIONS = ("namespace", "namespace_template", "job_namespace")
+EMISSION_OPTIONS = (
+    "families",
+    "include_assets",
+    "exclude_assets",
+    "include_jobs",
+    "exclude_jobs",
+    "disabled_facets",
+)
+NEEDED_FACETS = frozenset({"jobType", "processing_engine"})
+"""Backends sort jobs and find their orchestrator by them, and no event may be without facets."""
+
 STORAGE_OPTIONS = (
     "wrapped",
     *NAMESPACE_OPTIONS,
+    *EMISSION_OPTIONS,
     "timeout",
     "flush_timeout",
     "outbox_directory",
@@ -48,6 +60,19 @@ STORAGE_OPTIONS = (
 
 DEFAULT_TIMEOUT_SECONDS = 5.0
 DEFAULT_FLUSH_TIMEOUT_SECONDS = 2.0
+
+
+@dataclass(frozen=True)
+class Globs:
+    """Names to take and names to leave out, as shell patterns; `*` crosses slashes.
+
+    Args:
+        include: a name must match one of them.
+        exclude: and none of these.
+    """
+
+    include: tuple[str, ...] = ("*",)
+    exclude: tuple[str, ...] = ()
 
 
 class ObservationEvents(str, Enum):
@@ -74,6 +99,9 @@ class Settings:
         strict_assertion_mapping: a check that passes with severity WARN counts as failed, as 0.2
             had it.
         families: which kinds of runs are emitted.
+        assets: which assets' runs, checks and observations are emitted.
+        jobs: which Dagster jobs' runs are emitted, with everything in them.
+        disabled_facets: the facets that are left out, by name.
     """
 
     namespace: str = DEFAULT_NAMESPACE
@@ -83,6 +111,9 @@ class Settings:
     observation_events: ObservationEvents = ObservationEvents.DATASET
     strict_assertion_mapping: bool = False
     families: frozenset[Family] = frozenset(Family)
+    assets: Globs = Globs()
+    jobs: Globs = Globs()
+    disabled_facets: frozenset[str] = frozenset()
 
     @classmethod
     def from_options(
@@ -117,8 +148,60 @@ class Settings:
                 "observation_events", given.get("observation_events", "dataset"), ObservationEvents
             ),
             strict_assertion_mapping=bool(given.get("strict_assertion_mapping", False)),
-            families=given.get("families", frozenset(Family)),
+            families=_families(given.get("families")),
+            assets=Globs(
+                include=texts("include_assets", given.get("include_assets", ["*"])),
+                exclude=texts("exclude_assets", given.get("exclude_assets", [])),
+            ),
+            jobs=Globs(
+                include=texts("include_jobs", given.get("include_jobs", ["*"])),
+                exclude=texts("exclude_jobs", given.get("exclude_jobs", [])),
+            ),
+            disabled_facets=_facet_names(given.get("disabled_facets", [])),
         )
+
+
+def texts(option: str, value: object) -> tuple[str, ...]:
+    """Check a list of texts.
+
+    Args:
+        option: the option's name.
+        value: what the user gave.
+
+    Returns:
+        The texts.
+
+    Raises:
+        ConfigurationError: it is no list, or something in it is no text.
+    """
+    allowed = "a list of texts"
+    if isinstance(value, (str, bytes, Mapping)) or not isinstance(value, Iterable):
+        raise ConfigurationError(option, value, allowed)
+    items = tuple(value)
+    for item in items:
+        if not isinstance(item, str) or not item:
+            raise ConfigurationError(option, item, allowed)
+    return items
+
+
+def _families(value: object) -> frozenset[Family]:
+    if value is None:
+        return frozenset(Family)
+    by_name = {family.name.lower(): family for family in Family}
+    names = texts("families", value)
+    for name in names:
+        if name not in by_name:
+            raise ConfigurationError("families", name, ", ".join(map(repr, by_name)))
+    return frozenset(by_name[name] for name in names)
+
+
+def _facet_names(value: object) -> frozenset[str]:
+    names = frozenset(texts("disabled_facets", value))
+    for name in sorted(names & NEEDED_FACETS):
+        raise ConfigurationError(
+            "disabled_facets", name, "any facet but " + ", ".join(sorted(NEEDED_FACETS))
+        )
+    return names
 
 
 def one_of(option: str, value: object, choices: type[_Choice]) -> _Choice:
@@ -263,6 +346,7 @@ def storage_config_schema() -> Permissive:
                 is_required=False,
                 description="Namespace of jobs where it differs from the datasets'; same tokens.",
             ),
+            **_emission_schema(),
             "timeout": Field(
                 Noneable(float),
                 is_required=False,
@@ -294,3 +378,19 @@ def storage_config_schema() -> Permissive:
             ),
         }
     )
+
+
+def _emission_schema() -> dict[str, Field]:
+    families = ", ".join(family.name.lower() for family in Family)
+    descriptions = {
+        "families": f"What is emitted: any of {families} (default: all).",
+        "include_assets": "Emit only assets whose key matches one of these patterns (raw/*).",
+        "exclude_assets": "Do not emit assets whose key matches one of these patterns.",
+        "include_jobs": "Emit only runs of Dagster jobs that match one of these patterns.",
+        "exclude_jobs": "Do not emit runs of Dagster jobs that match one of these patterns.",
+        "disabled_facets": "Leave these facets out, such as [columnLineage].",
+    }
+    return {
+        name: Field(Noneable([str]), is_required=False, description=description)
+        for name, description in descriptions.items()
+    }

@@ -451,12 +451,3 @@ def test_a_materialization_logged_twice_is_one_run() -> None:
         "START",
         "COMPLETE",
     ]
-
-
-def test_only_the_families_asked_for_are_emitted() -> None:
-    from openlineage_dagster_core.families import Family
-
-    settings = Settings(families=frozenset({Family.RUN, Family.STEP}))
-    events = converted(DEFINITIONS, "materialize", settings=settings)
-    kinds = {event["job"]["facets"]["jobType"]["jobType"] for event in events}
-    assert kinds == {"JOB", "STEP"}

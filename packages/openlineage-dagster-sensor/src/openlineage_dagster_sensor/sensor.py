@@ -19,7 +19,7 @@ from openlineage_dagster_core.delivery.client import LineageClient
 from openlineage_dagster_core.delivery.transport import HOW_TO_CONFIGURE, is_configured
 from openlineage_dagster_core.errors import ConfigurationError
 from openlineage_dagster_core.facts.definitions import DefinedAssets
-from openlineage_dagster_core.families import CONVERTED, Family
+from openlineage_dagster_core.families import CONVERTED
 from openlineage_dagster_core.identity import Identity
 from openlineage_dagster_core.settings import Settings, is_disabled
 from openlineage_dagster_sensor.cursor import Cursor
@@ -51,6 +51,12 @@ def openlineage_sensor(
     job_namespace: str | None = None,
     timeout: float | None = None,
     observation_events: str | None = None,
+    families: Iterable[str] | None = None,
+    include_assets: Iterable[str] | None = None,
+    exclude_assets: Iterable[str] | None = None,
+    include_jobs: Iterable[str] | None = None,
+    exclude_jobs: Iterable[str] | None = None,
+    disabled_facets: Iterable[str] | None = None,
     default_status: DefaultSensorStatus = DefaultSensorStatus.RUNNING,
 ) -> SensorDefinition:
     """Make the sensor that sends the event log to OpenLineage.
@@ -62,12 +68,19 @@ def openlineage_sensor(
         minimum_interval_seconds: between two ticks.
         record_filter_limit: how many events of the log one tick deals with at most.
         after_storage_id: at the first tick, leave out events up to this storage id.
-        include_asset_events: False sends runs and steps only, as 0.2 did by default.
+        include_asset_events: False sends runs and steps only, as 0.2 did by default; `families`
+            says it in more detail.
         namespace: of jobs and datasets; else `OPENLINEAGE_NAMESPACE`, else `dagster`.
         namespace_template: with tokens, such as `{namespace}/{tag:tenant}`.
         job_namespace: of jobs, where it differs from that of datasets; same tokens.
         timeout: the limit of one request to the backend, in seconds (default 5).
         observation_events: `dataset` (default) or `run`, for backends that take runs only.
+        families: any of `run`, `step`, `asset`, `check`, `observation`; by default all.
+        include_assets: send only assets whose key matches one of these patterns, such as `raw/*`.
+        exclude_assets: and none of these.
+        include_jobs: send only runs of Dagster jobs that match one of these patterns.
+        exclude_jobs: and none of these.
+        disabled_facets: leave these facets out, by name.
         default_status: whether the sensor runs as soon as it is deployed.
 
     Returns:
@@ -83,7 +96,12 @@ def openlineage_sensor(
             "job_namespace": job_namespace,
             "timeout": timeout,
             "observation_events": observation_events,
-            "families": None if include_asset_events else frozenset({Family.RUN, Family.STEP}),
+            "families": ["run", "step"] if not include_asset_events else families,
+            "include_assets": include_assets,
+            "exclude_assets": exclude_assets,
+            "include_jobs": include_jobs,
+            "exclude_jobs": exclude_jobs,
+            "disabled_facets": disabled_facets,
         }
     )
     limit = DEFAULT_EVENTS_A_TICK if record_filter_limit is None else record_filter_limit

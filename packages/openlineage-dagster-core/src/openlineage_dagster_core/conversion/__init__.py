@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from dagster import DagsterEventType, EventLogEntry
 from openlineage.client.event_v2 import RunEvent, RunState
 
-from openlineage_dagster_core.conversion import asset, check, observation, run, step
-from openlineage_dagster_core.conversion.envelope import Event, family_of
+from openlineage_dagster_core.conversion import asset, check, observation, policy, run, step
+from openlineage_dagster_core.conversion.envelope import Event
 from openlineage_dagster_core.facts.model import Facts
 from openlineage_dagster_core.facts.progress import stored_error
 from openlineage_dagster_core.families import RUN_ENDS, STEP_FAMILY
@@ -38,10 +38,13 @@ def convert(entry: EventLogEntry, facts: Facts, identity: Identity) -> list[Even
     """
     if not entry.is_dagster_event:
         return []
+    settings = identity.settings
+    if not policy.allows_job(settings, facts.run):
+        return []
     return [
-        event
+        policy.without_disabled_facets(settings, event)
         for event in _convert(entry, facts, identity)
-        if family_of(event) in identity.settings.families
+        if policy.allows_event(settings, event)
     ]
 
 
