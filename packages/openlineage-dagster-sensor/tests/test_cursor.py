@@ -11,6 +11,7 @@ run_cursors = st.builds(
     low=st.integers(0),
     done=st.dictionaries(st.integers(1), st.integers(0)),
     has_ended=st.booleans(),
+    partly=st.tuples(st.integers(0), st.integers(0)),
 )
 cursors = st.builds(
     Cursor,
@@ -49,5 +50,5 @@ def test_what_is_no_cursor_is_refused(text: str) -> None:
 
 
 def test_it_is_json_that_a_person_can_read() -> None:
-    cursor = Cursor(1.5, 0, {"run": RunCursor(3, {5: 100}, True)})
-    assert json.loads(cursor.to_text())["runs"] == {"run": [3, [[5, 100]], True]}
+    cursor = Cursor(1.5, 0, {"run": RunCursor(3, {5: 100}, True, (6, 2))})
+    assert json.loads(cursor.to_text())["runs"] == {"run": [3, [[5, 100]], True, [6, 2]]}

@@ -46,6 +46,52 @@ def test_many_runs_are_taken_up_page_by_page(
     assert set(cursor.runs) == runs
 
 
+def test_every_run_of_a_full_page_is_sent_once(
+    instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reading, "RUNS_A_TICK", 2)
+    runs = [execute(DEFINITIONS, "nightly", instance).run_id for _ in range(5)]
+    cursor, taken_up = Cursor(), []
+    for _ in range(6):
+        known = set(cursor.runs)
+        # Long after, when everything has settled.
+        reading.find_runs(instance, cursor, time.time() + 3600)
+        for run_id in cursor.runs.keys() - known:
+            taken_up.append(run_id)
+            [ended] = [
+                record
+                for record in reading.new_records(
+                    instance, run_id, cursor.runs[run_id], {DagsterEventType.RUN_SUCCESS}
+                )
+            ]
+            cursor.runs[run_id].done[ended.storage_id] = int(ended.timestamp)
+            cursor.runs[run_id].has_ended = True
+        reading.settle(cursor, time.time() + 3600)
+    assert sorted(taken_up) == sorted(runs)
+    assert cursor.runs == {}
+
+
+def test_an_ended_run_whose_row_changes_later_is_not_taken_up_again(
+    instance: dg.DagsterInstance,
+) -> None:
+    run_id = execute(DEFINITIONS, "nightly", instance).run_id
+    cursor = Cursor(updated_after=time.time())
+    instance.add_run_tags(run_id, {"note": "later"})
+    reading.find_runs(instance, cursor, time.time())
+    assert cursor.runs == {}
+
+
+def test_a_storage_id_to_begin_after_becomes_a_time(instance: dg.DagsterInstance) -> None:
+    execute(DEFINITIONS, "nightly", instance)
+    last = instance.fetch_run_status_changes(DagsterEventType.RUN_SUCCESS, limit=1).records[0]
+    later = execute(DEFINITIONS, "nightly", instance).run_id
+    cursor = Cursor(after_storage_id=last.storage_id)
+    reading.resolve_beginning(instance, cursor)
+    assert cursor == Cursor(updated_after=last.timestamp)
+    reading.find_runs(instance, cursor, time.time())
+    assert set(cursor.runs) == {later}
+
+
 def test_what_is_done_is_not_read_again(instance: dg.DagsterInstance) -> None:
     run_id = execute(DEFINITIONS, "nightly", instance).run_id
     run = RunCursor()
@@ -84,11 +130,12 @@ def test_an_id_is_kept_until_nothing_can_come_before_it() -> None:
 
 def test_an_ended_run_is_forgotten_when_it_can_no_longer_be_found() -> None:
     cursor = Cursor(
+        updated_after=NOW - 60,
         runs={
-            "over": RunCursor(0, {2: NOW - 121}, has_ended=True),
-            "just over": RunCursor(0, {3: NOW - 119}, has_ended=True),
+            "over": RunCursor(0, {2: NOW - 62}, has_ended=True),
+            "just over": RunCursor(0, {3: NOW - 61}, has_ended=True),
             "under way": RunCursor(0, {4: NOW - 999}),
-        }
+        },
     )
     reading.settle(cursor, NOW)
     assert set(cursor.runs) == {"just over", "under way"}

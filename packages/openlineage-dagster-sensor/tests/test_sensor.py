@@ -11,6 +11,8 @@ from dagster import DagsterEventType
 
 from openlineage_dagster_core.errors import ConfigurationError
 from openlineage_dagster_sensor import openlineage_sensor, sensor
+from openlineage_dagster_sensor import tick as sensor_tick
+from openlineage_dagster_sensor.cursor import Cursor
 from orders_project import DEFINITIONS, NIGHTLY_JOBS
 from receiver import Receiver
 from recorded_run import execute, states_by_run
@@ -162,20 +164,91 @@ def test_only_the_concerned_events_are_sent(
     ]
 
 
-def test_events_up_to_after_storage_id_are_left_out(
-    instance: dg.DagsterInstance, receiver: Receiver
+def last_status_change(instance: dg.DagsterInstance) -> int:
+    [record] = instance.fetch_run_status_changes(DagsterEventType.RUN_SUCCESS, limit=1).records
+    return record.storage_id
+
+
+@pytest.mark.parametrize("says", ["option", "cursor of 0.2"])
+def test_what_was_before_a_storage_id_is_left_out_and_what_comes_after_is_not(
+    instance: dg.DagsterInstance, receiver: Receiver, says: str
+) -> None:
+    for _ in range(3):
+        execute(DEFINITIONS, "nightly", instance)
+    last = last_status_change(instance)
+    if says == "option":
+        _, cursor = tick(instance, after_storage_id=last)
+    else:
+        _, cursor = tick(instance, f'{{"last_storage_id": {last}, "running_pipelines": {{}}}}')
+    assert receiver.events == []
+    execute(DEFINITIONS, "tenant", instance)
+    tick(instance, cursor)
+    assert names(receiver.events) == {"tenant", "tenant.raw__orders", "raw/orders"}
+
+
+def test_a_tick_that_is_out_of_time_goes_on_in_the_middle_of_an_event(
+    instance: dg.DagsterInstance, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run_id = execute(DEFINITIONS, "nightly", instance).run_id
-    last = instance.get_records_for_run(run_id).records[-1].storage_id
-    tick(instance, after_storage_id=last - 1)
-    assert [event["eventType"] for event in receiver.events] == ["COMPLETE"]
+    clock = [0.0]
+    monkeypatch.setattr(sensor_tick.time, "monotonic", lambda: clock[0])
+
+    def answer(event: dict[str, Any]) -> int:
+        clock[0] += 20  # of 45
+        return 201
+
+    receiver.answer = answer
+    cursor, reasons = None, []
+    for _ in range(5):
+        reason, cursor = tick(instance, cursor)
+        reasons.append(reason)
+    assert "out of time" in reasons[0]
+    assert reasons[4] == "read 0 events, sent 0, parked 0"
+    assert len(receiver.events) == 10
+    for states in states_by_run(receiver.events).values():
+        assert states == ["START", "COMPLETE"]
+    assert Cursor.from_text(cursor).runs[run_id].has_ended
 
 
-def test_a_cursor_of_0_2_is_carried_on(instance: dg.DagsterInstance, receiver: Receiver) -> None:
-    run_id = execute(DEFINITIONS, "nightly", instance).run_id
-    last = instance.get_records_for_run(run_id).records[-1].storage_id
-    tick(instance, f'{{"last_storage_id": {last - 1}, "running_pipelines": {{}}}}')
-    assert [event["eventType"] for event in receiver.events] == ["COMPLETE"]
+def test_a_run_that_cannot_be_read_holds_up_no_other_and_is_tried_again(
+    instance: dg.DagsterInstance, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runs = [execute(DEFINITIONS, "nightly", instance).run_id for _ in range(3)]
+    read = dg.DagsterInstance.get_records_for_run
+
+    def broken(self: dg.DagsterInstance, run_id: str, **options: Any) -> Any:
+        if run_id == runs[1]:
+            raise RuntimeError("connection lost")
+        return read(self, run_id, **options)
+
+    monkeypatch.setattr(dg.DagsterInstance, "get_records_for_run", broken)
+    reason, cursor = tick(instance)
+    assert "1 runs cannot be read" in reason
+    assert len(receiver.events) == 20
+    monkeypatch.undo()
+    monkeypatch.setenv("OPENLINEAGE_URL", receiver.url)
+    tick(instance, cursor)
+    assert len(receiver.events) == 30
+    for states in states_by_run(receiver.events).values():
+        assert states == ["START", "COMPLETE"]
+
+
+def test_a_database_that_fails_once_costs_no_event(
+    instance: dg.DagsterInstance, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    execute(DEFINITIONS, "nightly", instance)
+    read = dg.DagsterInstance.get_run_records
+    failures = iter([False, True])
+
+    def fails_once(self: dg.DagsterInstance, *args: Any, **options: Any) -> Any:
+        if next(failures, False):
+            raise RuntimeError("connection lost")
+        return read(self, *args, **options)
+
+    monkeypatch.setattr(dg.DagsterInstance, "get_run_records", fails_once)
+    _, cursor = tick(instance)
+    tick(instance, cursor)
+    assert len(receiver.events) == 10
 
 
 def test_on_an_instance_that_mechanism_a_wraps_it_sends_nothing_and_says_why(
@@ -194,7 +267,7 @@ def test_without_a_transport_it_says_what_to_do(
 ) -> None:
     monkeypatch.delenv("OPENLINEAGE_URL", raising=False)
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(Path, "home", lambda: tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path))
     assert "set OPENLINEAGE_URL" in tick(instance)[0]
 
 

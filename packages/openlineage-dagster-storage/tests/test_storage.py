@@ -210,7 +210,7 @@ def test_without_a_transport_nothing_is_kept_and_one_warning_says_so(
 ) -> None:
     monkeypatch.delenv("OPENLINEAGE_URL", raising=False)
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(Path, "home", lambda: tmp_path / "nobody")
+    monkeypatch.setenv("HOME", str(tmp_path / "nobody"))
     instance = make_instance()
     assert execute(DEFINITIONS, "nightly", instance).success
     assert not (tmp_path / "openlineage").exists()
@@ -331,5 +331,7 @@ def test_records_are_plain_json(make_instance: MakeInstance, receiver: Receiver)
     execute(DEFINITIONS, "nightly", instance)
     wrapper: Any = instance.event_log_storage
     outbox, _ = wrapper._delivery()
-    for record in outbox.pending(1000):
+    records = outbox.pending(1000)
+    assert len(records) == 8
+    for record in records:
         assert json.loads(record.payload)["__class__"] == "EventLogEntry"

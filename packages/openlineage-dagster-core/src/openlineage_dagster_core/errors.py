@@ -39,5 +39,9 @@ class EventRefusedError(DeliveryError):
         self.answer = answer
 
 
+class FactsUnavailableError(DeliveryError):
+    """The instance cannot be read at the moment, so an event cannot be converted yet."""
+
+
 class BackendUnavailableError(DeliveryError):
     """The backend takes no events at the moment: they wait and are sent again in order."""

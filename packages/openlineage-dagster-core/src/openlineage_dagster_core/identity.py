@@ -143,7 +143,8 @@ class Identity:
             "repository": run.repository,
             "group": asset.group if asset else None,
         }
-        return template.resolve(values, run.tags)
+        tags = run.tags if self.settings.resolve_run_tags else {}
+        return template.resolve(values, tags)
 
     def job_run_id(self, run: RunFacts) -> str:
         """Give the run id of a Dagster run: its own.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import os
+import re
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from enum import Enum
@@ -55,6 +56,7 @@ STORAGE_OPTIONS = (
     "flush_timeout",
     "outbox_directory",
     "observation_events",
+    "resolve_run_tags",
     "strict_assertion_mapping",
 )
 
@@ -98,6 +100,7 @@ class Settings:
             else.
         strict_assertion_mapping: a check that passes with severity WARN counts as failed, as 0.2
             had it.
+        resolve_run_tags: `{tag:KEY}` is the run's tag; else it is empty.
         families: which kinds of runs are emitted.
         assets: which assets' runs, checks and observations are emitted.
         jobs: which Dagster jobs' runs are emitted, with everything in them.
@@ -110,6 +113,7 @@ class Settings:
     timeout: float = DEFAULT_TIMEOUT_SECONDS
     observation_events: ObservationEvents = ObservationEvents.DATASET
     strict_assertion_mapping: bool = False
+    resolve_run_tags: bool = True
     families: frozenset[Family] = frozenset(Family)
     assets: Globs = Globs()
     jobs: Globs = Globs()
@@ -148,6 +152,7 @@ class Settings:
                 "observation_events", given.get("observation_events", "dataset"), ObservationEvents
             ),
             strict_assertion_mapping=bool(given.get("strict_assertion_mapping", False)),
+            resolve_run_tags=bool(given.get("resolve_run_tags", True)),
             families=_families(given.get("families")),
             assets=Globs(
                 include=texts("include_assets", given.get("include_assets", ["*"])),
@@ -258,17 +263,30 @@ def check_url(environ: Mapping[str, str]) -> None:
             the message.
     """
     url = environ.get(ENV_URL)
-    if url is None:
+    if not url or is_disabled(environ):
         return
+    check_http_url(ENV_URL, url)
+
+
+def check_http_url(option: str, url: str) -> None:
+    """Check an http(s) address.
+
+    Args:
+        option: where it was given.
+        url: the address.
+
+    Raises:
+        ConfigurationError: it is none; user and password are not in the message.
+    """
     allowed = "an address such as http://localhost:5000 or https://user@host/path"
     try:
         parts = urlsplit(url.strip())
         port_is_valid = parts.port is None or parts.port > 0
         host = parts.hostname
     except ValueError:
-        raise ConfigurationError(ENV_URL, without_credentials(url), allowed) from None
+        raise ConfigurationError(option, without_credentials(url), allowed) from None
     if parts.scheme not in ("http", "https") or not host or not port_is_valid:
-        raise ConfigurationError(ENV_URL, without_credentials(url), allowed)
+        raise ConfigurationError(option, without_credentials(url), allowed)
 
 
 def without_credentials(url: str) -> str:
@@ -278,10 +296,12 @@ def without_credentials(url: str) -> str:
         url: any text.
 
     Returns:
-        The text without what stands before an `@`.
+        The text without what stands before an `@`, or after a `:` where a port would stand.
     """
     scheme, separator, rest = url.rpartition("://")
-    return f"{scheme}{separator}{rest.rpartition('@')[2]}"
+    host = rest.rpartition("@")[2]
+    # user:password without a host, which is no port.
+    return f"{scheme}{separator}" + re.sub(r":(?!\d+(/|$))[^/]+", ":***", host)
 
 
 def is_disabled(environ: Mapping[str, str]) -> bool:
@@ -370,6 +390,12 @@ def storage_config_schema() -> Permissive:
                 is_required=False,
                 description="'dataset' (default) sends an observation as a DatasetEvent, 'run' as "
                 "a run, for backends that take nothing else.",
+            ),
+            "resolve_run_tags": Field(
+                Noneable(bool),
+                is_required=False,
+                description="Resolve {tag:KEY} in namespaces from the run's tags; by default it is "
+                "empty, as in 0.2.",
             ),
             "strict_assertion_mapping": Field(
                 Noneable(bool),

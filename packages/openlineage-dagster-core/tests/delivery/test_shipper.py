@@ -26,6 +26,8 @@ RUN = RunFacts(RUN_ID, "nightly", CREATED_AT)
 class Converter:
     """The payload is the job's name; `broken` cannot be converted."""
 
+    is_usable = True
+
     def __init__(self) -> None:
         self.finished: list[str] = []
 
@@ -186,7 +188,7 @@ def test_without_converters_nothing_is_sent(receiver: Receiver, outbox: Outbox) 
     assert receiver.requests == 0
 
 
-def test_a_client_that_cannot_be_made_stops_the_shipper_and_not_the_host(
+def test_a_client_that_cannot_be_made_is_told_once_and_the_host_goes_on(
     outbox: Outbox, caplog: pytest.LogCaptureFixture, converter: Converter
 ) -> None:
     def no_client() -> LineageClient:
@@ -199,3 +201,4 @@ def test_a_client_that_cannot_be_made_stops_the_shipper_and_not_the_host(
     assert not shipper.flush(30)
     assert outbox.depth() == 1
     assert "no impact on your runs" in caplog.text
+    shipper.stop(10)

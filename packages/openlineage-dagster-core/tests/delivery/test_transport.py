@@ -1,14 +1,16 @@
 from pathlib import Path
 
 import pytest
+from openlineage.client.transport import get_default_factory
 
-from openlineage_dagster_core.delivery.transport import is_configured
+from openlineage_dagster_core.delivery.transport import TYPES, check, is_configured
+from openlineage_dagster_core.errors import ConfigurationError
 
 
 @pytest.fixture(autouse=True)
 def _nothing_around(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(Path, "home", lambda: tmp_path / "home")
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
 
 
 def test_without_any_configuration_there_is_none() -> None:
@@ -60,3 +62,48 @@ def test_what_the_client_sets_by_itself_is_no_configuration() -> None:
 def test_a_file_without_a_transport_does_not(tmp_path: Path, text: str) -> None:
     (tmp_path / "openlineage.yml").write_text(text)
     assert not is_configured({})
+
+
+def test_the_known_types_are_the_clients() -> None:
+    assert set(get_default_factory().transports) == TYPES  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(
+    ("environ", "value", "allowed"),
+    [
+        ({"OPENLINEAGE__TRANSPORT__TYPE": "htp"}, "htp", "http"),
+        ({"OPENLINEAGE__TRANSPORT__TYPE": "http"}, "None", "required"),
+        (
+            {"OPENLINEAGE__TRANSPORT__TYPE": "http", "OPENLINEAGE__TRANSPORT__URL": "marquez:5000"},
+            "marquez",
+            "http://localhost:5000",
+        ),
+        ({"OPENLINEAGE_URL": "marquez"}, "marquez", "http://localhost:5000"),
+    ],
+)
+def test_a_wrong_transport_fails_when_it_is_read(
+    environ: dict[str, str], value: str, allowed: str
+) -> None:
+    with pytest.raises(ConfigurationError, match=allowed) as raised:
+        check(environ)
+    assert value in str(raised.value)
+
+
+def test_a_wrong_transport_in_a_file_fails_too(tmp_path: Path) -> None:
+    (tmp_path / "openlineage.yml").write_text("transport: {type: htp}")
+    with pytest.raises(ConfigurationError, match=r"openlineage\.yml: transport type"):
+        check({})
+
+
+@pytest.mark.parametrize(
+    "environ",
+    [
+        {},
+        {"OPENLINEAGE_URL": ""},
+        {"OPENLINEAGE_URL": "nonsense", "OPENLINEAGE_DISABLED": "true"},
+        {"OPENLINEAGE__TRANSPORT__TYPE": "my.own.Transport"},
+        {"OPENLINEAGE__TRANSPORT__TYPE": "kafka"},
+    ],
+)
+def test_what_is_right_or_off_passes(environ: dict[str, str]) -> None:
+    check(environ)

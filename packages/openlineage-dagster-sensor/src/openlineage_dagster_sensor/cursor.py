@@ -16,11 +16,14 @@ class RunCursor:
         low: every event up to this storage id is done with.
         done: the storage ids above it that are, each with its event's time in seconds.
         has_ended: the event that ends the run is done with.
+        partly: an event whose OpenLineage events were not all sent yet: its storage id, and how
+            many were.
     """
 
     low: int = 0
     done: dict[int, int] = field(default_factory=dict)
     has_ended: bool = False
+    partly: tuple[int, int] = (0, 0)
 
 
 @dataclass
@@ -29,7 +32,8 @@ class Cursor:
 
     Args:
         updated_after: runs whose row changed before this are known, in seconds since the epoch.
-        after_storage_id: events up to this storage id are not sent; from 0.2's cursor or option.
+        after_storage_id: where a cursor of 0.1 or 0.2, or the option, says to begin; 0 once the
+            time has been found that it stands for.
         runs: by run id, the runs that are under way or have only just ended.
     """
 
@@ -49,7 +53,7 @@ class Cursor:
                 "updated_after": self.updated_after,
                 "after_storage_id": self.after_storage_id,
                 "runs": {
-                    run_id: [run.low, sorted(run.done.items()), run.has_ended]
+                    run_id: [run.low, sorted(run.done.items()), run.has_ended, run.partly]
                     for run_id, run in self.runs.items()
                 },
             },
@@ -77,13 +81,13 @@ class Cursor:
             msg = "not a cursor of the OpenLineage sensor"
             raise ValueError(msg)  # noqa: TRY004 -- a text with wrong content
         if "version" not in stored:
-            # 0.1 and 0.2 kept one storage id; runs that were under way are sent from it on.
+            # 0.1 and 0.2 kept one storage id.
             return cls(after_storage_id=int(stored["last_storage_id"]))
         return cls(
             updated_after=float(stored["updated_after"]),
             after_storage_id=int(stored["after_storage_id"]),
             runs={
-                run_id: RunCursor(low, dict(done), has_ended)
-                for run_id, (low, done, has_ended) in stored["runs"].items()
+                run_id: RunCursor(low, dict(done), has_ended, (partly[0], partly[1]))
+                for run_id, (low, done, has_ended, partly) in stored["runs"].items()
             },
         )

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from dagster import DagsterEventType, EventLogRecord, RunsFilter
 from dagster._core.event_api import EventLogCursor
 
+from openlineage_dagster_core.families import RUN_FAMILY
 from openlineage_dagster_sensor.cursor import Cursor, RunCursor
 
 if TYPE_CHECKING:
@@ -19,6 +20,28 @@ SETTLED_SECONDS = 60.0
 
 RUNS_A_TICK = 100
 PAGE = 500
+
+
+def resolve_beginning(instance: DagsterInstance, cursor: Cursor) -> None:
+    """Find the time that a storage id to begin after stands for, once.
+
+    Storage ids of 0.2 are those of the cross-run index, which on SQLite differ from those of a run;
+    and runs to come must not be measured by them.
+
+    Args:
+        instance: holds the event log.
+        cursor: gets the time.
+    """
+    if not cursor.after_storage_id:
+        return
+    before = EventLogCursor.from_storage_id(cursor.after_storage_id + 1).to_string()
+    times = [
+        record.timestamp
+        for event_type in RUN_FAMILY
+        for record in instance.fetch_run_status_changes(event_type, limit=1, cursor=before).records
+    ]
+    cursor.updated_after = max([cursor.updated_after, *times])
+    cursor.after_storage_id = 0
 
 
 def find_runs(instance: DagsterInstance, cursor: Cursor, now: float) -> None:
@@ -37,7 +60,9 @@ def find_runs(instance: DagsterInstance, cursor: Cursor, now: float) -> None:
         ascending=True,
     )
     for record in records:
-        cursor.runs.setdefault(record.dagster_run.run_id, RunCursor(cursor.after_storage_id))
+        # One that ended before was sent before; since then only its tags, say, have changed.
+        if record.end_time is None or record.end_time > cursor.updated_after:
+            cursor.runs.setdefault(record.dagster_run.run_id, RunCursor())
     settled = now - SETTLED_SECONDS
     if len(records) == RUNS_A_TICK:
         # A full page: the next one begins with the runs that share its last moment.
@@ -85,8 +110,9 @@ def settle(cursor: Cursor, now: float) -> None:
     """
     for run_id, run in list(cursor.runs.items()):
         newest = max(run.done.values(), default=0)
-        # Later than SETTLED_SECONDS, so that `find_runs` does not take it up again.
-        if run.has_ended and newest < now - 2 * SETTLED_SECONDS:
+        # Not before `find_runs` is past it, which would take it up again. A second apart, because
+        # a run's row changes a little later than its last event is stored.
+        if run.has_ended and newest < min(now - SETTLED_SECONDS, cursor.updated_after - 1):
             del cursor.runs[run_id]
         elif not run.has_ended:
             for storage_id in sorted(run.done):

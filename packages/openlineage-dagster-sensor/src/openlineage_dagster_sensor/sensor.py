@@ -16,7 +16,7 @@ from dagster import (
 )
 
 from openlineage_dagster_core.delivery.client import LineageClient
-from openlineage_dagster_core.delivery.transport import HOW_TO_CONFIGURE, is_configured
+from openlineage_dagster_core.delivery.transport import HOW_TO_CONFIGURE, check, is_configured
 from openlineage_dagster_core.errors import ConfigurationError
 from openlineage_dagster_core.facts.definitions import DefinedAssets
 from openlineage_dagster_core.families import CONVERTED
@@ -67,7 +67,8 @@ def openlineage_sensor(
         concerned_event_types: send only what these Dagster events give; by default all.
         minimum_interval_seconds: between two ticks.
         record_filter_limit: how many events of the log one tick deals with at most.
-        after_storage_id: at the first tick, leave out events up to this storage id.
+        after_storage_id: at the first tick, leave out the runs that ended before the event with
+            this storage id.
         include_asset_events: False sends runs and steps only, as 0.2 did by default; `families`
             says it in more detail.
         namespace: of jobs and datasets; else `OPENLINEAGE_NAMESPACE`, else `dagster`.
@@ -89,6 +90,7 @@ def openlineage_sensor(
     Raises:
         ConfigurationError: an argument or `OPENLINEAGE_URL` is wrong.
     """
+    check(os.environ)
     settings = Settings.from_options(
         {
             "namespace": namespace,
@@ -128,8 +130,10 @@ def openlineage_sensor(
             limit=limit,
             budget=TICK_BUDGET_SECONDS,
         )
-        outcome = tick.run(cursor)
-        context.update_cursor(cursor.to_text())
+        try:
+            outcome = tick.run(cursor)
+        finally:
+            context.update_cursor(cursor.to_text())
         return SkipReason(str(outcome))
 
     return sensor(

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import weakref
 from collections import OrderedDict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from dagster import AssetKey, DagsterEventType, EventLogEntry, deserialize_value, serialize_value
 
+from openlineage_dagster_core.errors import FactsUnavailableError
 from openlineage_dagster_core.facts.definitions import decode_assets, encode_assets
 from openlineage_dagster_core.facts.event_log import EventLogFacts
 from openlineage_dagster_core.facts.executing import executing_job_assets
+from openlineage_dagster_core.families import RUN_ENDS
 
 if TYPE_CHECKING:
     from dagster import DagsterInstance
@@ -56,17 +59,28 @@ class StoredEventConverter:
     Args:
         outbox: holds the definitions.
         settings: the namespaces.
-        instance: gives the Dagster instance, for the run and its log.
+        instance: holds the runs and their logs; kept weakly, as storages keep it.
     """
 
-    def __init__(
-        self, outbox: Outbox, settings: Settings, instance: Callable[[], DagsterInstance]
-    ) -> None:
+    def __init__(self, outbox: Outbox, settings: Settings, instance: DagsterInstance) -> None:
         self._outbox = outbox
         self._settings = settings
-        self._facts = EventLogFacts(instance)
+        self._instance = weakref.ref(instance)
+        self._facts = EventLogFacts(self._live_instance)
         self._assets: OrderedDict[str, Mapping[AssetKey, AssetFacts]] = OrderedDict()
         self._entry: EventLogEntry | None = None
+
+    @property
+    def is_usable(self) -> bool:
+        """Whether the instance still lives."""
+        return self._instance() is not None
+
+    def _live_instance(self) -> DagsterInstance:
+        instance = self._instance()
+        if instance is None:
+            msg = "the instance is gone"
+            raise FactsUnavailableError(msg)
+        return instance
 
     def to_events(self, record: Record) -> Sequence[Event]:
         """Convert a record.
@@ -76,6 +90,9 @@ class StoredEventConverter:
 
         Returns:
             The OpenLineage events.
+
+        Raises:
+            FactsUnavailableError: the instance cannot be read now.
         """
         # Imported here, in the shipper's thread: they bring openlineage-python's client along.
         from openlineage_dagster_core.conversion import convert
@@ -85,7 +102,7 @@ class StoredEventConverter:
         facts = self._facts.facts_of(entry, self._assets_of(record.ordering_key))
         return convert(entry, facts, Identity(self._settings))
 
-    def done(self, record: Record) -> None:  # noqa: ARG002 -- the protocol's
+    def done(self, record: Record) -> None:
         """Count the event as happened.
 
         Args:
@@ -93,6 +110,9 @@ class StoredEventConverter:
         """
         if self._entry is not None:
             self._facts.advance(self._entry)
+            if self._entry.dagster_event_type in RUN_ENDS:
+                self._assets.pop(record.ordering_key, None)
+                self._outbox.drop_attachment(record.ordering_key)
 
     def _assets_of(self, run_id: str) -> Mapping[AssetKey, AssetFacts]:
         if run_id not in self._assets:

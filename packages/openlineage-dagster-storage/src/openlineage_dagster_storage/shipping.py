@@ -8,7 +8,7 @@ import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from openlineage_dagster_core.delivery.outbox import Outbox
+from openlineage_dagster_core.delivery.outbox import APPEND_BUSY_SECONDS, Outbox
 from openlineage_dagster_core.delivery.shipper import Shipper
 
 if TYPE_CHECKING:
@@ -33,14 +33,21 @@ def outbox_and_shipper(
     Returns:
         The same pair for every call in this process.
     """
-    key = (os.getpid(), directory)
+    key = (os.getpid(), directory.resolve())
     with _lock:
         if key not in _shippers:
-            outbox = Outbox(directory)
-            shipper = Shipper(outbox, lambda: _make_client(settings))
-            atexit.register(shipper.flush, flush_timeout)
+            # Two connections: an append never waits for what the sender does with its own.
+            outbox = Outbox(directory, APPEND_BUSY_SECONDS)
+            shipper = Shipper(Outbox(directory), lambda: _make_client(settings))
+            atexit.register(_flush_at_exit, os.getpid(), shipper, flush_timeout)
             _shippers[key] = (outbox, shipper)
         return _shippers[key]
+
+
+def _flush_at_exit(pid: int, shipper: Shipper, timeout: float) -> None:
+    # A forked child inherits the handler, but not the thread.
+    if pid == os.getpid():
+        shipper.flush(timeout)
 
 
 def _make_client(settings: Settings) -> LineageClient:

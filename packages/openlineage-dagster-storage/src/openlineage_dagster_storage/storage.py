@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import importlib
+import inspect
 import logging
 import os
+import sqlite3
+import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from functools import cached_property
@@ -47,10 +50,17 @@ WRAPPED_ALLOWED = (
     "class: PostgresEventLogStorage"
 )
 
+SUSPENSION_SECONDS = 10.0
+"""After an append that failed, the next ones are not tried for so long."""
+
 JOIN_SECONDS = 1.0
 """For the thread to end once there is nothing left to send; otherwise it may be in a request."""
 
 logger = logging.getLogger(__name__)
+
+
+class OutboxSuspendedError(Exception):
+    """The outbox could not be written a moment ago."""
 
 
 class OpenLineageEventLogStorage(DelegatingEventLogStorage, ConfigurableClass):
@@ -87,6 +97,7 @@ class OpenLineageEventLogStorage(DelegatingEventLogStorage, ConfigurableClass):
         self._converter: StoredEventConverter | None = None
         self._converter_pid = 0
         self._failures: Counter[str] = Counter()
+        self._no_append_before = 0.0
 
     @property
     def inst_data(self) -> ConfigurableClassData | None:
@@ -119,7 +130,11 @@ class OpenLineageEventLogStorage(DelegatingEventLogStorage, ConfigurableClass):
             ConfigurationError: an option is unknown or wrong.
         """
         reject_unknown(config_value.keys(), STORAGE_OPTIONS)
-        settings = Settings.from_options(config_value)
+        transport.check(os.environ)
+        settings = Settings.from_options(
+            # As in 0.2: storages did not know the run's tags.
+            {**config_value, "resolve_run_tags": config_value.get("resolve_run_tags") or False}
+        )
         flush_timeout = config_value.get("flush_timeout")
         directory = config_value.get("outbox_directory")
         return cls(
@@ -130,7 +145,7 @@ class OpenLineageEventLogStorage(DelegatingEventLogStorage, ConfigurableClass):
                 if flush_timeout is None
                 else seconds("flush_timeout", flush_timeout, zero=True)
             ),
-            outbox_directory=Path(directory).expanduser() if directory else None,
+            outbox_directory=_absolute(directory) if directory else None,
             inst_data=inst_data,
         )
 
@@ -179,12 +194,25 @@ class OpenLineageEventLogStorage(DelegatingEventLogStorage, ConfigurableClass):
                 _warn_once(f"OpenLineage: nothing is emitted; {transport.HOW_TO_CONFIGURE}")
             return
         outbox, shipper = self._delivery()
-        definitions = ((event.run_id, encode_definitions(event)) for event in events)
-        outbox.append(
-            [(event.run_id, encode_entry(event)) for event in events],
-            {run_id: assets for run_id, assets in definitions if assets is not None},
-        )
+        if time.monotonic() < self._no_append_before:
+            msg = "appending is suspended"
+            raise OutboxSuspendedError(msg)
+        attachments: dict[str, str] = {}
+        for event in events:
+            # What goes wrong with the definitions must not cost the event.
+            self._guarded("definitions", self._attach_definitions, event, attachments)
+        try:
+            outbox.append([(event.run_id, encode_entry(event)) for event in events], attachments)
+        except sqlite3.OperationalError:
+            # Locked or full: every further event would make the run wait as long again.
+            self._no_append_before = time.monotonic() + SUSPENSION_SECONDS
+            raise
         shipper.notify()
+
+    def _attach_definitions(self, event: EventLogEntry, attachments: dict[str, str]) -> None:
+        definitions = encode_definitions(event)
+        if definitions is not None:
+            attachments[event.run_id] = definitions
 
     def _resume(self) -> None:
         if self._emits:
@@ -194,11 +222,12 @@ class OpenLineageEventLogStorage(DelegatingEventLogStorage, ConfigurableClass):
 
     def _flush(self) -> None:
         if self._converter is not None:
-            _, shipper = self._delivery()
+            outbox, shipper = self._delivery()
             has_sent_all = shipper.flush(self._flush_timeout)
             # Dagster may dispose and go on: the next event attaches a converter again.
             shipper.detach(self._converter, JOIN_SECONDS if has_sent_all else 0)
             self._converter = None
+            outbox.close()
 
     @cached_property
     def _emits(self) -> bool:
@@ -208,13 +237,10 @@ class OpenLineageEventLogStorage(DelegatingEventLogStorage, ConfigurableClass):
         directory = self._outbox_directory or Path(self._instance.root_directory, "openlineage")
         outbox, shipper = outbox_and_shipper(directory, self._settings, self._flush_timeout)
         if self._converter is None or self._converter_pid != os.getpid():
-            self._converter = StoredEventConverter(outbox, self._settings, self._live_instance)
+            self._converter = StoredEventConverter(shipper.outbox, self._settings, self._instance)
             self._converter_pid = os.getpid()
             shipper.attach(self._converter)
         return outbox, shipper
-
-    def _live_instance(self) -> DagsterInstance:
-        return self._instance
 
     def _guarded(self, identity: str, action: Any, *args: Any) -> None:
         """The boundary that guards the host: nothing of ours reaches the user's run."""
@@ -241,6 +267,14 @@ def _warn_once(message: str) -> None:
         logger.warning(message)
 
 
+def _absolute(directory: str) -> Path:
+    path = Path(directory).expanduser()
+    if not path.is_absolute():
+        # Every process would have its own, wherever it happens to stand.
+        raise ConfigurationError("outbox_directory", directory, "an absolute path")
+    return path
+
+
 def _wrapped_storage(wrapped: object) -> EventLogStorage:
     if wrapped is None:
         raise ConfigurationError("wrapped", None, WRAPPED_ALLOWED)
@@ -264,9 +298,15 @@ def _wrapped_storage(wrapped: object) -> EventLogStorage:
         raise ConfigurationError(
             "wrapped.class", class_name, "the storage to wrap, not the wrapper again"
         )
+    if inspect.isabstract(inner_class):
+        raise ConfigurationError("wrapped.class", class_name, "a storage that is not abstract")
+    inner_config = wrapped.get("config") or {}
+    if not isinstance(inner_config, Mapping):
+        # Not its value: it may be a connection string.
+        raise ConfigurationError("wrapped.config", type(inner_config).__name__, "a mapping")
     data = ConfigurableClassData(
         module_name=str(module_name),
         class_name=str(class_name),
-        config_yaml=yaml.safe_dump(dict(wrapped.get("config") or {})),
+        config_yaml=yaml.safe_dump(dict(inner_config)),
     )
     return data.rehydrate(as_type=EventLogStorage)  # type: ignore[type-abstract]

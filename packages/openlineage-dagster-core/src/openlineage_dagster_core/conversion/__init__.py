@@ -82,6 +82,9 @@ def _convert_step_event(
     event_type: DagsterEventType,
     step_key: str,
 ) -> list[RunEvent]:
+    if facts.progress.has_ended:
+        # A worker may go on after its run was cancelled; the end of the run ended all there is.
+        return []
     if event_type is DagsterEventType.STEP_START:
         return [
             *step.changed(entry, facts, identity, step_key, RunState.START),

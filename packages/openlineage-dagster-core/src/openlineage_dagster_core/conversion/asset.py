@@ -96,12 +96,14 @@ def unfinished(
         error: why.
 
     Returns:
-        The end of each, after START where there was none.
+        The end of each whose definition is known, after START where there was none.
     """
     done = facts.progress.materialized
     events = []
     for asset in _planned(facts, step_key):
-        if asset in done or (asset[0], None) in done:
+        # Without its definition an asset has had no START, and its inputs are not known: a run
+        # without them would take its edges from it.
+        if asset in done or asset[0] not in facts.assets:
             continue
         envelope = _envelope(facts, identity, asset, step_key)
         lineage = _lineage(facts, identity, asset[0])

@@ -29,6 +29,8 @@ def evaluated(
         OTHER for one that nobody planned after the end. Each carries all assertions known so far,
         because backends replace the earlier ones.
     """
+    if facts.progress.has_ended:
+        return []
     key = evaluation.asset_key
     before = facts.progress.evaluations.get(key, {})
     known = {**before, evaluation.check_name: evaluation}

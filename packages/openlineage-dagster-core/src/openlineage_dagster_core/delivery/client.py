@@ -61,9 +61,12 @@ class LineageClient:
             self._client.emit(event)
         except requests.HTTPError as error:
             raise _sorted_answer(error) from error
+        except (requests.ConnectionError, requests.Timeout) as error:
+            raise BackendUnavailableError(f"{type(error).__name__}: {error}") from error
         except Exception as error:
             # Transports raise what their libraries raise; none of it says that the event is bad.
-            raise BackendUnavailableError(f"{type(error).__name__}: {error}") from error
+            # Its text may hold a header or a configuration, and with it a secret.
+            raise BackendUnavailableError(type(error).__name__) from None
 
     def close(self) -> None:
         """Let go of connections."""

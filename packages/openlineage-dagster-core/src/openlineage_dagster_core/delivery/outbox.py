@@ -7,6 +7,7 @@ import os
 import sqlite3
 import threading
 import time
+import weakref
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +17,10 @@ FILE_NAME = "outbox.db"
 LOCK_NAME = "shipper.lock"
 
 BUSY_SECONDS = 5.0
-"""How long a write waits for another process's; writes take well under a millisecond."""
+"""How long the sender waits for another process's write; writes take well under a millisecond."""
+
+APPEND_BUSY_SECONDS = 0.25
+"""How long an append may: a run is waiting for it."""
 
 ATTACHMENT_SECONDS = 30 * 24 * 3600.0
 
@@ -66,17 +70,19 @@ class Outbox:
 
     Args:
         directory: made if need be, with mode 0700.
+        busy_seconds: how long to wait for another's write.
 
     Raises:
         OSError: the directory cannot be made (on first use).
         sqlite3.Error: the file cannot be used (any method).
     """
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, busy_seconds: float = BUSY_SECONDS) -> None:
         self.directory = directory
+        self._busy_seconds = busy_seconds
         self._lock = threading.Lock()
         self._connection: sqlite3.Connection | None = None
-        self._pid = 0
+        _open_outboxes.add(self)
 
     @property
     def path(self) -> Path:
@@ -184,6 +190,19 @@ class Outbox:
             ).fetchall()
         return [(Record(*row[:3]), row[3]) for row in rows]
 
+    def drop_attachment(self, ordering_key: str) -> None:
+        """Forget what is kept for a key, unless something of it is parked and may be retried.
+
+        Args:
+            ordering_key: the key.
+        """
+        with self._transaction() as connection:
+            connection.execute(
+                "DELETE FROM attachment WHERE ordering_key = ? AND NOT EXISTS "
+                "(SELECT 1 FROM parked WHERE parked.ordering_key = attachment.ordering_key)",
+                (ordering_key,),
+            )
+
     def drop_old_attachments(self) -> None:
         """Forget the attachments of runs that ended long ago."""
         with self._transaction() as connection:
@@ -195,28 +214,54 @@ class Outbox:
     def close(self) -> None:
         """Close the file; the next use opens it again."""
         with self._lock:
-            if self._connection is not None and self._pid == os.getpid():
-                self._connection.close()
+            self._close()
+
+    def _close(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
             self._connection = None
 
     @contextlib.contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
         with self._lock:
-            if self._connection is None or self._pid != os.getpid():
-                # A connection must not cross a fork; the parent's is left to the parent.
+            if self._connection is None:
                 self._connection = self._connect()
-                self._pid = os.getpid()
             with self._connection as connection:
                 yield connection
 
     def _connect(self) -> sqlite3.Connection:
         self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        # SQLite gives its -wal and -shm files the mode of the database file.
-        os.close(os.open(self.path, os.O_CREAT | os.O_RDWR, 0o600))
-        connection = sqlite3.connect(self.path, timeout=BUSY_SECONDS, check_same_thread=False)
+        # SQLite gives its -wal and -shm files the mode of the database file. Only a file that is
+        # not there is opened here: closing one would drop this process's locks on it (POSIX).
+        with contextlib.suppress(FileExistsError):
+            os.close(os.open(self.path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
+        connection = sqlite3.connect(self.path, timeout=self._busy_seconds, check_same_thread=False)
         connection.execute("PRAGMA journal_mode = WAL")
         # Durable against the death of the process; a power cut may cost the last records, which
         # are in the event log.
         connection.execute("PRAGMA synchronous = NORMAL")
         connection.executescript(_SCHEMA)
         return connection
+
+
+_open_outboxes: weakref.WeakSet[Outbox] = weakref.WeakSet()
+_forking: list[Outbox] = []
+
+
+def _before_fork() -> None:
+    """Close the files: neither SQLite's locks nor a lock held by another thread survive a fork."""
+    for outbox in list(_open_outboxes):
+        outbox._lock.acquire()  # noqa: SLF001 -- this module's own
+        outbox._close()  # noqa: SLF001
+        _forking.append(outbox)
+
+
+def _after_fork() -> None:
+    while _forking:
+        _forking.pop()._lock.release()  # noqa: SLF001
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(
+        before=_before_fork, after_in_parent=_after_fork, after_in_child=_after_fork
+    )

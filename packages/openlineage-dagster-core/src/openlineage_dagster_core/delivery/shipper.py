@@ -15,7 +15,12 @@ from typing import TYPE_CHECKING, Protocol
 from filelock import FileLock, Timeout
 
 from openlineage_dagster_core.delivery.outbox import Outbox, Record
-from openlineage_dagster_core.errors import BackendUnavailableError, EventRefusedError
+from openlineage_dagster_core.errors import (
+    BackendUnavailableError,
+    DeliveryError,
+    EventRefusedError,
+    FactsUnavailableError,
+)
 
 if TYPE_CHECKING:
     # Not at run time: the thread that creates a shipper must not pay for importing the client.
@@ -34,6 +39,10 @@ logger = logging.getLogger(__name__)
 class RecordConverter(Protocol):
     """Turns the records of one owner into events."""
 
+    @property
+    def is_usable(self) -> bool:
+        """Whether its owner still lives."""
+
     def to_events(self, record: Record) -> Sequence[Event]:
         """Convert a record.
 
@@ -42,6 +51,9 @@ class RecordConverter(Protocol):
 
         Returns:
             The events in the order to send them.
+
+        Raises:
+            FactsUnavailableError: not now.
         """
 
     def done(self, record: Record) -> None:
@@ -79,12 +91,12 @@ class Shipper:
     `stop` is called. Where another process holds the lock it waits for its turn.
 
     Args:
-        outbox: what to send.
+        outbox: what to send; this thread's own, so that appends do not wait for it.
         make_client: called in the thread, so that importing and connecting happen there.
     """
 
     def __init__(self, outbox: Outbox, make_client: Callable[[], LineageClient]) -> None:
-        self._outbox = outbox
+        self.outbox = outbox
         self._make_client = make_client
         self._converters: weakref.WeakSet[RecordConverter] = weakref.WeakSet()
         self._threads = threading.Lock()
@@ -93,6 +105,7 @@ class Shipper:
         self._changed = threading.Condition()
         self._role = _Role.UNDECIDED
         self._is_failing = False
+        self._faults: set[str] = set()
         self._sent = 0
         self._sent_when_flush_failed: int | None = None
 
@@ -112,7 +125,7 @@ class Shipper:
             timeout: how long to wait for the thread, in seconds.
         """
         self._converters.discard(converter)
-        if not self._converters:
+        if self._converter() is None:
             self.stop(timeout)
 
     def notify(self) -> None:
@@ -139,7 +152,7 @@ class Shipper:
         with self._changed:
             if self._sent == self._sent_when_flush_failed:
                 return False
-            while self._outbox.depth() > 0:
+            while self.outbox.depth() > 0:
                 thread = self._thread
                 remaining = deadline - time.monotonic()
                 can_help = self._role is not _Role.FOLLOWING and not self._is_failing
@@ -170,18 +183,30 @@ class Shipper:
             self._changed.notify_all()
 
     def _guarded_run(self, thread: _Thread) -> None:
+        backoff = FIRST_BACKOFF_SECONDS
         try:
             while not self._may_end(thread):
-                self._run(thread)
-        except Exception:
-            logger.exception(
-                "OpenLineage: the shipper stopped; no impact on your runs, events wait in %s",
-                self._outbox.path,
-            )
+                try:
+                    self._run(thread)
+                except Exception as error:
+                    self._report_fault(error)
+                    self._set(is_failing=True)
+                    thread.stopping.wait(backoff)
+                    backoff = min(backoff * 2, LONGEST_BACKOFF_SECONDS)
         finally:
             # It opens again when it is used again.
-            self._outbox.close()
+            self.outbox.close()
             self._set(role=_Role.UNDECIDED)
+
+    def _report_fault(self, error: Exception) -> None:
+        text = repr(error)
+        if text not in self._faults:
+            self._faults.add(text)
+            logger.error(
+                "OpenLineage: nothing can be sent; no impact on your runs, events wait in %s",
+                self.outbox.path,
+                exc_info=error,
+            )
 
     def _may_end(self, thread: _Thread) -> bool:
         """Decide under the lock, so that whoever calls `notify` afterwards starts a new thread."""
@@ -192,8 +217,8 @@ class Shipper:
             return not is_wanted
 
     def _run(self, thread: _Thread) -> None:
-        self._outbox.drop_old_attachments()
-        lock = FileLock(self._outbox.lock_path, mode=0o600)
+        self.outbox.drop_old_attachments()
+        lock = FileLock(self.outbox.lock_path, mode=0o600)
         while self._is_wanted(thread):
             try:
                 with lock.acquire(blocking=False):
@@ -210,7 +235,7 @@ class Shipper:
             self._wake.clear()
             try:
                 is_empty = self._send_batch(thread, client)
-            except BackendUnavailableError as error:
+            except (BackendUnavailableError, FactsUnavailableError) as error:
                 self._report_failure(error)
                 # With jitter: many processes must not knock at once when the backend is back.
                 thread.stopping.wait(backoff * random.uniform(0.5, 1))  # noqa: S311
@@ -222,9 +247,9 @@ class Shipper:
                     self._wake.wait(IDLE_SECONDS)
 
     def _send_batch(self, thread: _Thread, client: LineageClient) -> bool:
-        records = self._outbox.pending(BATCH)
+        records = self.outbox.pending(BATCH)
         for record in records:
-            converter = next(iter(self._converters), None)
+            converter = self._converter()
             if converter is None or thread.stopping.is_set():
                 return False
             self._send(client, converter, record)
@@ -233,6 +258,8 @@ class Shipper:
     def _send(self, client: LineageClient, converter: RecordConverter, record: Record) -> None:
         try:
             events = converter.to_events(record)
+        except FactsUnavailableError:
+            raise
         except Exception as error:
             logger.exception(
                 "OpenLineage: record %s of %s cannot be converted and is parked; no impact on "
@@ -240,7 +267,7 @@ class Shipper:
                 record.id,
                 record.ordering_key,
             )
-            self._outbox.park(record, f"not converted: {type(error).__name__}: {error}")
+            self.outbox.park(record, f"not converted: {type(error).__name__}: {error}")
             converter.done(record)
             return
         refusals = []
@@ -257,9 +284,9 @@ class Shipper:
                 record.ordering_key,
                 refusals[0],
             )
-            self._outbox.park(record, "; ".join(refusals))
+            self.outbox.park(record, "; ".join(refusals))
         else:
-            self._outbox.remove([record])
+            self.outbox.remove([record])
         converter.done(record)
         self._sent += 1
 
@@ -272,15 +299,23 @@ class Shipper:
         self._set(is_failing=False)
         return refusal
 
-    def _report_failure(self, error: BackendUnavailableError) -> None:
+    def _report_failure(self, error: DeliveryError) -> None:
         if not self._is_failing:
+            reason = (
+                "the backend takes no events"
+                if isinstance(error, BackendUnavailableError)
+                else "events cannot be converted yet"
+            )
             logger.warning(
-                "OpenLineage: the backend takes no events (%s); no impact on your runs, events "
-                "wait in %s",
+                "OpenLineage: %s (%s); no impact on your runs, events wait in %s",
+                reason,
                 error,
-                self._outbox.path,
+                self.outbox.path,
             )
         self._set(is_failing=True)
 
+    def _converter(self) -> RecordConverter | None:
+        return next((each for each in list(self._converters) if each.is_usable), None)
+
     def _is_wanted(self, thread: _Thread) -> bool:
-        return not thread.stopping.is_set() and len(self._converters) > 0
+        return not thread.stopping.is_set() and self._converter() is not None

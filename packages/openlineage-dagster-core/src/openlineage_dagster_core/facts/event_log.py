@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from dagster import AssetKey, EventLogEntry, RunsFilter
 
+from openlineage_dagster_core.errors import FactsUnavailableError
 from openlineage_dagster_core.facts.model import AssetFacts, Facts, RunFacts
 from openlineage_dagster_core.facts.progress import FOLLOWED, ProgressLog
+from openlineage_dagster_core.families import RUN_ENDS
 
 if TYPE_CHECKING:
     from dagster import DagsterInstance, DagsterRun
@@ -27,6 +29,7 @@ _BEGINNING = datetime.fromtimestamp(0, timezone.utc)
 class _Run(NamedTuple):
     facts: RunFacts
     log: ProgressLog
+    assets: Mapping[AssetKey, AssetFacts]
 
 
 class EventLogFacts:
@@ -54,16 +57,23 @@ class EventLogFacts:
         Returns:
             The run, how far it was before this event, and the definitions. The progress is valid
             until `advance`. An event reported from outside any run stands for itself.
+
+        Raises:
+            FactsUnavailableError: the instance cannot be read now.
         """
         if not entry.run_id:
-            return Facts(run=runless(entry), progress=ProgressLog().progress, assets=assets)
+            return Facts(run=runless(entry), progress=ProgressLog().progress, assets={})
+        if entry.dagster_event_type in RUN_ENDS:
+            # The end is told from the log alone: steps may have run on machines whose events did
+            # not come this way.
+            self._runs.pop(entry.run_id, None)
         run = self._runs.get(entry.run_id)
         if run is None:
-            run = self._runs[entry.run_id] = self._read(entry)
+            run = self._runs[entry.run_id] = self._read(entry, assets)
             while len(self._runs) > RUNS_REMEMBERED:
                 self._runs.popitem(last=False)
         self._runs.move_to_end(entry.run_id)
-        return Facts(run=run.facts, progress=run.log.progress, assets=assets)
+        return Facts(run=run.facts, progress=run.log.progress, assets=run.assets)
 
     def advance(self, entry: EventLogEntry) -> None:
         """Count the event as happened, after its conversion.
@@ -75,7 +85,15 @@ class EventLogFacts:
         if run is not None:
             run.log.observe(entry)
 
-    def _read(self, entry: EventLogEntry) -> _Run:
+    def _read(self, entry: EventLogEntry, assets: Mapping[AssetKey, AssetFacts]) -> _Run:
+        try:
+            return self._read_unguarded(entry, assets)
+        except Exception as error:
+            # Whatever a database raises; it says nothing of the event, which is tried again.
+            msg = f"run {entry.run_id} cannot be read: {type(error).__name__}"
+            raise FactsUnavailableError(msg) from error
+
+    def _read_unguarded(self, entry: EventLogEntry, assets: Mapping[AssetKey, AssetFacts]) -> _Run:
         instance = self._instance()
         records = instance.get_run_records(RunsFilter(run_ids=[entry.run_id]), limit=1)
         if records:
@@ -88,7 +106,23 @@ class EventLogFacts:
             if logged == entry:
                 break
             log.observe(logged)
-        return _Run(facts, log)
+        return _Run(facts, log, _assets_of_run(log, assets))
+
+
+def _assets_of_run(
+    log: ProgressLog, assets: Mapping[AssetKey, AssetFacts]
+) -> Mapping[AssetKey, AssetFacts]:
+    """Keep the definitions of what the run planned, and of what that depends on.
+
+    One mechanism has the definitions of the job at hand, the other those of the code location: what
+    a run tells must not depend on it.
+    """
+    progress = log.progress
+    planned = {key for of_step in progress.planned.values() for key, _ in of_step}
+    planned |= progress.planned_checks.keys()
+    kept = {key: assets[key] for key in planned if key in assets}
+    upstream = {parent for asset in kept.values() for parent in asset.upstream}
+    return kept | {key: assets[key] for key in upstream if key in assets}
 
 
 def _entries_of_run(instance: DagsterInstance, run_id: str) -> Iterator[EventLogEntry]:
