@@ -58,12 +58,9 @@ def test_every_run_of_a_full_page_is_sent_once(
         reading.find_runs(instance, cursor, time.time() + 3600)
         for run_id in cursor.runs.keys() - known:
             taken_up.append(run_id)
-            [ended] = [
-                record
-                for record in reading.new_records(
-                    instance, run_id, cursor.runs[run_id], {DagsterEventType.RUN_SUCCESS}
-                )
-            ]
+            [ended] = reading.new_records(
+                instance, run_id, cursor.runs[run_id], {DagsterEventType.RUN_SUCCESS}
+            )
             cursor.runs[run_id].done[ended.storage_id] = int(ended.timestamp)
             cursor.runs[run_id].has_ended = True
         reading.settle(cursor, time.time() + 3600)

@@ -3,6 +3,7 @@
 import json
 import logging
 import socket
+import sqlite3
 import stat
 import threading
 from collections.abc import Callable, Iterator
@@ -158,6 +159,119 @@ def test_what_is_reported_from_outside_any_run_is_a_run_of_its_own_each_time(
     assert all("dagster_run" not in event["run"]["facets"] for event in receiver.events)
 
 
+def test_an_instance_that_is_forgotten_costs_another_no_event(
+    make_instance: MakeInstance, receiver: Receiver, tmp_path: Path
+) -> None:
+    living = make_instance()
+    for _ in range(5):
+        # It attaches a converter of its own; without dispose its cycle waits for the collector.
+        forgotten = dg.DagsterInstance.from_config(str(tmp_path))
+        forgotten.report_runless_asset_event(dg.AssetMaterialization("x"))
+        del forgotten
+        execute(DEFINITIONS, "nightly", living)
+    wrapper: Any = living.event_log_storage
+    outbox, _ = wrapper._delivery()
+    living.dispose()
+    assert outbox.parked() == []
+    assert len(receiver.events) == 5 * (10 + 2)
+
+
+def test_a_database_that_fails_for_a_moment_costs_no_event(
+    make_instance: MakeInstance, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    instance = make_instance()
+    failures = iter([True, True])
+    read = dg.DagsterInstance.get_run_records
+
+    def fails_twice(self: dg.DagsterInstance, *args: Any, **options: Any) -> Any:
+        in_shipper = threading.current_thread().name == "openlineage-shipper"
+        if in_shipper and next(failures, False):
+            raise sqlite3.OperationalError("database is locked")
+        return read(self, *args, **options)
+
+    monkeypatch.setattr(dg.DagsterInstance, "get_run_records", fails_twice)
+    execute(DEFINITIONS, "nightly", instance)
+    receiver.wait_for(lambda: ("nightly", "COMPLETE") in ends(receiver.events))
+    assert len(receiver.events) == 10
+
+
+def test_the_end_of_a_run_counts_what_other_machines_have_stored(
+    make_instance: MakeInstance, receiver: Receiver, tmp_path: Path
+) -> None:
+    """Steps that run elsewhere have an outbox elsewhere; the event log is one."""
+    instance = make_instance()
+    wrapper: Any = instance.event_log_storage
+    store = wrapper._record
+
+    def is_of_step(event: dg.EventLogEntry) -> bool:
+        return event.step_key is not None
+
+    wrapper._record = lambda events: store([event for event in events if not is_of_step(event)])
+    execute(DEFINITIONS, "nightly", instance)
+    instance.dispose()
+    assert states_by_run(receiver.events).keys() == {
+        ("nightly", event["run"]["runId"]) for event in receiver.events
+    }
+
+
+def test_a_locked_outbox_costs_a_run_one_short_wait_and_not_one_an_event(
+    make_instance: MakeInstance, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    instance = make_instance()
+    instance.report_runless_asset_event(dg.AssetMaterialization("x"))
+    wrapper: Any = instance.event_log_storage
+    outbox, _ = wrapper._delivery()
+    attempts = []
+    append = outbox.append
+    monkeypatch.setattr(outbox, "append", lambda *args: (attempts.append(args), append(*args))[1])
+    locked = sqlite3.connect(outbox.path, isolation_level=None)
+    locked.execute("BEGIN IMMEDIATE")
+    assert execute(DEFINITIONS, "nightly", instance).success
+    locked.close()
+    assert len(attempts) == 1
+
+
+def test_what_goes_wrong_with_the_definitions_does_not_cost_the_event(
+    make_instance: MakeInstance, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(entry: object) -> None:
+        raise AttributeError("a later Dagster has moved it")
+
+    monkeypatch.setattr(storage, "encode_definitions", broken)
+    instance = make_instance()
+    execute(DEFINITIONS, "nightly", instance)
+    instance.dispose()
+    assert {("nightly", "START"), ("raw/orders", "START")} <= ends(receiver.events)
+    assert len(receiver.events) == 10
+
+
+def test_tags_resolve_in_namespaces_only_where_asked_for(
+    make_instance: MakeInstance, receiver: Receiver
+) -> None:
+    template = "{namespace}/{tag:tenant}"
+    for options, namespace in (({}, "dagster"), ({"resolve_run_tags": True}, "dagster/acme")):
+        receiver.events.clear()
+        instance = make_instance(namespace_template=template, **options)
+        execute(DEFINITIONS, "tenant", instance)
+        instance.dispose()
+        assert {event["job"]["namespace"] for event in receiver.events} == {namespace}
+
+
+def test_the_definitions_of_a_run_are_kept_until_its_end_is_sent(
+    make_instance: MakeInstance, receiver: Receiver
+) -> None:
+    receiver.answer = lambda _: 503
+    instance = make_instance()
+    run_id = execute(DEFINITIONS, "nightly", instance).run_id
+    wrapper: Any = instance.event_log_storage
+    outbox, _ = wrapper._delivery()
+    assert outbox.attachment(run_id) is not None
+    receiver.answer = lambda _: 201
+    receiver.wait_for(lambda: len(receiver.events) == 10)
+    instance.dispose()
+    assert outbox.attachment(run_id) is None
+
+
 def test_a_batch_is_one_batch_of_the_inner_storage(
     make_instance: MakeInstance, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -259,6 +373,19 @@ WRAPPED_SQLITE = {
         ({"job_namespace": "{x}"}, "job_namespace", "{x}", "{tag:KEY}"),
         ({"timeout": 0.0}, "timeout", "0.0", "> 0"),
         ({"flush_timeout": -1.0}, "flush_timeout", "-1.0", ">= 0"),
+        ({"outbox_directory": "here"}, "outbox_directory", "here", "absolute"),
+        ({"wrapped": {**WRAPPED_SQLITE, "config": "x"}}, "wrapped.config", "str", "a mapping"),
+        (
+            {
+                "wrapped": {
+                    "module": "dagster._core.storage.event_log.base",
+                    "class": "EventLogStorage",
+                }
+            },
+            "wrapped.class",
+            "EventLogStorage",
+            "not abstract",
+        ),
         ({"wrapped": None}, "wrapped", "None", "module, class, config"),
         (
             {"wrapped": {**WRAPPED_SQLITE, "clas": "x"}},

@@ -6,8 +6,21 @@ from typing import Any
 import dagster as dg
 import pytest
 
+from openlineage_dagster_core.facts.definitions import DefinedAssets
+from openlineage_dagster_core.facts.event_log import run_facts
+from openlineage_dagster_core.facts.model import Facts
+from openlineage_dagster_core.facts.progress import ProgressLog
+from openlineage_dagster_core.families import RUN_ENDS
 from openlineage_dagster_core.settings import ObservationEvents, Settings
-from recorded_run import RUN_ID, converted, states_by_run
+from recorded_run import (
+    CREATED_AT,
+    RUN_ID,
+    converted,
+    converted_log,
+    execute,
+    log_of,
+    states_by_run,
+)
 
 Json = dict[str, Any]
 Golden = Callable[[str, list[Json]], None]
@@ -451,3 +464,31 @@ def test_a_materialization_logged_twice_is_one_run() -> None:
         "START",
         "COMPLETE",
     ]
+
+
+def test_a_worker_that_goes_on_after_its_run_was_cancelled_ends_nothing_twice() -> None:
+    with dg.DagsterInstance.ephemeral() as instance:
+        execute(DEFINITIONS, "materialize", instance, run_id=RUN_ID)
+        run = run_facts(instance.get_run_records()[0].dagster_run, CREATED_AT)
+        [end] = [e for e in log_of(instance, RUN_ID) if e.dagster_event_type in RUN_ENDS]
+        entries = log_of(instance, RUN_ID)
+    cancelled = end._replace(
+        dagster_event=end.get_dagster_event()._replace(event_type_value="PIPELINE_CANCELED")
+    )
+    first_step_start = next(
+        position
+        for position, entry in enumerate(entries)
+        if entry.dagster_event_type is dg.DagsterEventType.STEP_START
+    )
+    entries.insert(first_step_start + 1, cancelled)
+    graph = DEFINITIONS.get_repository_def().asset_graph
+    facts = Facts(run, ProgressLog().progress, DefinedAssets(graph))
+    states = states_by_run(converted_log(entries, facts))
+    for of_run in states.values():
+        assert of_run == ["START", "ABORT"]
+    assert {name for name, _ in states} == {
+        "materialize",
+        "materialize.raw__orders",
+        "raw/orders",
+        "mart/revenue",
+    }

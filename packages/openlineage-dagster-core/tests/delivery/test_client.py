@@ -91,3 +91,14 @@ def test_a_file_transport_is_used_as_it_is(tmp_path: Path, monkeypatch: pytest.M
 def test_the_checkout_that_the_process_stands_in_is_not_the_jobs_source(receiver: Receiver) -> None:
     LineageClient(5).emit(event())
     assert receiver.events[0]["job"]["facets"].keys() == {"jobType"}
+
+
+def test_a_secret_in_a_header_is_not_in_the_error(
+    receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OPENLINEAGE_API_KEY", "s3cret-key\n")
+    with pytest.raises(BackendUnavailableError) as raised:
+        LineageClient(5).emit(event())
+    assert "s3cret" not in repr(raised.value)
+    assert raised.value.__suppress_context__
+    assert receiver.requests == 0

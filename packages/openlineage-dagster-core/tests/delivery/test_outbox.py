@@ -1,4 +1,5 @@
 import multiprocessing
+import os
 import signal
 import stat
 from collections.abc import Iterator
@@ -101,6 +102,45 @@ def test_processes_append_side_by_side_without_loss_and_in_order(outbox: Outbox)
     for name in "abcd":
         mine = [record.payload for record in records if record.ordering_key == name]
         assert mine == [f"{name}{number}" for number in range(200)]
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+def test_a_forked_child_and_its_parent_both_go_on(outbox: Outbox) -> None:
+    outbox.append([("a", "before")])
+    child = os.fork()
+    if child == 0:
+        try:
+            outbox.append([("a", "child")])
+            outbox.close()
+        finally:
+            os._exit(0)
+    os.waitpid(child, 0)
+    outbox.append([("a", "parent")])
+    assert payloads(outbox) == ["before", "child", "parent"]
+    other = Outbox(outbox.directory)
+    assert payloads(other) == ["before", "child", "parent"]
+    other.close()
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+def test_what_a_child_appends_outlives_the_parents_closing(outbox: Outbox) -> None:
+    outbox.append([("a", "before")])
+    ready_read, ready_write = os.pipe()
+    child = os.fork()
+    if child == 0:
+        try:
+            os.read(ready_read, 1)
+            outbox.append([("a", "child")])
+        finally:
+            os._exit(0)
+    outbox.close()
+    os.write(ready_write, b"x")
+    os.waitpid(child, 0)
+    os.close(ready_read)
+    os.close(ready_write)
+    assert payloads(outbox) == ["before", "child"]
 
 
 class OutboxMachine(RuleBasedStateMachine):

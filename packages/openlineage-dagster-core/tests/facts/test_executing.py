@@ -46,5 +46,23 @@ def test_while_run_start_is_logged_the_jobs_assets_are_found(
     assert found[AssetKey("source")].description == "From elsewhere"
 
 
+def test_of_a_part_of_a_job_only_that_part_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = []
+
+    def handle_new_event(
+        self: dg.DagsterInstance, event: dg.EventLogEntry, **options: object
+    ) -> None:
+        if event.dagster_event_type is DagsterEventType.RUN_START:
+            found.append(executing.executing_job_assets())
+        original(self, event, **options)
+
+    original = dg.DagsterInstance.handle_new_event
+    monkeypatch.setattr(dg.DagsterInstance, "handle_new_event", handle_new_event)
+    with dg.DagsterInstance.ephemeral() as instance:
+        execute(DEFINITIONS, "doomed", instance, asset_selection=[AssetKey("never_runs")])
+    [assets] = found
+    assert set(assets) == {AssetKey("never_runs"), AssetKey("fails")}
+
+
 def test_elsewhere_nothing_is_found() -> None:
     assert executing.executing_job_assets() is None

@@ -120,9 +120,7 @@ class Tick:
         self._check_time()
         try:
             for record in new_records(self._instance, run_id, run, CONVERTED):
-                if self._outcome.read >= self._limit:
-                    msg = "the rest follows at the next tick"
-                    raise _EarlyEnd(msg)
+                self._check_limit()
                 self._deliver(run, record)
                 entry = record.event_log_entry
                 run.done[record.storage_id] = int(entry.timestamp)
@@ -135,6 +133,11 @@ class Tick:
             logger.warning(
                 "OpenLineage: run %s cannot be read, will retry: %s", run_id, type(error).__name__
             )
+
+    def _check_limit(self) -> None:
+        if self._outcome.read >= self._limit:
+            msg = "the rest follows at the next tick"
+            raise _EarlyEnd(msg)
 
     def _check_time(self) -> None:
         if time.monotonic() >= self._deadline:

@@ -1,0 +1,88 @@
+"""One event log through both mechanisms: the same events, ids and times included."""
+
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import pytest
+import yaml
+
+from openlineage_dagster_core.delivery.client import LineageClient
+from openlineage_dagster_core.facts.definitions import DefinedAssets
+from openlineage_dagster_core.identity import Identity
+from openlineage_dagster_core.settings import Settings
+from openlineage_dagster_sensor.cursor import Cursor
+from openlineage_dagster_sensor.tick import Tick
+from receiver import Receiver
+from shop.definitions import defs as shop
+
+
+@dg.op
+def reports(context: dg.OpExecutionContext) -> None:
+    """Log a materialization of an asset that this job does not make, and of one nobody defined."""
+    context.log_event(dg.AssetMaterialization(["raw", "products"]))
+    context.log_event(dg.AssetMaterialization("nobody"))
+
+
+@dg.job
+def ad_hoc() -> None:
+    reports()
+
+
+DEFINITIONS = dg.Definitions.merge(shop, dg.Definitions(jobs=[ad_hoc]))
+
+
+@pytest.fixture
+def instance(tmp_path: Path, receiver: Receiver) -> dg.DagsterInstance:
+    wrapped = {
+        "module": "dagster._core.storage.event_log",
+        "class": "SqliteEventLogStorage",
+        "config": {"base_dir": str(tmp_path / "history")},
+    }
+    storage = {
+        "module": "dagster_openlineage",
+        "class": "OpenLineageEventLogStorage",
+        "config": {"wrapped": wrapped},
+    }
+    text = yaml.safe_dump({"telemetry": {"enabled": False}, "event_log_storage": storage})
+    (tmp_path / "dagster.yaml").write_text(text)
+    return dg.DagsterInstance.from_config(str(tmp_path))
+
+
+def test_one_log_gives_the_same_events(instance: dg.DagsterInstance, receiver: Receiver) -> None:
+    repository = DEFINITIONS.get_repository_def()
+    for job, options in (
+        ("nightly", {"partition_key": "2026-01-05"}),
+        ("newsletter", {}),
+        ("watch_suppliers", {}),
+        ("ad_hoc", {}),
+    ):
+        repository.get_job(job).execute_in_process(
+            instance=instance, raise_on_error=False, **options
+        )
+    instance.dispose()
+    by_storage = list(receiver.events)
+    receiver.events.clear()
+
+    tick = Tick(
+        instance,
+        DefinedAssets(repository.asset_graph),
+        Identity(Settings()),
+        LineageClient(5),
+        limit=10_000,
+        budget=45,
+    )
+    outcome = tick.run(Cursor())
+    by_sensor = list(receiver.events)
+
+    assert outcome.parked == 0
+    assert len(by_storage) > 50
+    assert _by_run(by_sensor) == _by_run(by_storage)
+
+
+def _by_run(events: list[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
+    by_run: dict[str, list[dict[str, Any]]] = {}
+    for event in events:
+        key = event["run"]["runId"] if "run" in event else event["dataset"]["name"]
+        by_run.setdefault(key, []).append(event)
+    return by_run
