@@ -296,9 +296,19 @@ def test_nothing_of_ours_reaches_the_run(
     assert execute(DEFINITIONS, "nightly", make_instance()).success
     messages = [r.getMessage() for r in caplog.records if "lineage may be" in r.getMessage()]
     assert len(messages) == 2, "one at the instance's start, one for the first of many events"
-    assert "RUN_START" in messages[1]
+    assert "PIPELINE_START of run" in messages[1]
     assert "disk full" in caplog.text
     assert all("no impact on your run" in message for message in messages)
+
+
+def test_an_event_that_cannot_even_be_looked_at_does_not_reach_the_run(
+    make_instance: MakeInstance, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wrapper: Any = make_instance().event_log_storage
+    monkeypatch.setattr(wrapper._inner, "store_event", lambda event: None)
+    event = dg.EventLogEntry(None, "info", "x", "run-1", 1.0)
+    unknown = event._replace(dagster_event=object())
+    wrapper.store_event(unknown)
 
 
 def test_what_the_inner_storage_refuses_is_not_emitted(

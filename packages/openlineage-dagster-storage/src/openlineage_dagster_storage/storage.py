@@ -9,7 +9,7 @@ import os
 import sqlite3
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -181,14 +181,13 @@ class OpenLineageEventLogStorage(DelegatingEventLogStorage, ConfigurableClass):
         self._guarded("at dispose", self._flush)
         self._inner.dispose()
 
-    def _record(self, events: Sequence[EventLogEntry]) -> None:
-        recorded = [event for event in events if event.dagster_event_type in CONVERTED]
-        if recorded:
-            event = recorded[0].get_dagster_event()
-            identity = f"{event.event_type.name} of run {recorded[0].run_id}"
-            self._guarded(identity, self._append, recorded)
+    def _record(self, stored: Sequence[EventLogEntry]) -> None:
+        self._guarded(stored, self._append, stored)
 
-    def _append(self, events: Sequence[EventLogEntry]) -> None:
+    def _append(self, stored: Sequence[EventLogEntry]) -> None:
+        events = [event for event in stored if event.dagster_event_type in CONVERTED]
+        if not events:
+            return
         if not self._emits:
             if not is_disabled(os.environ):
                 _warn_once(f"OpenLineage: nothing is emitted; {transport.HOW_TO_CONFIGURE}")
@@ -200,7 +199,7 @@ class OpenLineageEventLogStorage(DelegatingEventLogStorage, ConfigurableClass):
         attachments: dict[str, str] = {}
         for event in events:
             # What goes wrong with the definitions must not cost the event.
-            self._guarded("definitions", self._attach_definitions, event, attachments)
+            self._guarded([event], self._attach_definitions, event, attachments)
         try:
             outbox.append([(event.run_id, encode_entry(event)) for event in events], attachments)
         except sqlite3.OperationalError:
@@ -242,7 +241,9 @@ class OpenLineageEventLogStorage(DelegatingEventLogStorage, ConfigurableClass):
             shipper.attach(self._converter)
         return outbox, shipper
 
-    def _guarded(self, identity: str, action: Any, *args: Any) -> None:
+    def _guarded(
+        self, about: str | Sequence[EventLogEntry], action: Callable[..., None], *args: object
+    ) -> None:
         """The boundary that guards the host: nothing of ours reaches the user's run."""
         try:
             action(*args)
@@ -253,9 +254,15 @@ class OpenLineageEventLogStorage(DelegatingEventLogStorage, ConfigurableClass):
                 logger.exception(
                     "OpenLineage: lineage may be missing (%s); no impact on your run. The next "
                     "%s are only counted.",
-                    identity,
+                    about if isinstance(about, str) else _identity_of(about),
                     kind,
                 )
+
+
+def _identity_of(events: Sequence[EventLogEntry]) -> str:
+    event = events[0]
+    kind = getattr(event.dagster_event, "event_type_value", "a log line")
+    return f"{kind} of run {event.run_id}, {len(events)} in all"
 
 
 _warned: set[str] = set()
@@ -279,7 +286,8 @@ def _wrapped_storage(wrapped: object) -> EventLogStorage:
     if wrapped is None:
         raise ConfigurationError("wrapped", None, WRAPPED_ALLOWED)
     if not isinstance(wrapped, Mapping):
-        raise ConfigurationError("wrapped", wrapped, WRAPPED_ALLOWED)
+        # Not its value: it may be a connection string.
+        raise ConfigurationError("wrapped", type(wrapped).__name__, WRAPPED_ALLOWED)
     unknown = sorted(set(wrapped) - {"module", "class", "config"})
     if unknown:
         raise ConfigurationError(f"wrapped.{unknown[0]}", "an unknown option", WRAPPED_ALLOWED)

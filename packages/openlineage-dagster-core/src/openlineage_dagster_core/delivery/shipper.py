@@ -270,13 +270,7 @@ class Shipper:
             self.outbox.park(record, f"not converted: {type(error).__name__}: {error}")
             converter.done(record)
             return
-        refusals = []
-        for event in events:
-            try:
-                client.emit(event)
-            except EventRefusedError as refusal:
-                refusals.append(str(refusal))
-            self._set(is_failing=False)
+        refusals = [refusal for event in events if (refusal := self._refusal(client, event))]
         if refusals:
             logger.error(
                 "OpenLineage: record %s of %s was %s and is parked; no impact on your runs",
