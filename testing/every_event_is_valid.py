@@ -6,11 +6,16 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
+import hypothesis
 import pytest
 from openlineage.client import OpenLineageClient
 from openlineage.client.serde import Serde
 
 import openlineage_spec
+
+# A busy machine is no fault of an example.
+hypothesis.settings.register_profile("workspace", deadline=None)
+hypothesis.settings.load_profile("workspace")
 
 NO_SPEC = (
     f"the official OpenLineage schemas are not in {openlineage_spec.SPEC_DIR}; "
