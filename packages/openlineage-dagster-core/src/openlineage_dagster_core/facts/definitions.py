@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from dagster import AssetKey, TableSchema, deserialize_value, serialize_value
@@ -60,6 +60,23 @@ def _asset_facts(node: AssetNode) -> AssetFacts:
         time_partitions=time_partitions(node.partitions_def),
         is_materializable=node.is_materializable,
     )
+
+
+def with_upstream(
+    assets: Mapping[AssetKey, AssetFacts], keys: Collection[AssetKey]
+) -> dict[AssetKey, AssetFacts]:
+    """Choose assets, and those that they depend on.
+
+    Args:
+        assets: all that are at hand.
+        keys: which to choose; one that is not at hand is left out.
+
+    Returns:
+        The chosen ones and what is directly upstream of them, in the order of their keys.
+    """
+    chosen = {key: assets[key] for key in sorted(keys) if key in assets}
+    upstream = {parent for asset in chosen.values() for parent in asset.upstream} - chosen.keys()
+    return chosen | {key: assets[key] for key in sorted(upstream) if key in assets}
 
 
 def table_schema(metadata: Mapping[str, Any]) -> TableSchema | None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from dagster import AssetKey, EventLogEntry, RunsFilter
 
 from openlineage_dagster_core.errors import FactsUnavailableError
+from openlineage_dagster_core.facts.definitions import with_upstream
 from openlineage_dagster_core.facts.model import AssetFacts, Facts, RunFacts
 from openlineage_dagster_core.facts.progress import FOLLOWED, ProgressLog
 from openlineage_dagster_core.families import RUN_ENDS
@@ -120,9 +121,7 @@ def _assets_of_run(
     progress = log.progress
     planned = {key for of_step in progress.planned.values() for key, _ in of_step}
     planned |= progress.planned_checks.keys()
-    kept = {key: assets[key] for key in planned if key in assets}
-    upstream = {parent for asset in kept.values() for parent in asset.upstream}
-    return kept | {key: assets[key] for key in upstream if key in assets}
+    return with_upstream(assets, planned)
 
 
 def _entries_of_run(instance: DagsterInstance, run_id: str) -> Iterator[EventLogEntry]:

@@ -15,7 +15,7 @@ from typing import Any
 
 from dagster import AssetKey
 
-from openlineage_dagster_core.facts.definitions import DefinedAssets
+from openlineage_dagster_core.facts.definitions import DefinedAssets, with_upstream
 from openlineage_dagster_core.facts.model import AssetFacts
 
 _MODULE = "dagster._core.events"
@@ -45,7 +45,4 @@ def _assets_of(context: Any) -> dict[AssetKey, AssetFacts]:
     keys = set(run.asset_selection or layer.asset_graph.executable_asset_keys)
     keys |= {check.asset_key for check in run.asset_check_selection or ()}
     keys |= {check.asset_key for check in layer.asset_graph.asset_check_keys}
-    assets = DefinedAssets(layer.asset_graph)
-    found = {key: assets[key] for key in sorted(keys) if key in assets}
-    upstream = {parent for asset in found.values() for parent in asset.upstream}
-    return found | {key: assets[key] for key in sorted(upstream - found.keys()) if key in assets}
+    return with_upstream(DefinedAssets(layer.asset_graph), keys)
