@@ -17,6 +17,7 @@ cursors = st.builds(
     Cursor,
     updated_after=st.floats(0, 1e11),
     after_storage_id=st.integers(0),
+    begins_at=st.floats(0, 1e11),
     runs=st.dictionaries(st.text(), run_cursors),
 )
 
@@ -50,5 +51,5 @@ def test_what_is_no_cursor_is_refused(text: str) -> None:
 
 
 def test_it_is_json_that_a_person_can_read() -> None:
-    cursor = Cursor(1.5, 0, {"run": RunCursor(3, {5: 100}, True, (6, 2))})
+    cursor = Cursor(1.5, 0, 0.0, {"run": RunCursor(3, {5: 100}, True, (6, 2))})
     assert json.loads(cursor.to_text())["runs"] == {"run": [3, [[5, 100]], True, [6, 2]]}

@@ -1,5 +1,7 @@
 import time
 from collections.abc import Iterator
+from datetime import datetime, timezone
+from types import SimpleNamespace
 
 import dagster as dg
 import pytest
@@ -68,11 +70,39 @@ def test_every_run_of_a_full_page_is_sent_once(
     assert cursor.runs == {}
 
 
+def test_a_run_whose_row_was_written_just_after_a_full_page_is_not_lost(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A row is written some milliseconds after the end that it tells; the mock has two such."""
+    monkeypatch.setattr(reading, "RUNS_A_TICK", 1)
+    rows = [
+        SimpleNamespace(
+            dagster_run=SimpleNamespace(run_id=name),
+            end_time=ended,
+            update_timestamp=datetime.fromtimestamp(written, timezone.utc),
+        )
+        for name, ended, written in (("first", 999.99, 1000.0), ("second", 999.99, 1000.002))
+    ]
+
+    class Instance:
+        def get_run_records(self, filters, limit, **options):  # type: ignore[no-untyped-def]
+            found = [row for row in rows if row.update_timestamp > filters.updated_after]
+            return found[:limit]
+
+    cursor = Cursor()
+    for _ in range(3):
+        reading.find_runs(Instance(), cursor, NOW)  # type: ignore[arg-type]
+        monkeypatch.setattr(reading, "RUNS_A_TICK", reading.RUNS_A_TICK + 1)
+    assert set(cursor.runs) == {"first", "second"}
+
+
 def test_an_ended_run_whose_row_changes_later_is_not_taken_up_again(
-    instance: dg.DagsterInstance,
+    instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run_id = execute(DEFINITIONS, "nightly", instance).run_id
     cursor = Cursor(updated_after=time.time())
+    # As if the run had ended long ago.
+    monkeypatch.setattr(reading, "SETTLED_SECONDS", 0.0)
     instance.add_run_tags(run_id, {"note": "later"})
     reading.find_runs(instance, cursor, time.time())
     assert cursor.runs == {}
@@ -84,7 +114,7 @@ def test_a_storage_id_to_begin_after_becomes_a_time(instance: dg.DagsterInstance
     later = execute(DEFINITIONS, "nightly", instance).run_id
     cursor = Cursor(after_storage_id=last.storage_id)
     reading.resolve_beginning(instance, cursor)
-    assert cursor == Cursor(updated_after=last.timestamp)
+    assert cursor == Cursor(updated_after=last.timestamp, begins_at=last.timestamp)
     reading.find_runs(instance, cursor, time.time())
     assert set(cursor.runs) == {later}
 
@@ -129,8 +159,8 @@ def test_an_ended_run_is_forgotten_when_it_can_no_longer_be_found() -> None:
     cursor = Cursor(
         updated_after=NOW - 60,
         runs={
-            "over": RunCursor(0, {2: NOW - 62}, has_ended=True),
-            "just over": RunCursor(0, {3: NOW - 61}, has_ended=True),
+            "over": RunCursor(0, {2: NOW - 122}, has_ended=True),
+            "just over": RunCursor(0, {3: NOW - 121}, has_ended=True),
             "under way": RunCursor(0, {4: NOW - 999}),
         },
     )

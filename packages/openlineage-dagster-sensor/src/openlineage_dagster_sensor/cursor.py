@@ -34,11 +34,14 @@ class Cursor:
         updated_after: runs whose row changed before this are known, in seconds since the epoch.
         after_storage_id: where a cursor of 0.1 or 0.2, or the option, says to begin; 0 once the
             time has been found that it stands for.
+        begins_at: the time that was found; runs that ended by then are left out. In seconds since
+            the epoch.
         runs: by run id, the runs that are under way or have only just ended.
     """
 
     updated_after: float = 0.0
     after_storage_id: int = 0
+    begins_at: float = 0.0
     runs: dict[str, RunCursor] = field(default_factory=dict)
 
     def to_text(self) -> str:
@@ -52,6 +55,7 @@ class Cursor:
                 "version": VERSION,
                 "updated_after": self.updated_after,
                 "after_storage_id": self.after_storage_id,
+                "begins_at": self.begins_at,
                 "runs": {
                     run_id: [run.low, sorted(run.done.items()), run.has_ended, run.partly]
                     for run_id, run in self.runs.items()
@@ -86,6 +90,7 @@ class Cursor:
         return cls(
             updated_after=float(stored["updated_after"]),
             after_storage_id=int(stored["after_storage_id"]),
+            begins_at=float(stored["begins_at"]),
             runs={
                 run_id: RunCursor(low, dict(done), has_ended, (partly[0], partly[1]))
                 for run_id, (low, done, has_ended, partly) in stored["runs"].items()

@@ -40,7 +40,7 @@ def resolve_beginning(instance: DagsterInstance, cursor: Cursor) -> None:
         for event_type in RUN_FAMILY
         for record in instance.fetch_run_status_changes(event_type, limit=1, cursor=before).records
     ]
-    cursor.updated_after = max([cursor.updated_after, *times])
+    cursor.begins_at = cursor.updated_after = max([cursor.updated_after, *times])
     cursor.after_storage_id = 0
 
 
@@ -59,9 +59,10 @@ def find_runs(instance: DagsterInstance, cursor: Cursor, now: float) -> None:
         order_by="update_timestamp",
         ascending=True,
     )
+    # A run that ended before was sent and forgotten; since then only its tags, say, have changed.
+    ended_before = max(cursor.begins_at, _forgettable_before(cursor))
     for record in records:
-        # One that ended before was sent before; since then only its tags, say, have changed.
-        if record.end_time is None or record.end_time > cursor.updated_after:
+        if record.end_time is None or record.end_time > ended_before:
             cursor.runs.setdefault(record.dagster_run.run_id, RunCursor())
     settled = now - SETTLED_SECONDS
     if len(records) == RUNS_A_TICK:
@@ -69,6 +70,14 @@ def find_runs(instance: DagsterInstance, cursor: Cursor, now: float) -> None:
         last = records[-1].update_timestamp - timedelta(milliseconds=1)
         settled = min(settled, last.timestamp())
     cursor.updated_after = max(cursor.updated_after, settled)
+
+
+def _forgettable_before(cursor: Cursor) -> float:
+    """Tell which runs are past; `find_runs` and `settle` must agree on it.
+
+    Not `updated_after` itself: a run's row is written somewhat later than the event that ends it.
+    """
+    return cursor.updated_after - SETTLED_SECONDS
 
 
 def new_records(
@@ -110,9 +119,8 @@ def settle(cursor: Cursor, now: float) -> None:
     """
     for run_id, run in list(cursor.runs.items()):
         newest = max(run.done.values(), default=0)
-        # Not before `find_runs` is past it, which would take it up again. A second apart, because
-        # a run's row changes a little later than its last event is stored.
-        if run.has_ended and newest < min(now - SETTLED_SECONDS, cursor.updated_after - 1):
+        # Whole seconds are kept, so the newest may be up to one later.
+        if run.has_ended and newest + 1 < _forgettable_before(cursor):
             del cursor.runs[run_id]
         elif not run.has_ended:
             for storage_id in sorted(run.done):
