@@ -10,8 +10,11 @@ import hypothesis
 import pytest
 from openlineage.client import OpenLineageClient
 from openlineage.client.serde import Serde
+from openlineage.client.transport import Transport
 
 import openlineage_spec
+from openlineage_dagster_core.delivery import posting
+from openlineage_dagster_core.serialisation import Event
 
 # A busy machine is no fault of an example.
 hypothesis.settings.register_profile("workspace", deadline=None)
@@ -37,16 +40,23 @@ def check(event: openlineage_spec.Json) -> None:
 
 @pytest.fixture(autouse=True)
 def _every_event_is_valid(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    emit = OpenLineageClient.emit
+    emit, send = OpenLineageClient.emit, posting.send
     emitted: list[openlineage_spec.Json] = []
 
     def recording_emit(self: OpenLineageClient, event: Any) -> None:
         emit(self, event)
         emitted.append(json.loads(Serde.to_json(event)))
 
+    def recording_send(transport: Transport, event: Event, text: str | None) -> None:
+        send(transport, event, text)
+        is_text_sent = text is not None and posting.takes_text(transport)
+        emitted.append(json.loads((is_text_sent and text) or Serde.to_json(event)))
+
     monkeypatch.setattr(OpenLineageClient, "emit", recording_emit)
+    monkeypatch.setattr(posting, "send", recording_send)
     yield
-    # Afterwards and not in `emit`: it may run in a thread, and a failure there fails no test.
+    # Afterwards and not when it is sent: that may be in a thread, and a failure there fails no
+    # test.
     for event in emitted:
         check(event)
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import os
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -21,12 +22,14 @@ class Receiver:
 
     Attributes:
         events: what was taken, in the order of arrival.
+        headers: of the last request.
         answer: decides the status of each event; 201 by default.
         body: what a refusal says.
     """
 
     def __init__(self) -> None:
         self.events: list[Json] = []
+        self.headers: Mapping[str, str] = {}
         self.requests = 0
         self.answer: Callable[[Json], int] = lambda _: 201
         self.body = "no"
@@ -39,15 +42,18 @@ class Receiver:
             protocol_version = "HTTP/1.1"
 
             def do_POST(self) -> None:
-                event = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+                body = self.rfile.read(int(self.headers["Content-Length"]))
+                is_compressed = self.headers["Content-Encoding"] == "gzip"
+                event = json.loads(gzip.decompress(body) if is_compressed else body)
+                receiver.headers = dict(self.headers)
                 receiver.released.wait(60)
                 status = receiver.take(event)
-                body = receiver.body.encode() if status >= 400 else b""
+                answer = receiver.body.encode() if status >= 400 else b""
                 try:
                     self.send_response(status)
-                    self.send_header("Content-Length", str(len(body)))
+                    self.send_header("Content-Length", str(len(answer)))
                     self.end_headers()
-                    self.wfile.write(body)
+                    self.wfile.write(answer)
                 except OSError:
                     self.close_connection = True
 

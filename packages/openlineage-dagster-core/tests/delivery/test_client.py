@@ -1,24 +1,47 @@
+import copy
 import json
+import logging
 import socket
 from pathlib import Path
+from typing import Any
 
 import pytest
 from openlineage.client import OpenLineageClient
-from openlineage.client.event_v2 import RunEvent, RunState
+from openlineage.client.event_v2 import (
+    DatasetEvent,
+    InputDataset,
+    Job,
+    OutputDataset,
+    Run,
+    RunEvent,
+    RunState,
+    StaticDataset,
+)
+from openlineage.client.generated.documentation_dataset import DocumentationDatasetFacet
+from openlineage.client.generated.job_type_job import JobTypeJobFacet
+from openlineage.client.generated.processing_engine_run import ProcessingEngineRunFacet
+from openlineage.client.generated.tags_job import TagsJobFacet, TagsJobFacetFields
 
-from openlineage_dagster_core.conversion.envelope import Envelope
+from openlineage_dagster_core import serialisation
 from openlineage_dagster_core.delivery.client import LineageClient
 from openlineage_dagster_core.errors import BackendUnavailableError, EventRefusedError
-from openlineage_dagster_core.facts.model import RunFacts
-from openlineage_dagster_core.families import Family
+from openlineage_dagster_core.serialisation import shared
+from openlineage_dagster_core.version import PRODUCER
 from receiver import Receiver
-from recorded_run import CREATED_AT, RUN_ID
 
-RUN = RunFacts(RUN_ID, "nightly", CREATED_AT)
+RUN_ID = "0199a1b2-0000-7000-8000-000000000001"
 
 
-def event(state: RunState = RunState.START) -> RunEvent:
-    return Envelope(RUN, RUN_ID, "dagster", "nightly", Family.RUN).event(state, 0.0)
+def event(state: RunState = RunState.START, name: str = "nightly") -> RunEvent:
+    engine = ProcessingEngineRunFacet("1.0", name="Dagster", producer=PRODUCER)
+    job_type = JobTypeJobFacet("BATCH", "DAGSTER", "RUN", producer=PRODUCER)
+    return RunEvent(
+        eventType=state,
+        eventTime="2026-01-05T03:00:00+00:00",
+        run=Run(RUN_ID, {"processing_engine": engine}),
+        job=Job("dagster", name, {"jobType": job_type}),
+        producer=PRODUCER,
+    )
 
 
 def test_an_event_arrives(receiver: Receiver) -> None:
@@ -102,3 +125,152 @@ def test_a_secret_in_a_header_is_not_in_the_error(
     assert "s3cret" not in repr(raised.value)
     assert raised.value.__suppress_context__
     assert receiver.requests == 0
+
+
+def tagged_event(tags: TagsJobFacet) -> RunEvent:
+    made = event()
+    assert made.job.facets is not None
+    made.job.facets["tags"] = tags
+    return made
+
+
+def large_event(job: str, length: int = 5000) -> RunEvent:
+    made = event()
+    made.job.name = job
+    facet = DocumentationDatasetFacet("w" * length, producer=PRODUCER)
+    made.outputs = [OutputDataset("n", "o", facets={"documentation": facet})]
+    return made
+
+
+@pytest.mark.parametrize("is_shared", [True, False])
+def test_sending_changes_neither_the_event_nor_a_facet_that_events_share(
+    receiver: Receiver, monkeypatch: pytest.MonkeyPatch, is_shared: bool
+) -> None:
+    monkeypatch.setenv("OPENLINEAGE__TAGS__JOB__TEAM", "blue")
+    monkeypatch.setenv("OPENLINEAGE__TAGS__RUN__SHIFT", "night")
+    own = TagsJobFacetFields("Team", "red", "DAGSTER")
+    tags = TagsJobFacet(tags=[own, TagsJobFacetFields("a", "b", "DAGSTER")], producer=PRODUCER)
+    tags = shared(tags) if is_shared else tags
+    first, second = tagged_event(tags), tagged_event(tags)
+    before = copy.deepcopy(first)
+    client = LineageClient(5)
+    client.emit(first)
+    monkeypatch.delenv("OPENLINEAGE__TAGS__JOB__TEAM")
+    LineageClient(5).emit(second)
+    assert first == second == before
+    assert tags.tags == [own, TagsJobFacetFields("a", "b", "DAGSTER")]
+    with_ours, as_it_was = (
+        {tag["key"]: tag["value"] for tag in arrived["job"]["facets"]["tags"]["tags"]}
+        for arrived in receiver.events
+    )
+    assert with_ours == {"Team": "blue", "a": "b"}
+    assert as_it_was == {"Team": "red", "a": "b"}
+    run_tags = receiver.events[0]["run"]["facets"]["tags"]["tags"]
+    assert {"key": "shift", "value": "night", "source": "USER"} in run_tags
+
+
+def test_a_shared_facet_of_tags_that_the_client_leaves_alone_is_written_once(
+    receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tags = shared(TagsJobFacet(tags=[TagsJobFacetFields("a", "b", "c")], producer=PRODUCER))
+    sent: list[Any] = []
+    write = serialisation.to_json
+    monkeypatch.setattr(serialisation, "to_json", lambda made: sent.append(made) or write(made))
+    LineageClient(5).emit(tagged_event(tags))
+    assert sent[0].job.facets["tags"] is tags
+
+
+def test_datasets_are_reduced_and_events_filtered_where_that_is_configured(
+    receiver: Receiver,
+) -> None:
+    config: dict[str, Any] = {
+        "dataset": {"reducing_enabled": True},
+        "filters": [{"type": "exact", "match": "unwanted"}],
+    }
+    client = LineageClient(5, OpenLineageClient(config=config))
+    made = event()
+    made.inputs = [
+        InputDataset("s3://bucket", f"data/orders/dt=2026-01-0{day}", facets={}) for day in (5, 6)
+    ]
+    unwanted = event()
+    unwanted.job.name = "unwanted"
+    client.emit(unwanted)
+    client.emit(made)
+    [arrived] = receiver.events
+    assert [dataset["name"] for dataset in arrived["inputs"]] == ["data/orders"]
+    assert len(made.inputs) == 2
+
+
+def test_a_disabled_client_sends_nothing(
+    receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OPENLINEAGE_DISABLED", "true")
+    LineageClient(5).emit(event())
+    assert receiver.requests == 0
+
+
+def test_an_event_that_json_cannot_hold_is_refused(receiver: Receiver) -> None:
+    made = event()
+    assert made.run.facets is not None
+    made.run.facets["odd"] = {"number": float("nan")}  # type: ignore[assignment]
+    with pytest.raises(EventRefusedError, match="not written as JSON") as raised:
+        LineageClient(5).emit(made)
+    assert raised.value.status is None
+    assert receiver.requests == 0
+
+
+def test_an_event_that_is_too_large_loses_facets_and_the_log_says_so_once_for_each_job(
+    receiver: Receiver, caplog: pytest.LogCaptureFixture
+) -> None:
+    client = LineageClient(5, max_event_size=4000)
+    with caplog.at_level(logging.WARNING, "openlineage_dagster_core"):
+        for job in ("nightly", "nightly", "hourly"):
+            client.emit(large_event(job))
+        client.emit(large_event("small", 100))
+    assert [arrived["outputs"][0]["facets"].keys() for arrived in receiver.events] == [
+        *[set()] * 3,
+        {"documentation"},
+    ]
+    said = [record.getMessage() for record in caplog.records]
+    assert len(said) == 2
+    assert "dagster/nightly" in said[0]
+    assert "4000 bytes" in said[0]
+    assert "outputs[0].facets.documentation" in said[0]
+    assert "dagster/hourly" in said[1]
+
+
+def test_the_log_names_some_of_many_facets(
+    receiver: Receiver, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("openlineage_dagster_core.delivery.client.REMEMBERED_JOBS", 1)
+    facet = DocumentationDatasetFacet("w" * 500, producer=PRODUCER)
+    wide = event()
+    wide.outputs = [
+        OutputDataset("n", str(index), facets={"documentation": facet}) for index in range(30)
+    ]
+    dataset = DatasetEvent(
+        eventTime=wide.eventTime,
+        dataset=StaticDataset("n", "d", facets={"documentation": facet}),
+        producer=PRODUCER,
+    )
+    client = LineageClient(5, max_event_size=500)
+    with caplog.at_level(logging.WARNING, "openlineage_dagster_core"):
+        client.emit(wide)
+        client.emit(dataset)
+        client.emit(wide)
+    said = [record.getMessage() for record in caplog.records]
+    assert len(said) == 3, "the first is forgotten"
+    assert said[0].count(".facets.") == 20
+    assert " and 11 more;" in said[0], "30 outputs and the run's tags"
+    assert "n/d is larger" in said[1]
+    assert "without dataset.facets.documentation;" in said[1]
+
+
+def test_the_limit_holds_for_every_transport(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OPENLINEAGE__TRANSPORT__TYPE", "file")
+    monkeypatch.setenv("OPENLINEAGE__TRANSPORT__LOG_FILE_PATH", str(tmp_path / "events"))
+    monkeypatch.setenv("OPENLINEAGE__TRANSPORT__APPEND", "true")
+    LineageClient(5, max_event_size=4000).emit(large_event("nightly"))
+    assert json.loads((tmp_path / "events").read_text())["outputs"][0]["facets"] == {}

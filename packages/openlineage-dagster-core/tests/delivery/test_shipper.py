@@ -9,18 +9,16 @@ from typing import Any
 
 import pytest
 from filelock import FileLock
-from openlineage.client.event_v2 import RunState
+from openlineage.client.event_v2 import Job, Run, RunEvent, RunState
+from openlineage.client.generated.job_type_job import JobTypeJobFacet
+from openlineage.client.generated.processing_engine_run import ProcessingEngineRunFacet
 
-from openlineage_dagster_core.conversion.envelope import Envelope
 from openlineage_dagster_core.delivery.client import Event, LineageClient
 from openlineage_dagster_core.delivery.outbox import Outbox, Record
 from openlineage_dagster_core.delivery.shipper import Shipper
-from openlineage_dagster_core.facts.model import RunFacts
-from openlineage_dagster_core.families import Family
+from openlineage_dagster_core.version import PRODUCER
 from receiver import Receiver
-from recorded_run import CREATED_AT, RUN_ID
-
-RUN = RunFacts(RUN_ID, "nightly", CREATED_AT)
+from recorded_run import RUN_ID
 
 
 class Converter:
@@ -34,8 +32,17 @@ class Converter:
     def to_events(self, record: Record) -> list[Event]:
         if record.payload == "broken":
             raise ValueError(record.payload)
-        envelope = Envelope(RUN, RUN_ID, "dagster", record.payload, Family.RUN)
-        return [envelope.event(RunState.COMPLETE, 0.0)]
+        engine = ProcessingEngineRunFacet("1.0", name="Dagster", producer=PRODUCER)
+        job_type = JobTypeJobFacet("BATCH", "DAGSTER", "JOB", producer=PRODUCER)
+        return [
+            RunEvent(
+                eventType=RunState.COMPLETE,
+                eventTime="2026-01-05T03:00:00+00:00",
+                run=Run(RUN_ID, {"processing_engine": engine}),
+                job=Job("dagster", record.payload, {"jobType": job_type}),
+                producer=PRODUCER,
+            )
+        ]
 
     def done(self, record: Record) -> None:
         self.finished.append(record.payload)

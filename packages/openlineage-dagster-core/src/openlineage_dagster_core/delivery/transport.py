@@ -18,10 +18,10 @@ from openlineage_dagster_core.settings import (
     ENV_CONFIG,
     ENV_TRANSPORT,
     ENV_URL,
-    check_http_url,
     check_url,
     is_disabled,
 )
+from openlineage_dagster_core.validation import check_http_url
 
 HOW_TO_CONFIGURE = f"set {ENV_URL}, or name a transport in openlineage.yml or {ENV_TRANSPORT}__TYPE"
 
