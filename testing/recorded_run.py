@@ -11,9 +11,9 @@ import dagster as dg
 
 from golden import to_json
 from openlineage_dagster_core.conversion import convert
-from openlineage_dagster_core.facts.definitions import DefinedAssets
-from openlineage_dagster_core.facts.event_log import run_facts
-from openlineage_dagster_core.facts.model import Facts
+from openlineage_dagster_core.facts.definitions import DefinedAssets, DefinedJobs
+from openlineage_dagster_core.facts.event_log import EventLogFacts, run_facts
+from openlineage_dagster_core.facts.model import Definitions, Facts
 from openlineage_dagster_core.facts.progress import ProgressLog
 from openlineage_dagster_core.identity import Identity
 from openlineage_dagster_core.settings import Settings
@@ -68,6 +68,7 @@ def converted(
     *,
     settings: Settings | None = None,
     knows_definitions: bool = True,
+    dynamic: Mapping[str, list[str]] | None = None,
     **options: Any,
 ) -> list[Json]:
     """Run a job and convert its log.
@@ -77,21 +78,27 @@ def converted(
         job_name: the job.
         settings: of the conversion.
         knows_definitions: False converts as if no definition were at hand.
+        dynamic: by name, the keys of dynamic partitions to add first.
         options: of `execute_in_process`.
 
     Returns:
         The events as they go over the wire, validated.
     """
     with dg.DagsterInstance.ephemeral() as instance:
+        for name, keys in (dynamic or {}).items():
+            instance.add_dynamic_partitions(name, keys)
         execute(definitions, job_name, instance, run_id=RUN_ID, **options)
         run = run_facts(instance.get_run_records()[0].dagster_run, CREATED_AT)
         entries = log_of(instance, RUN_ID)
-    graph = definitions.get_repository_def().asset_graph
-    return converted_log(
-        entries,
-        Facts(run, ProgressLog().progress, DefinedAssets(graph) if knows_definitions else {}),
-        settings,
-    )
+    facts = Facts(run, ProgressLog().progress)
+    if knows_definitions:
+        repository = definitions.get_repository_def()
+        facts = replace(
+            facts,
+            assets=DefinedAssets(repository.asset_graph),
+            job=DefinedJobs(repository).get(job_name),
+        )
+    return converted_log(entries, facts, settings)
 
 
 def converted_log(
@@ -133,3 +140,84 @@ def states_by_run(events: list[Json]) -> Mapping[tuple[str, str], list[str]]:
             event["eventType"]
         )
     return states
+
+
+def converted_instance(
+    instance: dg.DagsterInstance,
+    entries: list[dg.EventLogEntry],
+    definitions: Definitions | None = None,
+    settings: Settings | None = None,
+) -> list[Json]:
+    """Convert events with the facts that the instance gives.
+
+    Args:
+        instance: keeps runs and logs.
+        entries: in order.
+        definitions: what is at hand of them.
+        settings: of the conversion.
+
+    Returns:
+        The events as they go over the wire, validated.
+    """
+    identity = Identity(settings or Settings())
+    found = EventLogFacts(lambda: instance)
+    events = []
+    for entry in entries:
+        events += convert(entry, found.facts_of(entry, definitions or Definitions()), identity)
+        found.advance(entry)
+    return to_json(events)
+
+
+def one(events: list[Json], name: str, state: str) -> Json:
+    """Find the one event of a job in a state.
+
+    Args:
+        events: of any kind.
+        name: the job's.
+        state: the event's type.
+
+    Returns:
+        The event; the test fails where there is none or several.
+    """
+    [event] = [
+        event
+        for event in events
+        if "run" in event and event["job"]["name"] == name and event["eventType"] == state
+    ]
+    return event
+
+
+def names(datasets: list[Json]) -> list[str]:
+    """List the names of datasets.
+
+    Args:
+        datasets: of one side.
+
+    Returns:
+        The names, in order.
+    """
+    return [dataset["name"] for dataset in datasets]
+
+
+ENDS = frozenset({"COMPLETE", "FAIL", "ABORT"})
+
+
+def check_runs(events: list[Json]) -> None:
+    """Fail the test unless every run starts once, ends once, and has the same sides throughout.
+
+    Args:
+        events: of whole Dagster runs, in order.
+    """
+    for (name, _), states in states_by_run(events).items():
+        assert states[0] == "START", name
+        assert states.count("START") == 1, name
+        assert states[-1] in ENDS, name
+        assert sum(state in ENDS for state in states) == 1, name
+    sides: dict[str, tuple[list[str], list[str]]] = {}
+    jobs: dict[str, str] = {}
+    for event in events:
+        if "run" in event:
+            both = (names(event["inputs"]), names(event["outputs"]))
+            run_id, name = event["run"]["runId"], event["job"]["name"]
+            assert sides.setdefault(run_id, both) == both, name
+            assert jobs.setdefault(run_id, name) == name

@@ -8,7 +8,8 @@ import pytest
 import yaml
 
 from openlineage_dagster_core.delivery.client import LineageClient
-from openlineage_dagster_core.facts.definitions import DefinedAssets
+from openlineage_dagster_core.facts.definitions import DefinedAssets, DefinedJobs
+from openlineage_dagster_core.facts.model import Definitions
 from openlineage_dagster_core.identity import Identity
 from openlineage_dagster_core.settings import Settings
 from openlineage_dagster_sensor.cursor import Cursor
@@ -66,7 +67,7 @@ def test_one_log_gives_the_same_events(instance: dg.DagsterInstance, receiver: R
 
     tick = Tick(
         instance,
-        DefinedAssets(repository.asset_graph),
+        Definitions(DefinedAssets(repository.asset_graph), DefinedJobs(repository)),
         Identity(Settings()),
         LineageClient(5),
         limit=10_000,

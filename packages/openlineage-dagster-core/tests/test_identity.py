@@ -1,3 +1,4 @@
+import re
 import subprocess
 import sys
 from datetime import datetime, timedelta, timezone
@@ -7,11 +8,11 @@ from dagster import AssetKey
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from openlineage_dagster_core.facts.model import AssetFacts, RunFacts
+from openlineage_dagster_core.facts.model import AssetFacts, PhysicalFacts, RunFacts
 from openlineage_dagster_core.identity import (
     Identity,
+    asset_job_name,
     canonical_run_id,
-    dataset_name,
     static_run_id,
     step_job_name,
 )
@@ -37,14 +38,14 @@ def test_different_assets_and_partitions_have_different_run_ids(
 
 
 @given(keys, keys)
-def test_different_keys_have_different_dataset_names(key: AssetKey, other: AssetKey) -> None:
+def test_different_keys_have_different_names(key: AssetKey, other: AssetKey) -> None:
     assume(key != other)
-    assert dataset_name(key) != dataset_name(other)
+    assert asset_job_name(key) != asset_job_name(other)
 
 
 def test_a_dataset_is_named_by_the_path() -> None:
-    assert dataset_name(AssetKey(["a", "b"])) == "a/b"
-    assert dataset_name(AssetKey(["a/b"])) == "a\\/b"
+    assert asset_job_name(AssetKey(["a", "b"])) == "a/b"
+    assert asset_job_name(AssetKey(["a/b"])) == "a\\/b"
 
 
 def test_steps_assets_and_checks_of_the_same_name_are_different_runs() -> None:
@@ -110,6 +111,74 @@ def test_namespaces_resolve_from_run_and_definition() -> None:
     )
     identity = Identity(settings)
     asset = AssetFacts(AssetKey("orders"), group="raw")
-    assert identity.dataset_namespace(RUN, asset) == "corp/acme/raw"
-    assert identity.dataset_namespace(RUN, None) == "corp/acme"
+    key = AssetKey("orders")
+    assert identity.dataset(RUN, key, asset) == ("corp/acme/raw", "orders")
+    assert identity.dataset(RUN, key, None) == ("corp/acme", "orders")
     assert identity.job_namespace(RUN) == "shop"
+
+
+TABLE = AssetFacts(
+    AssetKey(["raw", "orders"]),
+    tags={"dagster/kind/snowflake": ""},
+    physical=PhysicalFacts(table_name="SHOP.RAW.ORDERS"),
+)
+FILE = AssetFacts(AssetKey("files"), physical=PhysicalFacts(uri="s3://Bucket/files"))
+
+
+def physical(**options: object) -> Identity:
+    given = {"dataset_identity": "physical", **options}
+    return Identity(Settings.from_options(given, {}))
+
+
+def test_a_dataset_may_be_named_after_its_table_or_uri() -> None:
+    identity = physical(dataset_namespaces={"kind:snowflake": "snowflake://org-account"})
+    assert identity.dataset(RUN, TABLE.key, TABLE) == (
+        "snowflake://org-account",
+        "SHOP.RAW.ORDERS",
+    )
+    assert identity.dataset(RUN, FILE.key, FILE) == ("s3://Bucket", "files")
+
+
+def test_a_table_whose_host_is_not_known_is_named_after_its_asset() -> None:
+    identity = physical(dataset_namespaces={"kind:postgres": "postgres://h:5432"})
+    assert identity.dataset(RUN, TABLE.key, TABLE) == ("dagster", "raw/orders")
+    assert identity.dataset(RUN, TABLE.key, None) == ("dagster", "raw/orders")
+
+
+def test_the_other_name_is_the_one_that_was_not_chosen() -> None:
+    namespaces = {"raw/*": "snowflake://org-account"}
+    by_table = ("snowflake://org-account", "SHOP.RAW.ORDERS")
+    by_asset = ("dagster", "raw/orders")
+    identity = physical(dataset_namespaces=namespaces)
+    assert identity.dataset(RUN, TABLE.key, TABLE) == by_table
+    assert identity.other_name(RUN, TABLE.key, TABLE) == by_asset
+    identity = physical(dataset_namespaces=namespaces, dataset_identity="asset")
+    assert identity.dataset(RUN, TABLE.key, TABLE) == by_asset
+    assert identity.other_name(RUN, TABLE.key, TABLE) == by_table
+    assert identity.other_name(RUN, AssetKey("none"), None) is None
+
+
+@given(st.text(), keys)
+def test_any_tag_gives_a_safe_namespace_and_a_stable_one(tag: str, key: AssetKey) -> None:
+    settings = Settings.from_options({"namespace_template": "{namespace}/{tag:tenant}"}, {})
+    run = RunFacts(RUN_ID, "nightly", CREATED_AT, tags={"tenant": tag})
+    first = Identity(settings).dataset(run, key, None)
+    assert first == Identity(settings).dataset(run, key, None)
+    for text, allowed in ((first.namespace, r"[A-Za-z0-9:;=/_.@+-]{1,255}"), (first.name, r".+")):
+        assert re.fullmatch(allowed, text)
+        assert len(text) <= 255
+    assert re.fullmatch(r"[A-Za-z0-9:/_.@+-]{1,255}", Identity(settings).job_namespace(run))
+
+
+@given(st.text(), st.text())
+def test_different_tenants_have_different_namespaces(tag: str, other: str) -> None:
+    # Slashes that meet are one, and those at the ends are gone.
+    assume([part for part in tag.split("/") if part] != [part for part in other.split("/") if part])
+    settings = Settings.from_options({"namespace_template": "{namespace}/{tag:tenant}"}, {})
+    spaces = {
+        Identity(settings).job_namespace(
+            RunFacts(RUN_ID, "nightly", CREATED_AT, tags={"tenant": text})
+        )
+        for text in (tag, other)
+    }
+    assert len(spaces) == 2

@@ -2,12 +2,9 @@ import pytest
 
 from openlineage_dagster_core.errors import ConfigurationError
 from openlineage_dagster_core.settings import (
-    STORAGE_OPTIONS,
     Settings,
     check_url,
     is_disabled,
-    reject_unknown,
-    seconds,
 )
 
 
@@ -44,6 +41,13 @@ def test_jobs_follow_the_template_of_datasets_unless_told_otherwise() -> None:
         ("namespace_template", "{tenant}", "{tag:KEY}"),
         ("job_namespace", "{tenant}", "{tag:KEY}"),
         ("observation_events", "event", "'dataset', 'run'"),
+        ("dataset_identity", "table", "'asset', 'physical'"),
+        ("dataset_namespaces", "snowflake", "mapping"),
+        ("asset_run_parent", "run", "'none', 'step'"),
+        ("dagster_url", "localhost:3000", "http"),
+        ("execution_parameters", "ops", "list"),
+        ("facet_providers", ["module.function"], "package.module:function"),
+        ("max_event_bytes", 1, ">= 10000"),
         ("timeout", 0, "> 0"),
         ("timeout", -1, "> 0"),
         ("timeout", "5", "> 0"),
@@ -58,12 +62,8 @@ def test_a_wrong_value_names_option_value_and_what_is_allowed(
     with pytest.raises(ConfigurationError) as raised:
         Settings.from_options({option: value}, {})
     assert repr(option) in str(raised.value)
-    assert repr(value) in str(raised.value)
+    assert repr(value).strip("[]") in str(raised.value)
     assert allowed in str(raised.value)
-
-
-def test_zero_seconds_are_allowed_where_they_mean_something() -> None:
-    assert seconds("flush_timeout", 0, zero=True) == 0.0
 
 
 @pytest.mark.parametrize(
@@ -100,14 +100,6 @@ def test_an_error_never_shows_the_password_in_a_url(url: str) -> None:
 def test_tags_resolve_only_where_asked_for() -> None:
     assert Settings.from_options({"resolve_run_tags": False}, {}).resolve_run_tags is False
     assert Settings.from_options({}, {}).resolve_run_tags is True
-
-
-def test_an_unknown_option_names_the_nearest_one() -> None:
-    with pytest.raises(ConfigurationError) as raised:
-        reject_unknown(["namespaces"], STORAGE_OPTIONS)
-    assert "'namespaces'" in str(raised.value)
-    assert "did you mean 'namespace'" in str(raised.value)
-    assert "wrapped" in str(raised.value)
 
 
 @pytest.mark.parametrize(("value", "expected"), [("true", True), (" TRUE ", True), ("no", False)])

@@ -3,13 +3,13 @@
 import copy
 
 import pytest
-from dagster import AssetKey, TableColumn, TableSchema
+from dagster import AssetKey, EventLogEntry, TableColumn, TableSchema
 from openlineage.client.event_v2 import RunState
 
 import openlineage_spec
 from golden import to_json
-from openlineage_dagster_core.conversion.dataset import output_dataset
-from openlineage_dagster_core.conversion.envelope import Envelope, Lineage
+from openlineage_dagster_core.conversion.dataset import written_dataset
+from openlineage_dagster_core.conversion.envelope import Envelope, Lineage, Source
 from openlineage_dagster_core.facts.model import AssetFacts, Facts, RunFacts
 from openlineage_dagster_core.facts.progress import ProgressLog
 from openlineage_dagster_core.families import Family
@@ -27,9 +27,11 @@ def event() -> openlineage_spec.Json:
     run = RunFacts(RUN_ID, "nightly", CREATED_AT)
     asset = AssetFacts(KEY, columns=TableSchema([TableColumn("id", "int")]))
     facts = Facts(run, ProgressLog().progress, {KEY: asset})
-    envelope = Envelope(run, RUN_ID, "dagster", "orders", Family.ASSET)
-    lineage = Lineage(outputs=(output_dataset(facts, Identity(Settings()), KEY, None),))
-    return to_json([envelope.event(RunState.START, 0.0, lineage)])[0]
+    entry = EventLogEntry(None, "debug", "", run_id=RUN_ID, timestamp=0.0)
+    source = Source(entry, facts, Identity(Settings()))
+    envelope = Envelope(source, RUN_ID, "orders", Family.ASSET)
+    lineage = Lineage(outputs=(written_dataset(source, KEY, None),))
+    return to_json([envelope.event(RunState.START, lineage=lineage)])[0]
 
 
 def test_a_good_event_has_no_faults(event: openlineage_spec.Json) -> None:

@@ -234,10 +234,10 @@ def test_a_locked_outbox_costs_a_run_one_short_wait_and_not_one_an_event(
 def test_what_goes_wrong_with_the_definitions_does_not_cost_the_event(
     make_instance: MakeInstance, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def broken(entry: object) -> None:
+    def broken(entry: object, settings: object) -> None:
         raise AttributeError("a later Dagster has moved it")
 
-    monkeypatch.setattr(storage, "encode_definitions", broken)
+    monkeypatch.setattr(storage, "encode_surroundings", broken)
     instance = make_instance()
     execute(DEFINITIONS, "nightly", instance)
     instance.dispose()

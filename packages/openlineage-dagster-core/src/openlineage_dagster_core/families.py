@@ -34,9 +34,12 @@ STEP_ENDS = frozenset(
 
 RUN_FAMILY = RUN_ENDS | {DagsterEventType.RUN_START}
 STEP_FAMILY = STEP_ENDS | {DagsterEventType.STEP_START, DagsterEventType.STEP_UP_FOR_RETRY}
-ASSET_FAMILY = frozenset({DagsterEventType.ASSET_MATERIALIZATION})
+ASSET_FAMILY = frozenset(
+    {DagsterEventType.ASSET_MATERIALIZATION, DagsterEventType.ASSET_FAILED_TO_MATERIALIZE}
+)
 CHECK_FAMILY = frozenset({DagsterEventType.ASSET_CHECK_EVALUATION})
-OBSERVATION_FAMILY = frozenset({DagsterEventType.ASSET_OBSERVATION})
+OBSERVATION_FAMILY = frozenset({DagsterEventType.ASSET_OBSERVATION, DagsterEventType.ASSET_WIPED})
+"""What is said of a dataset without making it."""
 
 CONVERTED = RUN_FAMILY | STEP_FAMILY | ASSET_FAMILY | CHECK_FAMILY | OBSERVATION_FAMILY
 """All of them. Other families' runs start and end with these events too."""

@@ -6,6 +6,8 @@ import json
 import re
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
+from typing import NamedTuple
 from uuid import UUID
 
 from dagster import AssetKey
@@ -17,8 +19,9 @@ from openlineage_dagster_core.names import (
     safe_job_namespace,
     safe_name,
 )
-from openlineage_dagster_core.namespaces import NamespaceTemplate
-from openlineage_dagster_core.settings import Settings
+from openlineage_dagster_core.namespaces import PLAIN_TOKENS, NamespaceTemplate
+from openlineage_dagster_core.physical import physical_name
+from openlineage_dagster_core.settings import DatasetIdentity, Settings
 
 CHECKS_SUFFIX = "__checks"
 OBSERVATIONS_SUFFIX = "__observations"
@@ -40,8 +43,20 @@ def static_run_id(instant: datetime, *names: str | None) -> str:
     return str(generate_static_uuid(instant, json.dumps(names).encode()))
 
 
-def dataset_name(key: AssetKey) -> str:
-    r"""Name the dataset of an asset, which is the name of its job as well.
+class DatasetName(NamedTuple):
+    """What a dataset is called.
+
+    Args:
+        namespace: made safe.
+        name: made safe.
+    """
+
+    namespace: str
+    name: str
+
+
+def asset_job_name(key: AssetKey) -> str:
+    r"""Name the job that stands for an asset; its dataset has the same name by default.
 
     Args:
         key: the asset's key.
@@ -76,7 +91,19 @@ def step_job_name(job_name: str, step_key: str) -> str:
     Returns:
         `job.step`, without the index of a mapped step.
     """
-    return safe_name(f"{job_name}.{_MAPPING_INDEX.sub('', step_key)}")
+    return safe_name(f"{job_name}.{without_mapping_index(step_key)}")
+
+
+def without_mapping_index(step_key: str) -> str:
+    """Take the index of a mapped step off.
+
+    Args:
+        step_key: the full step key, such as `load[2024]`.
+
+    Returns:
+        The step's key in its job, such as `load`.
+    """
+    return _MAPPING_INDEX.sub("", step_key)
 
 
 def checks_job_name(key: AssetKey) -> str:
@@ -124,27 +151,59 @@ class Identity:
         """
         return safe_job_namespace(self._resolve(self.settings.job_namespace, run, None))
 
-    def dataset_namespace(self, run: RunFacts, asset: AssetFacts | None) -> str:
-        """Resolve the namespace of a dataset.
+    def dataset(self, run: RunFacts, key: AssetKey, asset: AssetFacts | None) -> DatasetName:
+        """Name the dataset of an asset: on either side, and in column lineage.
 
         Args:
             run: the Dagster run that names the dataset.
+            key: the asset's key.
             asset: the asset's definition, where it is known.
 
         Returns:
-            The namespace.
+            The name under the settings: that of the asset, or of its table or URI.
         """
-        return safe_dataset_namespace(self._resolve(self.settings.namespace_template, run, asset))
+        physical = None
+        if self.settings.dataset_identity is DatasetIdentity.PHYSICAL:
+            physical = self._physical(key, asset)
+        return physical or self._of_asset(run, key, asset)
+
+    def other_name(
+        self, run: RunFacts, key: AssetKey, asset: AssetFacts | None
+    ) -> DatasetName | None:
+        """Find the name that `dataset` did not choose.
+
+        Args:
+            run: the Dagster run that names the dataset.
+            key: the asset's key.
+            asset: the asset's definition, where it is known.
+
+        Returns:
+            That of the table or URI, or of the asset; None where they are one.
+        """
+        physical = self._physical(key, asset)
+        if physical is not None and self.settings.dataset_identity is DatasetIdentity.PHYSICAL:
+            return self._of_asset(run, key, asset)
+        return physical
+
+    def _of_asset(self, run: RunFacts, key: AssetKey, asset: AssetFacts | None) -> DatasetName:
+        namespace = self._resolve(self.settings.namespace_template, run, asset)
+        return DatasetName(safe_dataset_namespace(namespace), safe_name(asset_path(key)))
+
+    def _physical(self, key: AssetKey, asset: AssetFacts | None) -> DatasetName | None:
+        if asset is None:
+            return None
+        found = physical_name(asset, asset_path(key), self.settings.dataset_namespaces)
+        return found and DatasetName(safe_dataset_namespace(found[0]), safe_name(found[1]))
 
     def _resolve(self, template: NamespaceTemplate, run: RunFacts, asset: AssetFacts | None) -> str:
-        values = {
-            "namespace": self.settings.namespace,
-            "code_location": run.code_location,
-            "repository": run.repository,
-            "group": asset.group if asset else None,
-        }
+        values = (
+            self.settings.namespace,
+            run.code_location,
+            run.repository,
+            asset.group if asset else None,
+        )
         tags = run.tags if self.settings.resolve_run_tags else {}
-        return template.resolve(values, tags)
+        return _resolved(template, values, tuple((key, tags.get(key, "")) for key in template.tags))
 
     def job_run_id(self, run: RunFacts) -> str:
         """Give the run id of a Dagster run: its own.
@@ -194,6 +253,20 @@ class Identity:
         """
         return static_run_id(run.created_at, "checks", run.run_id, asset_path(key))
 
+    def late_check_run_id(self, run: RunFacts, key: AssetKey, timestamp: float) -> str:
+        """Give the run id of a check that is evaluated after the run of the checks has ended.
+
+        Args:
+            run: the Dagster run.
+            key: the checked asset's key.
+            timestamp: of the evaluation, in seconds since the epoch.
+
+        Returns:
+            A UUID.
+        """
+        names = ("checks", run.run_id, asset_path(key), repr(timestamp))
+        return static_run_id(run.created_at, *names)
+
     def observation_run_id(
         self, run: RunFacts, key: AssetKey, partition: str | None, timestamp: float
     ) -> str:
@@ -226,3 +299,12 @@ def canonical_run_id(instant: datetime, run_id: str) -> str:
         return str(UUID(run_id))
     except ValueError:
         return static_run_id(instant, "run", run_id)
+
+
+@lru_cache(maxsize=4096)
+def _resolved(
+    template: NamespaceTemplate,
+    values: tuple[str, str | None, str | None, str | None],
+    tags: tuple[tuple[str, str], ...],
+) -> str:
+    return template.resolve(dict(zip(PLAIN_TOKENS, values, strict=True)), dict(tags))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from openlineage_dagster_core.errors import ConfigurationError
 
@@ -41,6 +42,15 @@ class NamespaceTemplate:
         rest = _TOKEN.sub("", self.text)
         if "{" in rest or "}" in rest or not self.text.strip("/ "):
             raise ConfigurationError(self.option, self.text, f"text with {ALLOWED_TOKENS}")
+
+    @cached_property
+    def tags(self) -> tuple[str, ...]:
+        """The run tags that the tokens name."""
+        return tuple(
+            token[len(TAG_PREFIX) :]
+            for token in _TOKEN.findall(self.text)
+            if token.startswith(TAG_PREFIX)
+        )
 
     def resolve(self, values: Mapping[str, str | None], tags: Mapping[str, str]) -> str:
         """Fill in the tokens.

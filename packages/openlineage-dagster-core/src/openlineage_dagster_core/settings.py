@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 import os
 import re
-from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import Enum
-from typing import Any, TypeVar
-from urllib.parse import urlsplit
+from typing import Any
 
 from dagster import Field, Noneable, Permissive, StringSource
 
@@ -19,6 +17,14 @@ from openlineage_dagster_core.namespaces import (
     DEFAULT_NAMESPACE,
     DEFAULT_TEMPLATE,
     NamespaceTemplate,
+)
+from openlineage_dagster_core.validation import (
+    check_http_url,
+    one_of,
+    seconds,
+    text_by_text,
+    texts,
+    whole_number,
 )
 
 ENV_URL = "OPENLINEAGE_URL"
@@ -36,32 +42,27 @@ ENV_CONFIG = "OPENLINEAGE_CONFIG"
 ENV_TRANSPORT = "OPENLINEAGE__TRANSPORT"
 """openlineage-python's own variable for a transport: JSON, or `…__TYPE` and others like it."""
 
-NAMESPACE_OPTIONS = ("namespace", "namespace_template", "job_namespace")
-EMISSION_OPTIONS = (
-    "families",
-    "include_assets",
-    "exclude_assets",
-    "include_jobs",
-    "exclude_jobs",
-    "disabled_facets",
-)
+ENV_PARENT_ID = "OPENLINEAGE_PARENT_ID"
+"""`namespace/job/run id` of what started this process from outside Dagster."""
+
+ENV_ROOT_PARENT_ID = "OPENLINEAGE_ROOT_PARENT_ID"
+"""`namespace/job/run id` of where that began."""
+
+ENV_CONTEXT = "OPENLINEAGE_CONTEXT"
+"""Both at once, as JSON: `{"parent": {"run": …, "job": …}, "root": …}`."""
+
 NEEDED_FACETS = frozenset({"jobType", "processing_engine"})
 """Backends sort jobs and find their orchestrator by them, and no event may be without facets."""
 
-STORAGE_OPTIONS = (
-    "wrapped",
-    *NAMESPACE_OPTIONS,
-    *EMISSION_OPTIONS,
-    "timeout",
-    "flush_timeout",
-    "outbox_directory",
-    "observation_events",
-    "resolve_run_tags",
-    "strict_assertion_mapping",
-)
-
 DEFAULT_TIMEOUT_SECONDS = 5.0
 DEFAULT_FLUSH_TIMEOUT_SECONDS = 2.0
+
+DEFAULT_MAX_EVENT_BYTES = 1_000_000
+"""What a Kafka broker takes by default, with room for its own headers."""
+
+LEAST_MAX_EVENT_BYTES = 10_000
+
+_PROVIDER = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*")
 
 
 @dataclass(frozen=True)
@@ -84,7 +85,18 @@ class ObservationEvents(str, Enum):
     RUN = "run"
 
 
-_Choice = TypeVar("_Choice", bound=Enum)
+class DatasetIdentity(str, Enum):
+    """What a dataset is named after."""
+
+    ASSET = "asset"
+    PHYSICAL = "physical"
+
+
+class AssetRunParent(str, Enum):
+    """What the runs of assets are children of."""
+
+    NONE = "none"
+    STEP = "step"
 
 
 @dataclass(frozen=True)
@@ -96,6 +108,7 @@ class Settings:
         namespace_template: gives a dataset's namespace.
         job_namespace: gives a job's namespace.
         timeout: the limit of one request to the backend, in seconds.
+        max_event_bytes: the limit of one event, in bytes of JSON; its heaviest facets are left out.
         observation_events: observations are DatasetEvents, or runs for backends that take nothing
             else.
         strict_assertion_mapping: a check that passes with severity WARN counts as failed, as 0.2
@@ -105,12 +118,21 @@ class Settings:
         assets: which assets' runs, checks and observations are emitted.
         jobs: which Dagster jobs' runs are emitted, with everything in them.
         disabled_facets: the facets that are left out, by name.
+        dataset_identity: datasets are named after their assets, or after their tables and URIs.
+        dataset_namespaces: the namespaces of tables, by kind (`kind:snowflake`) or asset pattern.
+        dataset_symlinks: whether a dataset's other name is told as a symlink.
+        asset_run_parent: what the runs of assets are children of.
+        dagster_url: where the Dagster UI is, for links to runs.
+        execution_parameters: patterns of what is shown of the run configuration.
+        environment_variables: patterns of what is shown of the executing process's environment.
+        facet_providers: functions of the user's that add facets, as `package.module:function`.
     """
 
     namespace: str = DEFAULT_NAMESPACE
     namespace_template: NamespaceTemplate = DEFAULT_TEMPLATE
     job_namespace: NamespaceTemplate = DEFAULT_TEMPLATE
     timeout: float = DEFAULT_TIMEOUT_SECONDS
+    max_event_bytes: int = DEFAULT_MAX_EVENT_BYTES
     observation_events: ObservationEvents = ObservationEvents.DATASET
     strict_assertion_mapping: bool = False
     resolve_run_tags: bool = True
@@ -118,6 +140,14 @@ class Settings:
     assets: Globs = Globs()
     jobs: Globs = Globs()
     disabled_facets: frozenset[str] = frozenset()
+    dataset_identity: DatasetIdentity = DatasetIdentity.ASSET
+    dataset_namespaces: Mapping[str, str] = field(default_factory=dict)
+    dataset_symlinks: bool = False
+    asset_run_parent: AssetRunParent = AssetRunParent.NONE
+    dagster_url: str | None = None
+    execution_parameters: tuple[str, ...] = ()
+    environment_variables: tuple[str, ...] = ()
+    facet_providers: tuple[str, ...] = ()
 
     @classmethod
     def from_options(
@@ -148,45 +178,47 @@ class Settings:
                 given.get("job_namespace", template), option="job_namespace"
             ),
             timeout=seconds("timeout", given.get("timeout", DEFAULT_TIMEOUT_SECONDS)),
+            max_event_bytes=whole_number(
+                "max_event_bytes",
+                given.get("max_event_bytes", DEFAULT_MAX_EVENT_BYTES),
+                least=LEAST_MAX_EVENT_BYTES,
+            ),
             observation_events=one_of(
                 "observation_events", given.get("observation_events", "dataset"), ObservationEvents
             ),
             strict_assertion_mapping=bool(given.get("strict_assertion_mapping", False)),
             resolve_run_tags=bool(given.get("resolve_run_tags", True)),
             families=_families(given.get("families")),
-            assets=Globs(
-                include=texts("include_assets", given.get("include_assets", ["*"])),
-                exclude=texts("exclude_assets", given.get("exclude_assets", [])),
-            ),
-            jobs=Globs(
-                include=texts("include_jobs", given.get("include_jobs", ["*"])),
-                exclude=texts("exclude_jobs", given.get("exclude_jobs", [])),
-            ),
+            assets=_globs("assets", given),
+            jobs=_globs("jobs", given),
             disabled_facets=_facet_names(given.get("disabled_facets", [])),
+            dataset_identity=one_of(
+                "dataset_identity", given.get("dataset_identity", "asset"), DatasetIdentity
+            ),
+            dataset_namespaces=text_by_text(
+                "dataset_namespaces", given.get("dataset_namespaces", {})
+            ),
+            dataset_symlinks=bool(given.get("dataset_symlinks", False)),
+            asset_run_parent=one_of(
+                "asset_run_parent", given.get("asset_run_parent", "none"), AssetRunParent
+            ),
+            dagster_url=_dagster_url(given.get("dagster_url")),
+            execution_parameters=texts(
+                "execution_parameters", given.get("execution_parameters", [])
+            ),
+            environment_variables=texts(
+                "environment_variables", given.get("environment_variables", [])
+            ),
+            facet_providers=_providers(given.get("facet_providers", [])),
         )
 
 
-def texts(option: str, value: object) -> tuple[str, ...]:
-    """Check a list of texts.
-
-    Args:
-        option: the option's name.
-        value: what the user gave.
-
-    Returns:
-        The texts.
-
-    Raises:
-        ConfigurationError: it is no list, or something in it is no text.
-    """
-    allowed = "a list of texts"
-    if isinstance(value, (str, bytes, Mapping)) or not isinstance(value, Iterable):
-        raise ConfigurationError(option, value, allowed)
-    items = tuple(value)
-    for item in items:
-        if not isinstance(item, str) or not item:
-            raise ConfigurationError(option, item, allowed)
-    return items
+def _globs(what: str, given: Mapping[str, Any]) -> Globs:
+    include, exclude = f"include_{what}", f"exclude_{what}"
+    return Globs(
+        include=texts(include, given.get(include, ["*"])),
+        exclude=texts(exclude, given.get(exclude, [])),
+    )
 
 
 def _families(value: object) -> frozenset[Family]:
@@ -209,47 +241,21 @@ def _facet_names(value: object) -> frozenset[str]:
     return names
 
 
-def one_of(option: str, value: object, choices: type[_Choice]) -> _Choice:
-    """Check a choice.
-
-    Args:
-        option: the option's name.
-        value: what the user gave.
-        choices: the values that there are.
-
-    Returns:
-        The choice.
-
-    Raises:
-        ConfigurationError: there is no such value.
-    """
-    for choice in choices:
-        if value in (choice, choice.value):
-            return choice
-    allowed = ", ".join(repr(choice.value) for choice in choices)
-    raise ConfigurationError(option, value, f"one of {allowed}")
+def _dagster_url(value: object) -> str | None:
+    if value is None:
+        return None
+    if not isinstance(value, str):
+        raise ConfigurationError("dagster_url", value, "an address such as http://localhost:3000")
+    check_http_url("dagster_url", value)
+    return value.strip().rstrip("/")
 
 
-def seconds(option: str, value: object, *, zero: bool = False) -> float:
-    """Check a duration.
-
-    Args:
-        option: the option's name.
-        value: what the user gave, in seconds.
-        zero: whether 0 is allowed.
-
-    Returns:
-        The duration in seconds.
-
-    Raises:
-        ConfigurationError: it is no number, or not positive.
-    """
-    allowed = f"a number of seconds {'>= 0' if zero else '> 0'}"
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
-        raise ConfigurationError(option, value, allowed)
-    if not (value >= 0 if zero else value > 0) or value == float("inf"):
-        raise ConfigurationError(option, value, allowed)
-    return float(value)
+def _providers(value: object) -> tuple[str, ...]:
+    names = texts("facet_providers", value)
+    for name in names:
+        if not _PROVIDER.fullmatch(name):
+            raise ConfigurationError("facet_providers", name, "package.module:function")
+    return names
 
 
 def check_url(environ: Mapping[str, str]) -> None:
@@ -263,45 +269,8 @@ def check_url(environ: Mapping[str, str]) -> None:
             the message.
     """
     url = environ.get(ENV_URL)
-    if not url or is_disabled(environ):
-        return
-    check_http_url(ENV_URL, url)
-
-
-def check_http_url(option: str, url: str) -> None:
-    """Check an http(s) address.
-
-    Args:
-        option: where it was given.
-        url: the address.
-
-    Raises:
-        ConfigurationError: it is none; user and password are not in the message.
-    """
-    allowed = "an address such as http://localhost:5000 or https://user@host/path"
-    try:
-        parts = urlsplit(url.strip())
-        port_is_valid = parts.port is None or parts.port > 0
-        host = parts.hostname
-    except ValueError:
-        raise ConfigurationError(option, without_credentials(url), allowed) from None
-    if parts.scheme not in ("http", "https") or not host or not port_is_valid:
-        raise ConfigurationError(option, without_credentials(url), allowed)
-
-
-def without_credentials(url: str) -> str:
-    """Take user and password out of an address, to show it.
-
-    Args:
-        url: any text.
-
-    Returns:
-        The text without what stands before an `@`, or after a `:` where a port would stand.
-    """
-    scheme, separator, rest = url.rpartition("://")
-    host = rest.rpartition("@")[2]
-    # user:password without a host, which is no port.
-    return f"{scheme}{separator}" + re.sub(r":(?!\d+(/|$))[^/]+", ":***", host)
+    if url and not is_disabled(environ):
+        check_http_url(ENV_URL, url)
 
 
 def is_disabled(environ: Mapping[str, str]) -> bool:
@@ -316,22 +285,112 @@ def is_disabled(environ: Mapping[str, str]) -> bool:
     return environ.get(ENV_DISABLED, "").strip().lower() in ("true", "1")
 
 
-def reject_unknown(given: Collection[str], known: Collection[str]) -> None:
-    """Refuse options that do not exist, with the nearest one that does.
+def _option(kind: Any, description: str) -> Field:
+    return Field(kind, is_required=False, description=description)
 
-    Args:
-        given: the names that the user wrote.
-        known: the names that exist.
 
-    Raises:
-        ConfigurationError: a name is not known.
-    """
-    for name in sorted(set(given) - set(known)):
-        nearest = difflib.get_close_matches(name, list(known), n=1)
-        hint = f" (did you mean {nearest[0]!r}?)" if nearest else ""
-        raise ConfigurationError(
-            name, "an option that does not exist", ", ".join(sorted(known)) + hint
-        )
+_FAMILIES = ", ".join(family.name.lower() for family in Family)
+_TEXTS = Noneable([str])
+
+SHARED_OPTIONS: Mapping[str, Field] = {
+    "namespace": _option(
+        StringSource,
+        f"Namespace of jobs and datasets (else {ENV_NAMESPACE}, else '{DEFAULT_NAMESPACE}').",
+    ),
+    "namespace_template": _option(
+        StringSource, "Namespace with tokens, such as '{namespace}/{code_location}'."
+    ),
+    "job_namespace": _option(
+        StringSource, "Namespace of jobs where it differs from the datasets'; same tokens."
+    ),
+    "families": _option(_TEXTS, f"What is emitted: any of {_FAMILIES} (default: all)."),
+    "include_assets": _option(
+        _TEXTS, "Emit only assets whose key matches one of these patterns (raw/*)."
+    ),
+    "exclude_assets": _option(
+        _TEXTS, "Do not emit assets whose key matches one of these patterns."
+    ),
+    "include_jobs": _option(
+        _TEXTS, "Emit only runs of Dagster jobs that match one of these patterns."
+    ),
+    "exclude_jobs": _option(
+        _TEXTS, "Do not emit runs of Dagster jobs that match one of these patterns."
+    ),
+    "disabled_facets": _option(_TEXTS, "Leave these facets out, such as [columnLineage]."),
+    "dataset_identity": _option(
+        StringSource,
+        "'asset' (default) names datasets after their assets, 'physical' after the table or URI "
+        "in the definition's metadata.",
+    ),
+    "dataset_namespaces": _option(
+        Noneable(Permissive()),  # type: ignore[no-untyped-call]
+        "Namespaces of tables: 'kind:snowflake' or a pattern for asset keys, to "
+        "'snowflake://org-account'.",
+    ),
+    "dataset_symlinks": _option(
+        Noneable(bool), "Tell a dataset's other name, physical or asset, as a symlink."
+    ),
+    "asset_run_parent": _option(
+        StringSource,
+        "'none' (default) or 'step': runs of assets as children of their steps, for backends that "
+        "show hierarchies.",
+    ),
+    "dagster_url": _option(StringSource, "Where the Dagster UI is, for links to runs."),
+    "execution_parameters": _option(
+        _TEXTS,
+        "Show what matches in the run configuration, such as ['ops.*']; secrets are masked "
+        "(default: nothing).",
+    ),
+    "environment_variables": _option(
+        _TEXTS,
+        "Show these environment variables of the process that executes a run; secrets are masked "
+        "(default: none).",
+    ),
+    "facet_providers": _option(
+        _TEXTS, "Functions that add facets of your own: [package.module:function]."
+    ),
+    "max_event_bytes": _option(
+        Noneable(int),
+        f"Limit of one event in bytes (default {DEFAULT_MAX_EVENT_BYTES}); its heaviest facets are "
+        "left out.",
+    ),
+    "observation_events": _option(
+        StringSource,
+        "'dataset' (default) sends an observation as a DatasetEvent, 'run' as a run, for backends "
+        "that take nothing else.",
+    ),
+    "strict_assertion_mapping": _option(
+        Noneable(bool), "A check that passes with severity WARN counts as failed, as in 0.2."
+    ),
+    "timeout": _option(
+        Noneable(float),
+        "Limit of one request to the backend in seconds "
+        f"(default {DEFAULT_TIMEOUT_SECONDS}). Runs never wait for it.",
+    ),
+}
+"""The options of both mechanisms, as `dagster.yaml` describes them."""
+
+STORAGE_OPTIONS: Mapping[str, Field] = {
+    "wrapped": _option(
+        Permissive(),  # type: ignore[no-untyped-call]
+        "The event log storage to wrap: {module, class, config}.",
+    ),
+    **SHARED_OPTIONS,
+    "flush_timeout": _option(
+        Noneable(float),
+        "How long a process that ends may go on sending, in seconds (default "
+        f"{DEFAULT_FLUSH_TIMEOUT_SECONDS}); the rest is sent by the next process.",
+    ),
+    "outbox_directory": _option(
+        StringSource,
+        "Where events wait until they are sent (default: 'openlineage' under the instance's "
+        "directory).",
+    ),
+    "resolve_run_tags": _option(
+        Noneable(bool),
+        "Resolve {tag:KEY} in namespaces from the run's tags; by default it is empty, as in 0.2.",
+    ),
+}
 
 
 def storage_config_schema() -> Permissive:
@@ -343,80 +402,4 @@ def storage_config_schema() -> Permissive:
     Returns:
         The schema, with a description for each option.
     """
-    return Permissive(  # type: ignore[no-untyped-call]
-        {
-            "wrapped": Field(
-                Permissive(),  # type: ignore[no-untyped-call]
-                is_required=False,
-                description="The event log storage to wrap: {module, class, config}.",
-            ),
-            "namespace": Field(
-                StringSource,
-                is_required=False,
-                description=f"Namespace of jobs and datasets (else {ENV_NAMESPACE}, else "
-                f"'{DEFAULT_NAMESPACE}').",
-            ),
-            "namespace_template": Field(
-                StringSource,
-                is_required=False,
-                description="Namespace with tokens, such as '{namespace}/{code_location}'.",
-            ),
-            "job_namespace": Field(
-                StringSource,
-                is_required=False,
-                description="Namespace of jobs where it differs from the datasets'; same tokens.",
-            ),
-            **_emission_schema(),
-            "timeout": Field(
-                Noneable(float),
-                is_required=False,
-                description="Limit of one request to the backend in seconds "
-                f"(default {DEFAULT_TIMEOUT_SECONDS}). Runs never wait for it.",
-            ),
-            "flush_timeout": Field(
-                Noneable(float),
-                is_required=False,
-                description="How long a process that ends may go on sending, in seconds (default "
-                f"{DEFAULT_FLUSH_TIMEOUT_SECONDS}); the rest is sent by the next process.",
-            ),
-            "outbox_directory": Field(
-                StringSource,
-                is_required=False,
-                description="Where events wait until they are sent (default: 'openlineage' under "
-                "the instance's directory).",
-            ),
-            "observation_events": Field(
-                StringSource,
-                is_required=False,
-                description="'dataset' (default) sends an observation as a DatasetEvent, 'run' as "
-                "a run, for backends that take nothing else.",
-            ),
-            "resolve_run_tags": Field(
-                Noneable(bool),
-                is_required=False,
-                description="Resolve {tag:KEY} in namespaces from the run's tags; by default it is "
-                "empty, as in 0.2.",
-            ),
-            "strict_assertion_mapping": Field(
-                Noneable(bool),
-                is_required=False,
-                description="A check that passes with severity WARN counts as failed, as in 0.2.",
-            ),
-        }
-    )
-
-
-def _emission_schema() -> dict[str, Field]:
-    families = ", ".join(family.name.lower() for family in Family)
-    descriptions = {
-        "families": f"What is emitted: any of {families} (default: all).",
-        "include_assets": "Emit only assets whose key matches one of these patterns (raw/*).",
-        "exclude_assets": "Do not emit assets whose key matches one of these patterns.",
-        "include_jobs": "Emit only runs of Dagster jobs that match one of these patterns.",
-        "exclude_jobs": "Do not emit runs of Dagster jobs that match one of these patterns.",
-        "disabled_facets": "Leave these facets out, such as [columnLineage].",
-    }
-    return {
-        name: Field(Noneable([str]), is_required=False, description=description)
-        for name, description in descriptions.items()
-    }
+    return Permissive(dict(STORAGE_OPTIONS))  # type: ignore[no-untyped-call]

@@ -1,35 +1,18 @@
-import dagster as dg
+from datetime import datetime, timedelta, timezone
+
 import pytest
-from dagster import AssetKey
 from hypothesis import given
 from hypothesis import strategies as st
 
-from openlineage_dagster_core.facets.nominal_time import nominal_time_facet
-from openlineage_dagster_core.facts.model import AssetFacts
-from openlineage_dagster_core.facts.partitions import TimePartitions
-
-DAILY = AssetFacts(
-    AssetKey("daily"),
-    is_partitioned=True,
-    time_partitions=TimePartitions(dg.DailyPartitionsDefinition("2026-01-01")),
-)
-STATIC = AssetFacts(AssetKey("static"), is_partitioned=True)
+from openlineage_dagster_core.facets.nominal_time import guessed_window, nominal_time_facet
 
 
-def window(asset: AssetFacts | None, partition: str) -> tuple[str, str | None] | None:
-    facet = nominal_time_facet(asset, partition)
-    return (facet.nominalStartTime, facet.nominalEndTime) if facet else None
-
-
-def test_the_definition_says_what_time_a_partition_is() -> None:
-    assert window(DAILY, "2026-01-05") == (
-        "2026-01-05T00:00:00+00:00",
-        "2026-01-06T00:00:00+00:00",
-    )
-
-
-def test_a_static_partition_that_looks_like_a_date_is_no_time() -> None:
-    assert window(STATIC, "2026-01-05") is None
+def window(partition: str) -> tuple[str, str | None] | None:
+    found = guessed_window(partition)
+    if found is None:
+        return None
+    facet = nominal_time_facet(*found)
+    return facet.nominalStartTime, facet.nominalEndTime
 
 
 @pytest.mark.parametrize(
@@ -40,20 +23,29 @@ def test_a_static_partition_that_looks_like_a_date_is_no_time() -> None:
         ("2026-01-05T12:30:00", "2026-01-05T12:30:00+00:00", "2026-01-05T13:30:00+00:00"),
     ],
 )
-def test_without_a_definition_an_iso_date_or_hour_is_one(
+def test_an_iso_date_is_a_day_and_one_with_a_time_an_hour(
     partition: str, start: str, end: str
 ) -> None:
-    assert window(None, partition) == (start, end)
+    assert window(partition) == (start, end)
 
 
 @pytest.mark.parametrize(
     "partition", ["", "eu", "2026-02-31", "2026-01-05-25:00", "2026-1-5", "9999-12-31"]
 )
-def test_without_a_definition_nothing_else_is(partition: str) -> None:
-    assert window(None, partition) is None
+def test_nothing_else_is_a_time(partition: str) -> None:
+    assert window(partition) is None
+
+
+def test_times_are_told_in_utc() -> None:
+    start = datetime(2026, 1, 5, 3, tzinfo=timezone(timedelta(hours=1)))
+    facet = nominal_time_facet(start, None)
+    assert facet.nominalStartTime == "2026-01-05T02:00:00+00:00"
+    assert facet.nominalEndTime is None
+    assert nominal_time_facet(datetime(2026, 1, 5), None).nominalStartTime == (  # noqa: DTZ001
+        "2026-01-05T00:00:00+00:00"
+    )
 
 
 @given(st.text())
 def test_no_partition_key_breaks_it(partition: str) -> None:
-    window(None, partition)
-    window(DAILY, partition)
+    window(partition)

@@ -4,14 +4,19 @@ from dagster import AssetKey
 
 from openlineage_dagster_core.facts.definitions import (
     DefinedAssets,
-    decode_assets,
-    encode_assets,
-    table_schema,
+    DefinedJobs,
 )
-from openlineage_dagster_core.facts.model import AssetFacts
+from openlineage_dagster_core.facts.model import (
+    AssetFacts,
+    JobFacts,
+    PhysicalFacts,
+    StepFacts,
+)
+from openlineage_dagster_core.facts.partitions import Partitions
 
 SCHEMA = dg.TableSchema([dg.TableColumn("id", "int", "The key")])
 SOURCE = dg.AssetSpec(["erp", "stock"])
+PARTITIONS = dg.StaticPartitionsDefinition(["a"])
 
 
 @dg.asset(partitions_def=dg.DailyPartitionsDefinition("2026-01-01", timezone="Europe/Berlin"))
@@ -25,13 +30,61 @@ def daily() -> None: ...
     kinds={"sql"},
     tags={"pii": "yes"},
     description="Orders *of the day*",
-    metadata={"dagster/column_schema": SCHEMA},
-    partitions_def=dg.StaticPartitionsDefinition(["a"]),
+    metadata={
+        "dagster/column_schema": SCHEMA,
+        "dagster/table_name": "shop.raw.orders",
+        "dagster/uri": "s3://bucket/orders",
+        "dagster/code_references": dg.CodeReferencesMetadataValue(
+            code_references=[
+                dg.LocalFileCodeReference(file_path="/project/orders.py", line_number=3),
+                dg.UrlCodeReference(url="https://github.com/o/r/blob/main/orders.py#L3"),
+            ]
+        ),
+        "dagster-dbt/materialization_type": "view",
+        "openlineage/sql": "select 1",
+        "openlineage/inputs": [{"namespace": "kafka://h:9092", "name": "orders"}],
+        "openlineage/run_facets": float("nan"),
+    },
+    code_version="3",
+    partitions_def=PARTITIONS,
 )
 def orders() -> None: ...
 
 
-ASSETS = DefinedAssets(dg.Definitions([orders, daily, SOURCE]).get_repository_def().asset_graph)
+@dg.asset_check(asset=orders, additional_deps=[SOURCE])
+def complete() -> dg.AssetCheckResult:
+    return dg.AssetCheckResult(passed=True)
+
+
+@dg.asset_check(asset=orders)
+def unique() -> dg.AssetCheckResult:
+    return dg.AssetCheckResult(passed=True)
+
+
+@dg.op(description="Opens", tags={"team": "a"})
+def opens() -> int:
+    return 1
+
+
+@dg.op
+def plain(number: int) -> None:
+    """Closes."""
+
+
+@dg.graph
+def inner(number: int) -> None:
+    plain(number)
+
+
+@dg.job(description="By hand", tags={"team": "b"})
+def by_hand() -> None:
+    inner(opens())
+
+
+REPOSITORY = dg.Definitions(
+    [orders, daily, SOURCE], asset_checks=[complete, unique], jobs=[by_hand]
+).get_repository_def()
+ASSETS = DefinedAssets(REPOSITORY.asset_graph)
 
 
 def test_an_asset_is_read_from_its_definition() -> None:
@@ -43,8 +96,46 @@ def test_an_asset_is_read_from_its_definition() -> None:
         tags={"pii": "yes", "dagster/kind/sql": ""},
         description="Orders *of the day*",
         columns=SCHEMA,
-        is_partitioned=True,
+        partitions=Partitions(PARTITIONS),
+        checks={"complete": (AssetKey(["erp", "stock"]),), "unique": ()},
+        physical=PhysicalFacts(
+            table_name="shop.raw.orders",
+            uri="s3://bucket/orders",
+            storage_kind=None,
+            materialization="view",
+        ),
+        code_version="3",
+        source_code="https://github.com/o/r/blob/main/orders.py#L3",
+        sql="select 1",
+        additions={
+            "sql": "select 1",
+            "inputs": [{"namespace": "kafka://h:9092", "name": "orders"}],
+            "run_facets": "nan",
+        },
     )
+
+
+def test_the_kinds_are_told_from_the_tags() -> None:
+    assert ASSETS[AssetKey("orders")].kinds == ("sql",)
+    assert ASSETS[AssetKey("daily")].kinds == ()
+
+
+def test_the_query_of_a_dbt_model_is_in_the_manifest_stubbed() -> None:
+    class Manifest:
+        def __init__(self) -> None:
+            node = {"raw_code": "select 2", "compiled_code": None}
+            self.manifest = {"nodes": {"model.shop.orders": node}}
+
+    metadata = {
+        "dagster_dbt/manifest": Manifest(),
+        "dagster_dbt/unique_id": "model.shop.orders",
+    }
+
+    @dg.multi_asset(specs=[dg.AssetSpec("model", metadata=metadata)])
+    def model() -> None: ...
+
+    assets = DefinedAssets(dg.Definitions([model]).get_repository_def().asset_graph)
+    assert assets[AssetKey("model")].sql == "select 2"
 
 
 def test_what_no_run_makes_is_known() -> None:
@@ -68,21 +159,31 @@ def test_an_asset_of_elsewhere_is_not() -> None:
         ASSETS[AssetKey("elsewhere")]
 
 
-def test_what_is_written_down_is_read_back() -> None:
-    assert decode_assets(encode_assets(ASSETS)) == dict(ASSETS)
+def test_a_job_is_read_with_what_its_ops_say() -> None:
+    assert DefinedJobs(REPOSITORY)["by_hand"] == JobFacts(
+        description="By hand",
+        tags={"team": "b"},
+        steps={
+            "inner.plain": StepFacts("Closes."),
+            "opens": StepFacts("Opens", {"team": "a"}),
+        },
+    )
 
 
-@pytest.mark.parametrize(
-    "metadata",
-    [
-        {"dagster/column_schema": SCHEMA},
-        {"dagster/column_schema": dg.MetadataValue.table_schema(SCHEMA)},
-    ],
-)
-def test_a_schema_is_found_bare_and_as_a_metadata_value(metadata: dict[str, object]) -> None:
-    assert table_schema(metadata) == SCHEMA
+def test_a_job_of_elsewhere_is_not_there() -> None:
+    jobs = DefinedJobs(REPOSITORY)
+    assert "elsewhere" not in jobs
+    assert set(jobs) == {"by_hand", "__ASSET_JOB"}
 
 
-@pytest.mark.parametrize("value", ["id int", None, dg.MetadataValue.text("id int")])
-def test_what_is_no_schema_is_passed_over(value: object) -> None:
-    assert table_schema({"dagster/column_schema": value}) is None
+def test_a_job_that_cannot_be_resolved_is_as_if_it_were_not_there() -> None:
+    @dg.asset(partitions_def=dg.StaticPartitionsDefinition(["b"]))
+    def others() -> None: ...
+
+    impossible = dg.define_asset_job("impossible", selection=[orders, others])
+    repository = dg.Definitions([orders, others, SOURCE], jobs=[impossible]).get_repository_def
+    try:
+        found = DefinedJobs(repository())
+    except dg.DagsterInvalidDefinitionError:
+        pytest.skip("this Dagster finds the fault at once")
+    assert "impossible" not in found

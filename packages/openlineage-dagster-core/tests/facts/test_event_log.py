@@ -3,6 +3,7 @@ import pytest
 from dagster import AssetKey, DagsterEventType
 
 from openlineage_dagster_core.facts.event_log import EventLogFacts
+from openlineage_dagster_core.facts.model import Definitions
 from openlineage_dagster_core.families import CONVERTED
 from recorded_run import execute
 
@@ -34,7 +35,7 @@ def test_progress_is_what_came_before_the_event_and_not_after() -> None:
             if entry.dagster_event_type is DagsterEventType.STEP_START
             and entry.step_key == "second"
         ]
-        facts = EventLogFacts(lambda: instance).facts_of(begin, {})
+        facts = EventLogFacts(lambda: instance).facts_of(begin, Definitions())
     assert set(facts.progress.started) == {"first"}
     assert facts.progress.materialized == {(AssetKey("first"), None)}
     assert not facts.progress.has_ended
@@ -47,8 +48,8 @@ def test_reading_afresh_at_any_event_gives_what_following_gives() -> None:
         for entry in entries(instance, run_id):
             if entry.dagster_event_type not in CONVERTED:
                 continue
-            followed = following.facts_of(entry, {})
-            afresh = EventLogFacts(lambda: instance).facts_of(entry, {})
+            followed = following.facts_of(entry, Definitions())
+            afresh = EventLogFacts(lambda: instance).facts_of(entry, Definitions())
             assert followed == afresh
             following.advance(entry)
 
@@ -56,7 +57,9 @@ def test_reading_afresh_at_any_event_gives_what_following_gives() -> None:
 def test_the_run_is_read_with_its_stored_creation_time() -> None:
     with dg.DagsterInstance.ephemeral() as instance:
         run_id = execute(DEFINITIONS, "both", instance).run_id
-        facts = EventLogFacts(lambda: instance).facts_of(entries(instance, run_id)[0], {})
+        facts = EventLogFacts(lambda: instance).facts_of(
+            entries(instance, run_id)[0], Definitions()
+        )
         [record] = instance.get_run_records()
     assert facts.run.created_at == record.create_timestamp
     assert facts.run.job_name == "both"
@@ -68,7 +71,10 @@ def test_the_events_of_a_deleted_run_still_agree_with_one_another() -> None:
         run_id = execute(DEFINITIONS, "both", instance).run_id
         log = entries(instance, run_id)
         instance.delete_run(run_id)
-        runs = {EventLogFacts(lambda: instance).facts_of(entry, {}).run.created_at for entry in log}
+        runs = {
+            EventLogFacts(lambda: instance).facts_of(entry, Definitions()).run.created_at
+            for entry in log
+        }
     assert len(runs) == 1
 
 
@@ -82,8 +88,22 @@ def test_an_event_from_outside_any_run_stands_for_itself() -> None:
         found = EventLogFacts(lambda: instance)
         for record in fetched.records:
             entry = record.event_log_entry
-            facts = found.facts_of(entry, {})
+            facts = found.facts_of(entry, Definitions())
             assert facts.run.run_id == ""
             assert facts.run.created_at.timestamp() == pytest.approx(entry.timestamp, abs=1e-5)
             assert not facts.progress.materialized
             found.advance(entry)
+
+
+def test_what_a_run_is_tagged_with_at_its_end_is_no_fact_of_it() -> None:
+    with dg.DagsterInstance.ephemeral() as instance:
+        run_id = execute(DEFINITIONS, "both", instance).run_id
+        instance.add_run_tags(
+            run_id, {"dagster/failure_reason": "STEP_FAILURE", "dagster/will_retry": "true"}
+        )
+        facts = EventLogFacts(lambda: instance).facts_of(
+            entries(instance, run_id)[0], Definitions()
+        )
+    assert facts.run.tags["team"] == "a"
+    assert "dagster/failure_reason" not in facts.run.tags
+    assert "dagster/will_retry" not in facts.run.tags

@@ -44,8 +44,8 @@ def test_a_run_is_followed_to_its_end() -> None:
     assert progress.has_started
     assert progress.has_ended
     assert progress.planned == {
-        "good": {(AssetKey("good"), None)},
-        "bad": {(AssetKey("bad"), None)},
+        "good": {AssetKey("good"): {None}},
+        "bad": {AssetKey("bad"): {None}},
     }
     assert progress.planned_checks == {AssetKey("bad"): {"ok"}}
     assert progress.materialized == {(AssetKey("good"), None)}
@@ -66,9 +66,11 @@ def test_a_range_is_planned_partition_by_partition() -> None:
         "dagster/asset_partition_range_end": "tue",
     }
     progress = followed("range", tags).progress
-    planned = {(AssetKey("ranged"), "mon"), (AssetKey("ranged"), "tue")}
-    assert progress.planned["ranged"] == planned
-    assert progress.materialized == planned
+    assert progress.planned["ranged"] == {AssetKey("ranged"): {"mon", "tue"}}
+    assert progress.materialized == {
+        (AssetKey("ranged"), "mon"),
+        (AssetKey("ranged"), "tue"),
+    }
 
 
 def test_before_anything_nothing_is_known() -> None:

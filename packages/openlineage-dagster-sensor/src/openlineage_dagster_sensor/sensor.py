@@ -3,25 +3,29 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from functools import lru_cache
 
 from dagster import (
     DagsterEventType,
     DefaultSensorStatus,
+    RepositoryDefinition,
     SensorDefinition,
     SensorEvaluationContext,
     SkipReason,
     sensor,
 )
 
+from openlineage_dagster_core.conversion.custom import load_provider
 from openlineage_dagster_core.delivery.client import LineageClient
 from openlineage_dagster_core.delivery.transport import HOW_TO_CONFIGURE, check, is_configured
 from openlineage_dagster_core.errors import ConfigurationError
-from openlineage_dagster_core.facts.definitions import DefinedAssets
+from openlineage_dagster_core.facts.definitions import DefinedAssets, DefinedJobs
+from openlineage_dagster_core.facts.model import Definitions
 from openlineage_dagster_core.families import CONVERTED
 from openlineage_dagster_core.identity import Identity
 from openlineage_dagster_core.settings import Settings, is_disabled
+from openlineage_dagster_core.validation import whole_number
 from openlineage_dagster_sensor.cursor import Cursor
 from openlineage_dagster_sensor.tick import Tick
 
@@ -57,6 +61,15 @@ def openlineage_sensor(
     include_jobs: Iterable[str] | None = None,
     exclude_jobs: Iterable[str] | None = None,
     disabled_facets: Iterable[str] | None = None,
+    dataset_identity: str | None = None,
+    dataset_namespaces: Mapping[str, str] | None = None,
+    dataset_symlinks: bool | None = None,
+    asset_run_parent: str | None = None,
+    dagster_url: str | None = None,
+    execution_parameters: Iterable[str] | None = None,
+    facet_providers: Iterable[str] | None = None,
+    max_event_bytes: int | None = None,
+    strict_assertion_mapping: bool | None = None,
     default_status: DefaultSensorStatus = DefaultSensorStatus.RUNNING,
 ) -> SensorDefinition:
     """Make the sensor that sends the event log to OpenLineage.
@@ -82,6 +95,18 @@ def openlineage_sensor(
         include_jobs: send only runs of Dagster jobs that match one of these patterns.
         exclude_jobs: and none of these.
         disabled_facets: leave these facets out, by name.
+        dataset_identity: `asset` (default) names datasets after their assets, `physical` after the
+            table or URI in the definition's metadata.
+        dataset_namespaces: the namespaces of tables, by `kind:snowflake` or a pattern for asset
+            keys.
+        dataset_symlinks: tell a dataset's other name as a symlink.
+        asset_run_parent: `none` (default) or `step`: runs of assets as children of their steps.
+        dagster_url: where the Dagster UI is, for links to runs.
+        execution_parameters: patterns of what to show of the run configuration, such as `ops.*`;
+            secrets are masked, and by default nothing is shown.
+        facet_providers: functions that add facets of your own, as `package.module:function`.
+        max_event_bytes: the limit of one event; its heaviest facets are left out.
+        strict_assertion_mapping: a check that passes with severity WARN counts as failed.
         default_status: whether the sensor runs as soon as it is deployed.
 
     Returns:
@@ -104,11 +129,24 @@ def openlineage_sensor(
             "include_jobs": include_jobs,
             "exclude_jobs": exclude_jobs,
             "disabled_facets": disabled_facets,
+            "dataset_identity": dataset_identity,
+            "dataset_namespaces": dataset_namespaces,
+            "dataset_symlinks": dataset_symlinks,
+            "asset_run_parent": asset_run_parent,
+            "dagster_url": dagster_url,
+            "execution_parameters": execution_parameters,
+            "facet_providers": facet_providers,
+            "max_event_bytes": max_event_bytes,
+            "strict_assertion_mapping": strict_assertion_mapping,
         }
     )
-    limit = DEFAULT_EVENTS_A_TICK if record_filter_limit is None else record_filter_limit
-    if isinstance(limit, bool) or not isinstance(limit, int) or limit < 1:
-        raise ConfigurationError("record_filter_limit", limit, "a whole number >= 1")
+    for provider in settings.facet_providers:
+        load_provider(provider)
+    limit = whole_number(
+        "record_filter_limit",
+        DEFAULT_EVENTS_A_TICK if record_filter_limit is None else record_filter_limit,
+        least=1,
+    )
     concerned = _event_types(concerned_event_types)
     identity = Identity(settings)
 
@@ -123,9 +161,9 @@ def openlineage_sensor(
         repository = context.repository_def
         tick = Tick(
             instance,
-            DefinedAssets(repository.asset_graph) if repository else {},
+            _definitions(repository) if repository else Definitions(),
             identity,
-            _client(settings.timeout),
+            _client(settings.timeout, settings.max_event_bytes),
             concerned=concerned,
             limit=limit,
             budget=TICK_BUDGET_SECONDS,
@@ -145,9 +183,15 @@ def openlineage_sensor(
 
 
 @lru_cache(maxsize=1)
-def _client(timeout: float) -> LineageClient:
+def _definitions(repository: RepositoryDefinition) -> Definitions:
+    """Keep what has been read of the definitions from tick to tick."""
+    return Definitions(DefinedAssets(repository.asset_graph), DefinedJobs(repository))
+
+
+@lru_cache(maxsize=1)
+def _client(timeout: float, max_event_bytes: int) -> LineageClient:
     """Keep connections from tick to tick."""
-    return LineageClient(timeout)
+    return LineageClient(timeout, max_event_size=max_event_bytes)
 
 
 def _event_types(

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from dagster import AssetKey, DagsterEventType, EventLogEntry, EventLogRecord
+from dagster import DagsterEventType, EventLogEntry, EventLogRecord
 
 from openlineage_dagster_core.conversion import convert
 from openlineage_dagster_core.conversion.envelope import Event
@@ -23,7 +23,7 @@ from openlineage_dagster_sensor.reading import find_runs, new_records, resolve_b
 if TYPE_CHECKING:
     from dagster import DagsterInstance
 
-    from openlineage_dagster_core.facts.model import AssetFacts, Facts
+    from openlineage_dagster_core.facts.model import Definitions, Facts
 
 logger = logging.getLogger(__name__)
 
@@ -62,7 +62,7 @@ class Tick:
 
     Args:
         instance: holds runs and event log.
-        assets: the definitions of the sensor's code location.
+        definitions: those of the sensor's code location.
         identity: gives names and ids.
         client: delivers.
         concerned: the Dagster events whose OpenLineage events are sent.
@@ -73,7 +73,7 @@ class Tick:
     def __init__(
         self,
         instance: DagsterInstance,
-        assets: Mapping[AssetKey, AssetFacts],
+        definitions: Definitions,
         identity: Identity,
         client: LineageClient,
         *,
@@ -82,7 +82,7 @@ class Tick:
         budget: float,
     ) -> None:
         self._instance = instance
-        self._assets = assets
+        self._definitions = definitions
         self._identity = identity
         self._client = client
         self._concerned = concerned
@@ -146,7 +146,7 @@ class Tick:
 
     def _deliver(self, run: RunCursor, record: EventLogRecord) -> None:
         entry = record.event_log_entry
-        facts = self._facts.facts_of(entry, self._assets)
+        facts = self._facts.facts_of(entry, self._definitions)
         try:
             self._send(run, record, self._convert(entry, facts))
         except (_EarlyEnd, BackendUnavailableError):

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import os
 import weakref
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from dagster import AssetKey, DagsterEventType, EventLogEntry, deserialize_value, serialize_value
+from dagster import DagsterEventType, EventLogEntry, deserialize_value, serialize_value
 
+from openlineage_dagster_core.environment import allowed_variables
 from openlineage_dagster_core.errors import FactsUnavailableError
-from openlineage_dagster_core.facts.definitions import decode_assets, encode_assets
 from openlineage_dagster_core.facts.event_log import EventLogFacts
-from openlineage_dagster_core.facts.executing import executing_job_assets
+from openlineage_dagster_core.facts.executing import executing_definitions
+from openlineage_dagster_core.facts.model import Definitions
+from openlineage_dagster_core.facts.outside import parent_in_environment
+from openlineage_dagster_core.facts.writing import decode_definitions, encode_definitions
 from openlineage_dagster_core.families import RUN_ENDS
 
 if TYPE_CHECKING:
@@ -20,7 +25,6 @@ if TYPE_CHECKING:
 
     from openlineage_dagster_core.delivery.client import Event
     from openlineage_dagster_core.delivery.outbox import Outbox, Record
-    from openlineage_dagster_core.facts.model import AssetFacts
     from openlineage_dagster_core.settings import Settings
 
 RUNS_REMEMBERED = 256
@@ -38,19 +42,25 @@ def encode_entry(entry: EventLogEntry) -> str:
     return serialize_value(entry)
 
 
-def encode_definitions(entry: EventLogEntry) -> str | None:
-    """Write down what only the process that executes the run knows: its assets' definitions.
+def encode_surroundings(entry: EventLogEntry, settings: Settings) -> str | None:
+    """Write down what only the process that executes the run knows.
 
     Args:
         entry: the event being stored; called inside `store_event`.
+        settings: say which environment variables the user wants to see.
 
     Returns:
-        JSON for RUN_START, None for other events or where no definitions are found.
+        JSON of the definitions and of what the environment says, for RUN_START; None for other
+        events, or where nothing is found.
     """
     if entry.dagster_event_type is not DagsterEventType.RUN_START:
         return None
-    assets = executing_job_assets()
-    return encode_assets(assets) if assets else None
+    found = replace(
+        executing_definitions() or Definitions(),
+        parent=parent_in_environment(os.environ),
+        environment=allowed_variables(os.environ, settings.environment_variables),
+    )
+    return encode_definitions(found) if found != Definitions() else None
 
 
 class StoredEventConverter:
@@ -67,7 +77,7 @@ class StoredEventConverter:
         self._settings = settings
         self._instance = weakref.ref(instance)
         self._facts = EventLogFacts(self._live_instance)
-        self._assets: OrderedDict[str, Mapping[AssetKey, AssetFacts]] = OrderedDict()
+        self._definitions: OrderedDict[str, Definitions] = OrderedDict()
         self._entry: EventLogEntry | None = None
 
     @property
@@ -99,7 +109,7 @@ class StoredEventConverter:
         from openlineage_dagster_core.identity import Identity
 
         self._entry = entry = deserialize_value(record.payload, EventLogEntry)
-        facts = self._facts.facts_of(entry, self._assets_of(record.ordering_key))
+        facts = self._facts.facts_of(entry, self._definitions_of(record.ordering_key))
         return convert(entry, facts, Identity(self._settings))
 
     def done(self, record: Record) -> None:
@@ -111,13 +121,13 @@ class StoredEventConverter:
         if self._entry is not None:
             self._facts.advance(self._entry)
             if self._entry.dagster_event_type in RUN_ENDS:
-                self._assets.pop(record.ordering_key, None)
+                self._definitions.pop(record.ordering_key, None)
                 self._outbox.drop_attachment(record.ordering_key)
 
-    def _assets_of(self, run_id: str) -> Mapping[AssetKey, AssetFacts]:
-        if run_id not in self._assets:
+    def _definitions_of(self, run_id: str) -> Definitions:
+        if run_id not in self._definitions:
             attached = self._outbox.attachment(run_id)
-            self._assets[run_id] = decode_assets(attached) if attached else {}
-            while len(self._assets) > RUNS_REMEMBERED:
-                self._assets.popitem(last=False)
-        return self._assets[run_id]
+            self._definitions[run_id] = decode_definitions(attached) if attached else Definitions()
+            while len(self._definitions) > RUNS_REMEMBERED:
+                self._definitions.popitem(last=False)
+        return self._definitions[run_id]

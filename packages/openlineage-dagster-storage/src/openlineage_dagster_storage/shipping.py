@@ -53,4 +53,4 @@ def _flush_at_exit(pid: int, shipper: Shipper, timeout: float) -> None:
 def _make_client(settings: Settings) -> LineageClient:
     from openlineage_dagster_core.delivery.client import LineageClient
 
-    return LineageClient(settings.timeout)
+    return LineageClient(settings.timeout, max_event_size=settings.max_event_bytes)

@@ -27,15 +27,14 @@ from openlineage_dagster_core.settings import (
     STORAGE_OPTIONS,
     Settings,
     is_disabled,
-    reject_unknown,
-    seconds,
     storage_config_schema,
 )
+from openlineage_dagster_core.validation import reject_unknown, seconds
 from openlineage_dagster_storage.delegation import DelegatingEventLogStorage
 from openlineage_dagster_storage.records import (
     StoredEventConverter,
-    encode_definitions,
     encode_entry,
+    encode_surroundings,
 )
 from openlineage_dagster_storage.shipping import outbox_and_shipper
 
@@ -199,7 +198,7 @@ class OpenLineageEventLogStorage(DelegatingEventLogStorage, ConfigurableClass):
         attachments: dict[str, str] = {}
         for event in events:
             # What goes wrong with the definitions must not cost the event.
-            self._guarded([event], self._attach_definitions, event, attachments)
+            self._guarded([event], self._attach_surroundings, event, attachments)
         try:
             outbox.append([(event.run_id, encode_entry(event)) for event in events], attachments)
         except sqlite3.OperationalError:
@@ -208,10 +207,10 @@ class OpenLineageEventLogStorage(DelegatingEventLogStorage, ConfigurableClass):
             raise
         shipper.notify()
 
-    def _attach_definitions(self, event: EventLogEntry, attachments: dict[str, str]) -> None:
-        definitions = encode_definitions(event)
-        if definitions is not None:
-            attachments[event.run_id] = definitions
+    def _attach_surroundings(self, event: EventLogEntry, attachments: dict[str, str]) -> None:
+        surroundings = encode_surroundings(event, self._settings)
+        if surroundings is not None:
+            attachments[event.run_id] = surroundings
 
     def _resume(self) -> None:
         if self._emits:

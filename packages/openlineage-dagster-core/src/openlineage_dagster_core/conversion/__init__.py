@@ -11,7 +11,7 @@ from dagster import DagsterEventType, EventLogEntry
 from openlineage.client.event_v2 import RunEvent, RunState
 
 from openlineage_dagster_core.conversion import asset, check, observation, policy, run, step
-from openlineage_dagster_core.conversion.envelope import Event
+from openlineage_dagster_core.conversion.envelope import Event, Source
 from openlineage_dagster_core.facts.model import Facts
 from openlineage_dagster_core.facts.progress import stored_error
 from openlineage_dagster_core.families import RUN_ENDS, STEP_FAMILY
@@ -34,7 +34,8 @@ def convert(entry: EventLogEntry, facts: Facts, identity: Identity) -> list[Even
 
     Returns:
         The OpenLineage events in the order to send them; the same whenever and wherever the same
-        event is converted with the same facts.
+        event is converted with the same facts. Their facets may be those of other events too, and
+        are not to be changed.
     """
     if not entry.is_dagster_event:
         return []
@@ -43,62 +44,57 @@ def convert(entry: EventLogEntry, facts: Facts, identity: Identity) -> list[Even
         return []
     return [
         policy.without_disabled_facets(settings, event)
-        for event in _convert(entry, facts, identity)
-        if policy.allows_event(settings, event)
+        for event in _convert(Source(entry, facts, identity))
     ]
 
 
-def _convert(entry: EventLogEntry, facts: Facts, identity: Identity) -> Sequence[Event]:
-    event = entry.get_dagster_event()
+def _convert(source: Source) -> Sequence[Event]:
+    event = source.entry.get_dagster_event()
     event_type = event.event_type
     if event_type is DagsterEventType.RUN_START:
-        return run.started(entry, facts, identity)
+        return run.started(source)
     if event_type in RUN_ENDS:
-        return run.ended(entry, facts, identity, event_type)
+        return run.ended(source, event_type)
     if event_type in STEP_FAMILY and event.step_key:
-        return _convert_step_event(entry, facts, identity, event_type, event.step_key)
-    return _convert_asset_event(entry, facts, identity, event_type)
+        return _convert_step_event(source, event_type, event.step_key)
+    return _convert_asset_event(source, event_type)
 
 
-def _convert_asset_event(
-    entry: EventLogEntry, facts: Facts, identity: Identity, event_type: DagsterEventType
-) -> Sequence[Event]:
-    event = entry.get_dagster_event()
+def _convert_asset_event(source: Source, event_type: DagsterEventType) -> Sequence[Event]:
+    event = source.entry.get_dagster_event()
     if event_type is DagsterEventType.ASSET_MATERIALIZATION:
-        materialization = event.step_materialization_data.materialization
-        return asset.materialized(entry, facts, identity, materialization)
+        return asset.materialized(source, event.step_materialization_data.materialization)
+    if event_type is DagsterEventType.ASSET_FAILED_TO_MATERIALIZE:
+        return asset.failed(source)
     if event_type is DagsterEventType.ASSET_CHECK_EVALUATION:
-        return check.evaluated(entry, facts, identity, event.asset_check_evaluation_data)
+        return check.evaluated(source, event.asset_check_evaluation_data)
     if event_type is DagsterEventType.ASSET_OBSERVATION:
-        seen = event.asset_observation_data.asset_observation
-        return observation.observed(entry, facts, identity, seen)
+        return observation.observed(source, event.asset_observation_data.asset_observation)
+    if event_type is DagsterEventType.ASSET_WIPED:
+        return observation.wiped(source)
     return []
 
 
 def _convert_step_event(
-    entry: EventLogEntry,
-    facts: Facts,
-    identity: Identity,
-    event_type: DagsterEventType,
-    step_key: str,
+    source: Source, event_type: DagsterEventType, step_key: str
 ) -> list[RunEvent]:
-    if facts.progress.has_ended:
+    if source.facts.progress.has_ended:
         # A worker may go on after its run was cancelled; the end of the run ended all there is.
         return []
     if event_type is DagsterEventType.STEP_START:
         return [
-            *step.changed(entry, facts, identity, step_key, RunState.START),
-            *asset.started(entry, facts, identity, step_key),
+            *step.changed(source, step_key, RunState.START),
+            *asset.started(source, step_key),
         ]
-    error = stored_error(entry.get_dagster_event())
+    error = stored_error(source.entry.get_dagster_event())
     if event_type is DagsterEventType.STEP_UP_FOR_RETRY:
-        return step.changed(entry, facts, identity, step_key, RunState.RUNNING, error)
-    if step_key in facts.progress.ended:
+        return step.changed(source, step_key, RunState.RUNNING, error)
+    if step_key in source.facts.progress.ended:
         return []
     state = _STEP_END_STATE[event_type]
     # A step that succeeds without materializing an asset skipped it: an optional output.
     asset_state = RunState.FAIL if state is RunState.FAIL else RunState.ABORT
     return [
-        *asset.unfinished(entry, facts, identity, step_key, asset_state, error),
-        *step.changed(entry, facts, identity, step_key, state, error),
+        *asset.unfinished(source, step_key, asset_state, error),
+        *step.changed(source, step_key, state, error),
     ]

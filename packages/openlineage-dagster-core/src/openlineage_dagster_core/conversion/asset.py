@@ -2,61 +2,49 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator
 
-from dagster import AssetKey, AssetMaterialization, EventLogEntry
-from openlineage.client.event_v2 import RunEvent, RunState
-from openlineage.client.generated.base import JobFacet
+from dagster import AssetKey, AssetMaterialization
+from openlineage.client.event_v2 import InputDataset, RunEvent, RunState
+from openlineage.client.generated.base import RunFacet
 
-from openlineage_dagster_core.conversion.dataset import input_dataset, output_dataset
-from openlineage_dagster_core.conversion.envelope import Envelope, Lineage
-from openlineage_dagster_core.facets.dataset_version import INPUT_DATA_VERSION_PREFIX
-from openlineage_dagster_core.facets.documentation import job_documentation_facet
-from openlineage_dagster_core.facets.nominal_time import nominal_time_facet
-from openlineage_dagster_core.facets.ownership import job_ownership_facet
-from openlineage_dagster_core.facets.tags import job_tags_facet
-from openlineage_dagster_core.facts.model import AssetFacts, AssetPartition, ErrorFacts, Facts
+from openlineage_dagster_core.conversion import custom, described, policy
+from openlineage_dagster_core.conversion.dataset import read_dataset, written_dataset
+from openlineage_dagster_core.conversion.envelope import Envelope, Lineage, Source
+from openlineage_dagster_core.conversion.nominal_time import asset_nominal_time
+from openlineage_dagster_core.conversion.step import step_as_parent
+from openlineage_dagster_core.facts.model import AssetPartition, ErrorFacts, Facts
+from openlineage_dagster_core.facts.upstream import upstream_in_tags
 from openlineage_dagster_core.families import Family
-from openlineage_dagster_core.identity import Identity, dataset_name
-
-INPUT_TAG_PREFIXES = ("dagster/input_event_pointer/", INPUT_DATA_VERSION_PREFIX)
-"""Tags of a materialization: one for every declared parent, also where no definition is at hand."""
+from openlineage_dagster_core.identity import asset_job_name
+from openlineage_dagster_core.settings import AssetRunParent
 
 
-def started(
-    entry: EventLogEntry, facts: Facts, identity: Identity, step_key: str
-) -> list[RunEvent]:
+def started(source: Source, step_key: str) -> list[RunEvent]:
     """Convert STEP_START for the assets of the step.
 
     Args:
-        entry: the event.
-        facts: the run, its progress, the definitions.
-        identity: gives names and ids.
+        source: the event and its facts.
         step_key: the step.
 
     Returns:
         START for each asset whose inputs are known already.
     """
+    facts = source.facts
     if step_key in facts.progress.started:
         return []
     return [
-        _envelope(facts, identity, planned, step_key).event(
-            RunState.START, entry.timestamp, _lineage(facts, identity, planned[0])
-        )
-        for planned in _planned(facts, step_key)
+        _event(source, planned, step_key, RunState.START)
+        for planned in _planned(source, step_key)
         if planned[0] in facts.assets
     ]
 
 
-def materialized(
-    entry: EventLogEntry, facts: Facts, identity: Identity, materialization: AssetMaterialization
-) -> list[RunEvent]:
+def materialized(source: Source, materialization: AssetMaterialization) -> list[RunEvent]:
     """Convert ASSET_MATERIALIZATION.
 
     Args:
-        entry: the event.
-        facts: the run, its progress, the definitions.
-        identity: gives names and ids.
+        source: the event and its facts.
         materialization: what the event holds.
 
     Returns:
@@ -64,139 +52,188 @@ def materialized(
         this asset has ended: a retried step may log its materialization again.
     """
     asset = (materialization.asset_key, materialization.partition)
-    step_key = entry.step_key
-    progress = facts.progress
-    if asset in progress.materialized or step_key in progress.ended or progress.has_ended:
+    step_key = source.entry.step_key
+    if not policy.allows_asset(source, asset[0], Family.ASSET) or _is_over(source, asset, step_key):
         return []
-    lineage = _lineage(facts, identity, asset[0], materialization)
-    envelope = _envelope(facts, identity, asset, step_key)
     events = []
-    if not _has_start(facts, asset, step_key):
-        began = progress.started.get(step_key or "", entry.timestamp)
-        events.append(envelope.event(RunState.START, began, lineage))
-    return [*events, envelope.event(RunState.COMPLETE, entry.timestamp, lineage)]
+    if not _has_start(source.facts, asset, step_key):
+        began = _began(source, step_key)
+        events.append(_event(source, asset, step_key, RunState.START, began, materialization))
+    events.append(_event(source, asset, step_key, RunState.COMPLETE, made_by=materialization))
+    return events
+
+
+def failed(source: Source) -> list[RunEvent]:
+    """Convert ASSET_FAILED_TO_MATERIALIZE, which only Dagster+ stores.
+
+    Args:
+        source: the event and its facts.
+
+    Returns:
+        FAIL, or ABORT for what was skipped, after START where there was none. Nothing where the run
+        of this asset has ended with its step.
+    """
+    event = source.entry.get_dagster_event()
+    data = event.asset_failed_to_materialize_data
+    failure = data.asset_materialization_failure
+    key, step_key = failure.asset_key, event.step_key
+    definition = source.facts.assets.get(key)
+    is_partitioned = definition is None or definition.partitions is not None
+    asset = (key, failure.partition if is_partitioned else None)
+    upstream = upstream_in_tags(failure.tags or {})
+    if not policy.allows_asset(source, key, Family.ASSET) or _is_over(source, asset, step_key):
+        return []
+    if definition is None and not upstream:
+        return []
+    state = RunState.FAIL if failure.failure_type.value == "FAILED" else RunState.ABORT
+    error = None
+    if state is RunState.FAIL:
+        stored = data.error
+        error = ErrorFacts(
+            message=stored.message.strip() if stored else failure.reason.value,
+            stack=stored.to_string().strip() if stored else "",
+        )
+    events = []
+    if not _has_start(source.facts, asset, step_key):
+        began = _began(source, step_key)
+        events.append(_event(source, asset, step_key, RunState.START, began, upstream=upstream))
+    events.append(_event(source, asset, step_key, state, error=error, upstream=upstream))
+    return events
 
 
 def unfinished(
-    entry: EventLogEntry,
-    facts: Facts,
-    identity: Identity,
-    step_key: str,
-    state: RunState,
-    error: ErrorFacts | None,
+    source: Source, step_key: str, state: RunState, error: ErrorFacts | None
 ) -> list[RunEvent]:
     """End the runs of those assets of a step that it did not materialize.
 
     Args:
-        entry: the event that ends the step or the run.
-        facts: the run, its progress, the definitions.
-        identity: gives names and ids.
+        source: the event that ends the step or the run, and its facts.
         step_key: the step.
         state: FAIL or ABORT.
         error: why.
 
     Returns:
-        The end of each whose definition is known, after START where there was none.
+        The end of each whose inputs are known, after START where there was none.
     """
-    done = facts.progress.materialized
+    facts = source.facts
     events = []
-    for asset in _planned(facts, step_key):
-        # Without its definition an asset has had no START, and its inputs are not known: a run
-        # without them would take its edges from it.
-        if asset in done or asset[0] not in facts.assets:
+    for asset in _planned(source, step_key):
+        # Without its definition an asset has had no START. Where nothing was made of it before
+        # either, its inputs are not known: a run without them would take its edges from it.
+        is_known = asset[0] in facts.assets or facts.earlier_upstream.get(asset[0])
+        if asset in facts.progress.materialized or not is_known:
             continue
-        envelope = _envelope(facts, identity, asset, step_key)
-        lineage = _lineage(facts, identity, asset[0])
         if not _has_start(facts, asset, step_key):
-            began = facts.progress.started.get(step_key, entry.timestamp)
-            events.append(envelope.event(RunState.START, began, lineage))
-        events.append(envelope.event(state, entry.timestamp, lineage, error))
+            began = _began(source, step_key)
+            events.append(_event(source, asset, step_key, RunState.START, began))
+        events.append(_event(source, asset, step_key, state, error=error))
     return events
 
 
-def _planned(facts: Facts, step_key: str) -> list[AssetPartition]:
+def _is_over(source: Source, asset: AssetPartition, step_key: str | None) -> bool:
+    progress = source.facts.progress
+    return asset in progress.materialized or step_key in progress.ended or progress.has_ended
+
+
+def _began(source: Source, step_key: str | None) -> float:
+    return source.facts.progress.started.get(step_key or "", source.entry.timestamp)
+
+
+def _planned(source: Source, step_key: str) -> Iterator[AssetPartition]:
     """List what a step is to materialize, in a stable order.
 
     In a run for a partition Dagster plans every asset with it, those without partitions too; their
     materializations then have none. It also plans what a run only observes.
     """
-    planned = set()
-    for key, partition in facts.progress.planned.get(step_key, ()):
-        definition = facts.assets.get(key)
-        if definition is None:
-            planned.add((key, partition))
+    planned = source.facts.progress.planned.get(step_key, {})
+    for key in sorted(planned):
+        if not policy.allows_asset(source, key, Family.ASSET):
+            continue
+        definition = source.facts.assets.get(key)
+        if definition is None or definition.partitions is not None:
+            yield from ((key, partition) for partition in sorted(planned[key], key=_none_first))
         elif definition.is_materializable:
-            planned.add((key, partition if definition.is_partitioned else None))
-    return sorted(planned, key=lambda asset: (asset[0], asset[1] or ""))
+            yield key, None
+
+
+def _none_first(partition: str | None) -> str:
+    return partition or ""
 
 
 def _has_start(facts: Facts, asset: AssetPartition, step_key: str | None) -> bool:
     """Tell whether `started` gave START: the same question, asked later."""
-    return (
-        asset[0] in facts.assets
-        and step_key in facts.progress.started
-        and asset in _planned(facts, step_key or "")
-    )
-
-
-def _envelope(
-    facts: Facts, identity: Identity, asset: AssetPartition, step_key: str | None
-) -> Envelope:
     key, partition = asset
     definition = facts.assets.get(key)
-    nominal_time = nominal_time_facet(definition, partition) if partition is not None else None
-    return Envelope(
-        run=facts.run,
+    if definition is None or step_key not in facts.progress.started:
+        return False
+    planned = facts.progress.planned.get(step_key or "", {}).get(key)
+    if planned is None:
+        return False
+    return partition is None if definition.partitions is None else partition in planned
+
+
+def _event(
+    source: Source,
+    asset: AssetPartition,
+    step_key: str | None,
+    state: RunState,
+    timestamp: float | None = None,
+    made_by: AssetMaterialization | None = None,
+    error: ErrorFacts | None = None,
+    upstream: Iterable[AssetKey] = (),
+) -> RunEvent:
+    key, partition = asset
+    facts, identity = source.facts, source.identity
+    definition = facts.assets.get(key)
+    run_facets: dict[str, RunFacet] = asset_nominal_time(definition, partition)
+    if identity.settings.asset_run_parent is AssetRunParent.STEP and step_key is not None:
+        run_facets["parent"] = step_as_parent(source, step_key)
+    envelope = Envelope(
+        source,
         run_id=identity.asset_run_id(facts.run, key, partition),
-        namespace=identity.job_namespace(facts.run),
-        name=dataset_name(key),
+        name=asset_job_name(key),
         family=Family.ASSET,
+        asset=key,
         step_key=step_key,
         partition=partition,
-        run_facets=[("nominalTime", nominal_time)] if nominal_time else [],
-        job_facets=_job_facets(definition),
+        run_facets=run_facets,
+        job_facets=described.asset_job_facets(definition) if definition is not None else {},
     )
-
-
-def _job_facets(asset: AssetFacts | None) -> list[tuple[str, JobFacet]]:
-    facets: list[tuple[str, JobFacet]] = []
-    if asset is None:
-        return facets
-    if asset.description:
-        facets.append(("documentation", job_documentation_facet(asset.description)))
-    if asset.owners:
-        facets.append(("ownership", job_ownership_facet(asset.owners)))
-    tags = job_tags_facet(asset)
-    if tags is not None:
-        facets.append(("tags", tags))
-    return facets
+    lineage = _lineage(source, asset, made_by, upstream)
+    event = envelope.event(state, timestamp, lineage, error)
+    if made_by is not None:
+        custom.materialized(event, made_by.metadata, key)
+    custom.with_additions(event, source, key)
+    return event
 
 
 def _lineage(
-    facts: Facts,
-    identity: Identity,
-    key: AssetKey,
-    materialization: AssetMaterialization | None = None,
+    source: Source,
+    asset: AssetPartition,
+    made_by: AssetMaterialization | None,
+    upstream: Iterable[AssetKey],
 ) -> Lineage:
-    definition = facts.assets.get(key)
+    key, partition = asset
+    definition = source.facts.assets.get(key)
+
+    def read(parent: AssetKey) -> InputDataset:
+        parts = None
+        if definition is not None and parent in definition.upstream_partitions:
+            parts = definition.upstream_partitions[parent].keys(
+                definition.partitions, partition, source.facts.run.created_at
+            )
+        return read_dataset(source, parent, read_by=made_by, partitions=parts)
+
     if definition is not None:
-        upstream: Iterable[AssetKey] = definition.upstream
-    else:
-        upstream = _upstream_in_tags((materialization and materialization.tags) or {})
-    return Lineage(
+        upstream = definition.upstream
+    elif made_by is not None:
+        upstream = upstream_in_tags(made_by.tags or {})
+    lineage = Lineage(
         inputs=tuple(
-            input_dataset(facts, identity, parent, read_by=materialization) for parent in upstream
+            read(parent) for parent in upstream or source.facts.earlier_upstream.get(key, ())
         ),
-        outputs=(output_dataset(facts, identity, key, materialization),),
+        outputs=(written_dataset(source, key, partition, made_by),),
     )
-
-
-def _upstream_in_tags(tags: Mapping[str, str]) -> list[AssetKey]:
-    return sorted(
-        {
-            AssetKey.from_user_string(tag[len(prefix) :])
-            for tag in tags
-            for prefix in INPUT_TAG_PREFIXES
-            if tag.startswith(prefix)
-        }
+    return custom.with_datasets(
+        lineage, source, key, made_by.metadata if made_by is not None else {}, read
     )

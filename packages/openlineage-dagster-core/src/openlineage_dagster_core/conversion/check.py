@@ -2,97 +2,136 @@
 
 from __future__ import annotations
 
-from dagster import AssetCheckEvaluation, AssetKey, EventLogEntry
+from collections.abc import Mapping
+
+from dagster import AssetCheckEvaluation, AssetKey
 from openlineage.client.event_v2 import RunEvent, RunState
+from openlineage.client.generated.base import InputDatasetFacet
 
-from openlineage_dagster_core.conversion.dataset import input_dataset
-from openlineage_dagster_core.conversion.envelope import Envelope, Lineage
+from openlineage_dagster_core.conversion import custom, policy
+from openlineage_dagster_core.conversion.dataset import read_dataset
+from openlineage_dagster_core.conversion.envelope import Envelope, Lineage, Source
+from openlineage_dagster_core.conversion.nominal_time import asset_nominal_time
 from openlineage_dagster_core.facets.assertions import assertions_facet
-from openlineage_dagster_core.facts.model import ErrorFacts, Facts
+from openlineage_dagster_core.facets.data_quality_metrics import metrics_facet
+from openlineage_dagster_core.facts.model import ErrorFacts
 from openlineage_dagster_core.families import Family
-from openlineage_dagster_core.identity import Identity, checks_job_name
+from openlineage_dagster_core.identity import checks_job_name
 
 
-def evaluated(
-    entry: EventLogEntry, facts: Facts, identity: Identity, evaluation: AssetCheckEvaluation
-) -> list[RunEvent]:
+def evaluated(source: Source, evaluation: AssetCheckEvaluation) -> list[RunEvent]:
     """Convert ASSET_CHECK_EVALUATION.
 
     Args:
-        entry: the event.
-        facts: the run, its progress, the definitions.
-        identity: gives names and ids.
+        source: the event and its facts.
         evaluation: what the event holds.
 
     Returns:
-        START at the first evaluation, COMPLETE at the last one planned and RUNNING between them;
-        OTHER for one that nobody planned after the end. Each carries all assertions known so far,
-        because backends replace the earlier ones.
+        START at the first evaluation, COMPLETE at the last one planned and RUNNING between them.
+        One after the end, of a step that was tried again say, is a run of its own: a run ends
+        once, and backends that hear of a run after its end show it as running. Each event carries
+        all assertions known so far, because backends replace the earlier ones.
     """
-    if facts.progress.has_ended:
-        return []
+    progress = source.facts.progress
     key = evaluation.asset_key
-    before = facts.progress.evaluations.get(key, {})
+    if progress.has_ended or not policy.allows_asset(source, key, Family.CHECK):
+        return []
+    before = progress.evaluations.get(key, {})
     known = {**before, evaluation.check_name: evaluation}
-    envelope = _envelope(facts, identity, key, entry.step_key)
-    lineage = _lineage(facts, identity, key, known)
-    planned = facts.progress.planned_checks.get(key, frozenset())
-    if before and planned <= before.keys():
-        return [envelope.event(RunState.OTHER, entry.timestamp, lineage)]
+    planned = progress.planned_checks.get(key, frozenset())
+    is_late = bool(before) and planned <= before.keys()
+    began = progress.started.get(source.entry.step_key or "", source.entry.timestamp)
     events = []
-    if not before:
-        began = facts.progress.started.get(entry.step_key or "", entry.timestamp)
-        events.append(envelope.event(RunState.START, began, lineage))
+    if is_late or not before:
+        events.append(_event(source, key, known, RunState.START, began, evaluation, is_late))
     if planned <= known.keys():
-        events.append(envelope.event(RunState.COMPLETE, entry.timestamp, lineage))
+        events.append(_event(source, key, known, RunState.COMPLETE, None, evaluation, is_late))
     elif before:
-        events.append(envelope.event(RunState.RUNNING, entry.timestamp, lineage))
+        events.append(_event(source, key, known, RunState.RUNNING, None, evaluation))
     return events
 
 
-def unfinished(
-    entry: EventLogEntry,
-    facts: Facts,
-    identity: Identity,
-    state: RunState,
-    error: ErrorFacts | None,
-) -> list[RunEvent]:
+def unfinished(source: Source, state: RunState, error: ErrorFacts | None) -> list[RunEvent]:
     """End the runs of checks some of which were never evaluated.
 
     Args:
-        entry: the event that ends the run.
-        facts: the run, its progress, the definitions.
-        identity: gives names and ids.
+        source: the event that ends the run, and its facts.
         state: FAIL or ABORT.
         error: why.
 
     Returns:
         The end of each run that has begun and not ended, with the assertions known.
     """
+    progress = source.facts.progress
     return [
-        _envelope(facts, identity, key, None).event(
-            state, entry.timestamp, _lineage(facts, identity, key, dict(evaluations)), error
-        )
-        for key, evaluations in sorted(facts.progress.evaluations.items())
-        if not facts.progress.planned_checks.get(key, frozenset()) <= evaluations.keys()
+        _event(source, key, evaluations, state, error=error)
+        for key, evaluations in sorted(progress.evaluations.items())
+        if not progress.planned_checks.get(key, frozenset()) <= evaluations.keys()
+        and policy.allows_asset(source, key, Family.CHECK)
     ]
 
 
-def _envelope(facts: Facts, identity: Identity, key: AssetKey, step_key: str | None) -> Envelope:
-    return Envelope(
-        run=facts.run,
-        run_id=identity.checks_run_id(facts.run, key),
-        namespace=identity.job_namespace(facts.run),
+def _event(
+    source: Source,
+    key: AssetKey,
+    known: Mapping[str, AssetCheckEvaluation],
+    state: RunState,
+    timestamp: float | None = None,
+    evaluation: AssetCheckEvaluation | None = None,
+    is_late: bool = False,
+    error: ErrorFacts | None = None,
+) -> RunEvent:
+    facts, identity = source.facts, source.identity
+    definition = facts.assets.get(key)
+    # From Dagster 1.13 on a check may be one of a partition.
+    partition = getattr(evaluation, "partition", None)
+    if is_late:
+        run_id = identity.late_check_run_id(facts.run, key, source.entry.timestamp)
+    else:
+        run_id = identity.checks_run_id(facts.run, key)
+    envelope = Envelope(
+        source,
+        run_id=run_id,
         name=checks_job_name(key),
         family=Family.CHECK,
-        step_key=step_key,
+        asset=key,
+        step_key=source.entry.step_key,
+        partition=partition,
+        run_facets=asset_nominal_time(definition, partition),
     )
+    event = envelope.event(state, timestamp, _lineage(source, key, known, partition), error)
+    custom.with_additions(event, source, key)
+    return event
 
 
 def _lineage(
-    facts: Facts, identity: Identity, key: AssetKey, known: dict[str, AssetCheckEvaluation]
+    source: Source,
+    key: AssetKey,
+    known: Mapping[str, AssetCheckEvaluation],
+    partition: str | None,
 ) -> Lineage:
-    facet = assertions_facet(known.values(), strict=identity.settings.strict_assertion_mapping)
-    return Lineage(
-        inputs=(input_dataset(facts, identity, key, input_facets={"dataQualityAssertions": facet}),)
+    """Read the asset with the assertions on it, and what its checks compare it with."""
+    strict = source.identity.settings.strict_assertion_mapping
+    input_facets: dict[str, InputDatasetFacet] = {
+        "dataQualityAssertions": assertions_facet(known.values(), strict=strict)
+    }
+    for _, evaluation in sorted(known.items()):
+        metrics = metrics_facet(evaluation.metadata)
+        if metrics is not None:
+            input_facets["dataQualityMetrics"] = metrics
+    checked = read_dataset(
+        source,
+        key,
+        partitions=[partition] if partition is not None else None,
+        input_facets=input_facets,
     )
+    definition = source.facts.assets.get(key)
+    # All events of a run have the same inputs, so what is planned decides, not what is known.
+    names = source.facts.progress.planned_checks.get(key) or known.keys()
+    others = {
+        other
+        for name, read in (definition.checks.items() if definition is not None else ())
+        if name in names
+        for other in read
+    }
+    return Lineage((checked, *(read_dataset(source, other) for other in sorted(others - {key}))))

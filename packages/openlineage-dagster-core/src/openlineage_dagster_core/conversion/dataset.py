@@ -2,125 +2,218 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
-from dagster import AssetKey, AssetMaterialization, AssetObservation, TableSchema
+from dagster import AssetKey, AssetMaterialization, AssetObservation
 from openlineage.client.event_v2 import InputDataset, OutputDataset
 from openlineage.client.generated.base import (
     DatasetFacet,
     InputDatasetFacet,
     OutputDatasetFacet,
 )
+from openlineage.client.generated.column_lineage_dataset import ColumnLineageDatasetFacet
+from openlineage.client.generated.datasource_dataset import DatasourceDatasetFacet
 
-from openlineage_dagster_core.facets.column_lineage import column_lineage_facet
+from openlineage_dagster_core.conversion import custom, described
+from openlineage_dagster_core.conversion.envelope import Source
+from openlineage_dagster_core.facets.column_lineage import FieldLineage, column_lineage_facet
+from openlineage_dagster_core.facets.data_quality_metrics import (
+    dataset_metrics_facet,
+    metrics_facet,
+)
 from openlineage_dagster_core.facets.dataset_version import (
     data_version_facet,
     input_version_facet,
 )
-from openlineage_dagster_core.facets.documentation import dataset_documentation_facet
 from openlineage_dagster_core.facets.output_statistics import output_statistics_facet
-from openlineage_dagster_core.facets.ownership import dataset_ownership_facet
-from openlineage_dagster_core.facets.schema import schema_facet
+from openlineage_dagster_core.facets.storage import data_source_facet
+from openlineage_dagster_core.facets.subset import (
+    Partition,
+    input_subset_facet,
+    output_subset_facet,
+)
+from openlineage_dagster_core.facets.symlinks import symlinks_facet
 from openlineage_dagster_core.facets.tags import dataset_tags_facet
-from openlineage_dagster_core.facts.definitions import table_schema
-from openlineage_dagster_core.facts.model import Facts
-from openlineage_dagster_core.identity import Identity, dataset_name
+from openlineage_dagster_core.facts.metadata import column_lineage, table_schema
+from openlineage_dagster_core.facts.model import AssetFacts, Facts
+from openlineage_dagster_core.facts.partitions import Partitions, dimensions_in_tags
+from openlineage_dagster_core.identity import DatasetName
+from openlineage_dagster_core.serialisation import shared
+from openlineage_dagster_core.settings import DatasetIdentity
+
+ASSET_SYMLINK = "ASSET"
+LOCATION_SYMLINK = "LOCATION"
+"""Types of the other name; DataHub takes one of type TABLE for the dataset's own."""
+
+LINEAGES_KEPT = 4096
 
 
-def dataset_of(facts: Facts, identity: Identity, key: AssetKey) -> tuple[str, str]:
+def dataset_of(source: Source, key: AssetKey) -> DatasetName:
     """Name an asset's dataset.
 
     Args:
-        facts: the run and the definitions.
-        identity: gives names.
+        source: the event and its facts.
         key: the asset's key.
 
     Returns:
         The dataset's namespace and name.
     """
-    return identity.dataset_namespace(facts.run, facts.assets.get(key)), dataset_name(key)
+    return source.identity.dataset(source.facts.run, key, source.facts.assets.get(key))
 
 
-def input_dataset(
-    facts: Facts,
-    identity: Identity,
+def read_dataset(
+    source: Source,
     key: AssetKey,
     *,
     read_by: AssetMaterialization | None = None,
-    observed_by: AssetObservation | None = None,
+    partitions: Sequence[str] | None = None,
     input_facets: Mapping[str, InputDatasetFacet] | None = None,
 ) -> InputDataset:
     """Make an asset an input.
 
     Args:
-        facts: the run and the definitions.
-        identity: gives names.
+        source: the event and its facts.
         key: the asset's key.
         read_by: the materialization that read it, once there is one.
-        observed_by: the observation that looked at it, where that is the event.
-        input_facets: by key.
+        partitions: which of its partitions are read; None for the whole.
+        input_facets: by name.
 
     Returns:
         The dataset, with the facets of its definition: backends forget what an event leaves out,
         on either side.
     """
-    namespace, name = dataset_of(facts, identity, key)
-    facets = _definition_facets(
-        facts, key, table_schema(observed_by.metadata) if observed_by else None
-    )
-    if observed_by is not None:
-        _add(facets, "version", data_version_facet(observed_by.tags or {}))
+    facets = _facets(source, key)
+    inputs = dict(input_facets or {})
     if read_by is not None:
         _add(facets, "version", input_version_facet(read_by.tags or {}, key))
-    return InputDataset(
-        namespace=namespace, name=name, facets=facets, inputFacets=dict(input_facets or {})
-    )
+    if partitions is not None:
+        _add(inputs, "subset", input_subset_facet(_parts(source.facts, key, partitions)))
+    namespace, name = dataset_of(source, key)
+    return InputDataset(namespace=namespace, name=name, facets=facets, inputFacets=inputs)
 
 
-def output_dataset(
-    facts: Facts, identity: Identity, key: AssetKey, made_by: AssetMaterialization | None
+def observed_dataset(source: Source, observation: AssetObservation) -> InputDataset:
+    """Make an observed asset an input.
+
+    Args:
+        source: the event and its facts.
+        observation: what was seen of it.
+
+    Returns:
+        The dataset, with what was seen both as dataset facets and as input facets: an event of
+        either form shows it.
+    """
+    key, metadata = observation.asset_key, observation.metadata
+    facets = _facets(source, key, metadata)
+    _add(facets, "version", data_version_facet(observation.tags or {}))
+    _add(facets, "dataQualityMetrics", dataset_metrics_facet(metadata))
+    inputs: dict[str, InputDatasetFacet] = {}
+    _add(inputs, "dataQualityMetrics", metrics_facet(metadata))
+    if observation.partition is not None:
+        parts = _parts(source.facts, key, [observation.partition])
+        _add(inputs, "subset", input_subset_facet(parts))
+    namespace, name = dataset_of(source, key)
+    return InputDataset(namespace=namespace, name=name, facets=facets, inputFacets=inputs)
+
+
+def written_dataset(
+    source: Source,
+    key: AssetKey,
+    partition: str | None,
+    made_by: AssetMaterialization | None = None,
 ) -> OutputDataset:
     """Make an asset an output.
 
     Args:
-        facts: the run and the definitions.
-        identity: gives names.
+        source: the event and its facts.
         key: the asset's key.
+        partition: which partition of it is made, None for an asset without partitions.
         made_by: its materialization, once there is one.
 
     Returns:
         The dataset, with the facets of its definition and those of its materialization.
     """
-    namespace, name = dataset_of(facts, identity, key)
     metadata: Mapping[str, Any] = made_by.metadata if made_by else {}
-    facets = _definition_facets(facts, key, table_schema(metadata))
-    output_facets: dict[str, OutputDatasetFacet] = {}
+    facets = _facets(source, key, metadata)
+    outputs: dict[str, OutputDatasetFacet] = {}
+    if partition is not None:
+        _add(outputs, "subset", output_subset_facet(_parts(source.facts, key, [partition])))
     if made_by is not None:
-        lineage = column_lineage_facet(
-            metadata, lambda upstream: dataset_of(facts, identity, upstream)
-        )
-        _add(facets, "columnLineage", lineage)
+        _add(facets, "columnLineage", _column_lineage(source, metadata))
         _add(facets, "version", data_version_facet(made_by.tags or {}))
-        _add(output_facets, "outputStatistics", output_statistics_facet(metadata))
-    return OutputDataset(namespace=namespace, name=name, facets=facets, outputFacets=output_facets)
+        _add(outputs, "outputStatistics", output_statistics_facet(metadata))
+    namespace, name = dataset_of(source, key)
+    return OutputDataset(namespace=namespace, name=name, facets=facets, outputFacets=outputs)
 
 
-def _definition_facets(
-    facts: Facts, key: AssetKey, columns: TableSchema | None = None
+def _facets(
+    source: Source, key: AssetKey, metadata: Mapping[str, Any] | None = None
 ) -> dict[str, DatasetFacet]:
-    asset = facts.assets.get(key)
-    facets: dict[str, DatasetFacet] = {}
-    if asset is not None:
-        if asset.description:
-            facets["documentation"] = dataset_documentation_facet(asset.description)
-        if asset.owners:
-            facets["ownership"] = dataset_ownership_facet(asset.owners)
-        _add(facets, "tags", dataset_tags_facet(asset))
-    columns = columns or (asset.columns if asset else None)
+    asset = source.facts.assets.get(key)
+    facets = dict(described.dataset_facets(asset)) if asset is not None else {}
+    columns = table_schema(metadata or {})
     if columns is not None:
-        facets["schema"] = schema_facet(columns)
+        facets["schema"] = described.table_schema_facet(columns)
+        if any(column.tags for column in columns.columns):
+            _add(facets, "tags", dataset_tags_facet(asset, columns))
+    uri = asset.physical.uri if asset is not None else None
+    own = dataset_of(source, key)
+    _add(facets, "dataSource", _data_source(own.namespace, uri))
+    if source.identity.settings.dataset_symlinks:
+        _add(facets, "symlinks", _symlinks(source, key, asset))
+    facets.update(custom.dataset_facets(key, asset, metadata))
     return facets
+
+
+@lru_cache(maxsize=4096)
+def _data_source(namespace: str, uri: str | None) -> DatasourceDatasetFacet | None:
+    facet = data_source_facet(namespace, uri)
+    return shared(facet) if facet is not None else None
+
+
+def _symlinks(source: Source, key: AssetKey, asset: AssetFacts | None) -> DatasetFacet | None:
+    other = source.identity.other_name(source.facts.run, key, asset)
+    if other is None:
+        return None
+    is_physical = source.identity.settings.dataset_identity is DatasetIdentity.PHYSICAL
+    kind = ASSET_SYMLINK if is_physical else LOCATION_SYMLINK
+    return symlinks_facet([(other.namespace, other.name, kind)])
+
+
+def _parts(facts: Facts, key: AssetKey, partitions: Sequence[str]) -> list[Partition]:
+    asset = facts.assets.get(key)
+    of = asset.partitions if asset is not None else None
+    if isinstance(of, Partitions) and of.definition is not None:
+        return [(partition, of.dimensions(partition)) for partition in partitions]
+    tags = facts.run.tags
+    return [(partition, dimensions_in_tags(partition, tags)) for partition in partitions]
+
+
+def _column_lineage(
+    source: Source, metadata: Mapping[str, Any]
+) -> ColumnLineageDatasetFacet | None:
+    lineage = column_lineage(metadata)
+    if lineage is None:
+        return None
+    # A wide table names few assets, each of them often.
+    names = {
+        dep.asset_key: dataset_of(source, dep.asset_key)
+        for deps in lineage.deps_by_column.values()
+        for dep in deps
+    }
+    return _shared_column_lineage(
+        tuple(
+            (column, tuple((*names[dep.asset_key], dep.column_name) for dep in deps))
+            for column, deps in lineage.deps_by_column.items()
+        )
+    )
+
+
+@lru_cache(maxsize=LINEAGES_KEPT)
+def _shared_column_lineage(fields: tuple[FieldLineage, ...]) -> ColumnLineageDatasetFacet:
+    return shared(column_lineage_facet(fields))
 
 
 def _add(facets: dict[str, Any], name: str, facet: object | None) -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime, timezone
+from functools import lru_cache
 
+from dagster import AssetKey, EventLogEntry
 from openlineage.client.event_v2 import (
     DatasetEvent,
     InputDataset,
@@ -17,18 +19,43 @@ from openlineage.client.event_v2 import (
 )
 from openlineage.client.generated.base import JobFacet, RunFacet
 from openlineage.client.generated.job_type_job import JobTypeJobFacet
+from openlineage.client.generated.processing_engine_run import ProcessingEngineRunFacet
+from openlineage.client.generated.tags_run import TagsRunFacet
 
+from openlineage_dagster_core.conversion.remembered import PerObject
 from openlineage_dagster_core.facets.error import error_facet
 from openlineage_dagster_core.facets.job_type import job_type_facet
-from openlineage_dagster_core.facets.run import DagsterRunFacet, processing_engine_facet
-from openlineage_dagster_core.facts.model import ErrorFacts, RunFacts
+from openlineage_dagster_core.facets.run import (
+    DagsterRunFacet,
+    launch_in_tags,
+    processing_engine_facet,
+)
+from openlineage_dagster_core.facets.tags import run_tags_facet
+from openlineage_dagster_core.facts.model import ErrorFacts, Facts, RunFacts
 from openlineage_dagster_core.families import Family
+from openlineage_dagster_core.identity import Identity
+from openlineage_dagster_core.serialisation import shared
 from openlineage_dagster_core.version import PRODUCER
 
 Event = RunEvent | DatasetEvent
 """What conversion makes."""
 
 END_STATES = frozenset({RunState.COMPLETE, RunState.FAIL, RunState.ABORT})
+
+
+@dataclass(frozen=True)
+class Source:
+    """What an event is made from.
+
+    Args:
+        entry: the Dagster event.
+        facts: the run, how far it was before this event, and the definitions at hand.
+        identity: gives names and ids.
+    """
+
+    entry: EventLogEntry
+    facts: Facts
+    identity: Identity
 
 
 @dataclass(frozen=True)
@@ -49,31 +76,31 @@ class Envelope:
     """A job's run, ready to be put into events.
 
     Args:
-        run: the Dagster run it belongs to.
+        source: the Dagster event and its facts.
         run_id: the OpenLineage run id.
-        namespace: the job's namespace.
         name: the job's name.
         family: what the job stands for.
+        asset: the asset that it is about, where it is about one.
         step_key: the full step key, where it happens in a step.
         partition: the partition key, for an asset with partitions.
-        run_facets: by key, beside the standing ones.
-        job_facets: by key, beside `jobType`.
+        run_facets: by name, beside the standing ones.
+        job_facets: by name, beside `jobType`.
     """
 
-    run: RunFacts
+    source: Source
     run_id: str
-    namespace: str
     name: str
     family: Family
+    asset: AssetKey | None = None
     step_key: str | None = None
     partition: str | None = None
-    run_facets: Iterable[tuple[str, RunFacet]] = ()
-    job_facets: Iterable[tuple[str, JobFacet]] = ()
+    run_facets: Mapping[str, RunFacet] = field(default_factory=dict)
+    job_facets: Mapping[str, JobFacet] = field(default_factory=dict)
 
     def event(
         self,
         state: RunState,
-        timestamp: float,
+        timestamp: float | None = None,
         lineage: Lineage = Lineage(),
         error: ErrorFacts | None = None,
     ) -> RunEvent:
@@ -81,40 +108,75 @@ class Envelope:
 
         Args:
             state: the event's type.
-            timestamp: seconds since the epoch, from the Dagster event.
+            timestamp: seconds since the epoch; by default the Dagster event's.
             lineage: both sides.
             error: why the run failed or was aborted.
 
         Returns:
             The event (OpenLineage 2-0-2, RunEvent).
         """
-        run_facets: dict[str, RunFacet] = {"processing_engine": processing_engine_facet()}
-        if self.run.run_id:
-            run_facets["dagster_run"] = DagsterRunFacet(
-                runId=self.run.run_id,
-                jobName=self.run.job_name,
-                stepKey=self.step_key,
-                partition=self.partition,
-                codeLocation=self.run.code_location,
-                repository=self.run.repository,
-                producer=PRODUCER,
-            )
+        facts, identity = self.source.facts, self.source.identity
+        run_facets: dict[str, RunFacet] = {"processing_engine": _processing_engine_facet()}
+        if facts.run.run_id:
+            run_facets["dagster_run"] = self._dagster_run_facet()
+            tags = _run_tags(facts.run)
+            if tags is not None:
+                run_facets["tags"] = tags
         run_facets.update(self.run_facets)
         if error is not None:
             run_facets["errorMessage"] = error_facet(error)
+        when = self.source.entry.timestamp if timestamp is None else timestamp
         return RunEvent(
             eventType=state,
-            eventTime=event_time(timestamp),
+            eventTime=event_time(when),
             run=Run(runId=self.run_id, facets=run_facets),
             job=Job(
-                namespace=self.namespace,
+                namespace=identity.job_namespace(facts.run),
                 name=self.name,
-                facets={"jobType": job_type_facet(self.family), **dict(self.job_facets)},
+                facets={"jobType": _job_type_facet(self.family), **self.job_facets},
             ),
             inputs=list(lineage.inputs),
             outputs=list(lineage.outputs),
             producer=PRODUCER,
         )
+
+    def _dagster_run_facet(self) -> DagsterRunFacet:
+        facts = self.source.facts
+        run, asset = facts.run, facts.assets.get(self.asset) if self.asset else None
+        url = self.source.identity.settings.dagster_url
+        return DagsterRunFacet(
+            runId=run.run_id,
+            jobName=run.job_name,
+            stepKey=self.step_key,
+            attempt=facts.progress.retries.get(self.step_key, 0) + 1 if self.step_key else None,
+            partition=self.partition,
+            codeLocation=run.code_location,
+            repository=run.repository,
+            codeVersion=asset.code_version if asset else None,
+            parentRunId=run.parent_run_id,
+            rootRunId=run.root_run_id,
+            launch=launch_in_tags(run.tags),
+            url=f"{url}/runs/{run.run_id}" if url else None,
+            producer=PRODUCER,
+        )
+
+
+@lru_cache(maxsize=1)
+def _processing_engine_facet() -> ProcessingEngineRunFacet:
+    return shared(processing_engine_facet())
+
+
+@lru_cache(maxsize=len(Family))
+def _job_type_facet(family: Family) -> JobTypeJobFacet:
+    return shared(job_type_facet(family))
+
+
+def _made_run_tags(run: RunFacts) -> TagsRunFacet | None:
+    facet = run_tags_facet(run.tags)
+    return shared(facet) if facet is not None else None
+
+
+_run_tags = PerObject(_made_run_tags)
 
 
 def event_time(timestamp: float) -> str:
@@ -127,18 +189,3 @@ def event_time(timestamp: float) -> str:
         ISO 8601 in UTC, with microseconds.
     """
     return datetime.fromtimestamp(timestamp, timezone.utc).isoformat(timespec="microseconds")
-
-
-def family_of(event: Event) -> Family | None:
-    """Tell what an event is about.
-
-    Args:
-        event: from conversion.
-
-    Returns:
-        The family: a run's from its `jobType`; only observations are DatasetEvents.
-    """
-    if isinstance(event, DatasetEvent):
-        return Family.OBSERVATION
-    facet = (event.job.facets or {}).get("jobType")
-    return Family(facet.jobType) if isinstance(facet, JobTypeJobFacet) else None

@@ -5,12 +5,13 @@ from __future__ import annotations
 from fnmatch import fnmatchcase
 from typing import Any
 
+from dagster import AssetKey
 from openlineage.client.event_v2 import DatasetEvent
 
-from openlineage_dagster_core.conversion.envelope import Event, family_of
+from openlineage_dagster_core.conversion.envelope import Event, Source
 from openlineage_dagster_core.facts.model import RunFacts
 from openlineage_dagster_core.families import Family
-from openlineage_dagster_core.identity import CHECKS_SUFFIX, OBSERVATIONS_SUFFIX
+from openlineage_dagster_core.identity import asset_path
 from openlineage_dagster_core.settings import Globs, Settings
 
 
@@ -27,25 +28,19 @@ def allows_job(settings: Settings, run: RunFacts) -> bool:
     return not run.run_id or _allows(settings.jobs, run.job_name)
 
 
-def allows_event(settings: Settings, event: Event) -> bool:
-    """Tell whether an event is emitted.
+def allows_asset(source: Source, key: AssetKey, family: Family) -> bool:
+    """Tell whether events about an asset are emitted.
 
     Args:
-        settings: hold the families and the globs.
-        event: from conversion.
+        source: holds the settings.
+        key: the asset's key.
+        family: what the events are about.
 
     Returns:
-        Whether its family is on, and the asset that it is about included and not excluded.
+        Whether the family is on, and the asset included and not excluded.
     """
-    family = family_of(event)
-    if family not in settings.families:
-        return False
-    if family in (Family.RUN, Family.STEP):
-        return True
-    name = event.dataset.name if isinstance(event, DatasetEvent) else event.job.name
-    for suffix in (CHECKS_SUFFIX, OBSERVATIONS_SUFFIX):
-        name = name.removesuffix(suffix)
-    return _allows(settings.assets, name)
+    settings = source.identity.settings
+    return family in settings.families and _allows(settings.assets, asset_path(key))
 
 
 def _allows(globs: Globs, name: str) -> bool:

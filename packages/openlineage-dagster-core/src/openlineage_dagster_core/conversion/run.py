@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
-from dagster import DagsterEventType, EventLogEntry
+from dagster import DagsterEventType
 from openlineage.client.event_v2 import RunEvent, RunState
+from openlineage.client.generated.base import RunFacet
 
-from openlineage_dagster_core.conversion import asset, check, step
-from openlineage_dagster_core.conversion.envelope import Envelope
-from openlineage_dagster_core.facts.model import ErrorFacts, Facts
+from openlineage_dagster_core.conversion import asset, check, custom, described, step
+from openlineage_dagster_core.conversion.envelope import Envelope, Source
+from openlineage_dagster_core.conversion.nominal_time import run_nominal_time
+from openlineage_dagster_core.facets.environment_variables import environment_variables_facet
+from openlineage_dagster_core.facets.execution_parameters import execution_parameters_facet
+from openlineage_dagster_core.facets.job_dependencies import Upstream, job_dependencies_facet
+from openlineage_dagster_core.facets.run import launch_in_tags, parent_facet
+from openlineage_dagster_core.facts.model import ErrorFacts
 from openlineage_dagster_core.facts.progress import stored_error
 from openlineage_dagster_core.families import Family
-from openlineage_dagster_core.identity import Identity
+from openlineage_dagster_core.identity import canonical_run_id
 
 END_STATE = {
     DagsterEventType.RUN_SUCCESS: RunState.COMPLETE,
@@ -18,78 +24,114 @@ END_STATE = {
     DagsterEventType.RUN_CANCELED: RunState.ABORT,
 }
 
+RETRY = "RETRY"
+"""The type of the dependency on the run that this one retries."""
 
-def started(entry: EventLogEntry, facts: Facts, identity: Identity) -> list[RunEvent]:
+LAUNCHED_BY_JOBS = frozenset({"SCHEDULE", "SENSOR", "AUTOMATION"})
+"""What launches runs by itself, and is a job of its kind."""
+
+
+def started(source: Source) -> list[RunEvent]:
     """Convert RUN_START.
 
     Args:
-        entry: the event.
-        facts: the run and its progress.
-        identity: gives names and ids.
+        source: the event and its facts.
 
     Returns:
         START; nothing where the run has started or ended before.
     """
-    if facts.progress.has_started or facts.progress.has_ended:
+    progress = source.facts.progress
+    if progress.has_started or progress.has_ended:
         return []
-    return [_envelope(facts, identity).event(RunState.START, entry.timestamp)]
+    return _events(source, RunState.START)
 
 
-def ended(
-    entry: EventLogEntry, facts: Facts, identity: Identity, event_type: DagsterEventType
-) -> list[RunEvent]:
+def ended(source: Source, event_type: DagsterEventType) -> list[RunEvent]:
     """Convert RUN_SUCCESS, RUN_FAILURE or RUN_CANCELED.
 
     What has not ended by now ends here: after a success it was skipped (ABORT), after a failure it
     failed, after a cancellation it was aborted.
 
     Args:
-        entry: the event.
-        facts: the run, its progress, the definitions.
-        identity: gives names and ids.
+        source: the event and its facts.
         event_type: which of the three.
 
     Returns:
         The ends of assets, steps and checks, then that of the run. Nothing where the run has ended
         before: Dagster may store several ends.
     """
-    progress = facts.progress
+    progress = source.facts.progress
     if progress.has_ended:
         return []
     state = END_STATE[event_type]
-    reason = ErrorFacts(message=entry.message) if state is not RunState.COMPLETE else None
-    error = reason and (_error(entry, facts) or reason)
+    reason = ErrorFacts(source.entry.message) if state is not RunState.COMPLETE else None
+    error = reason and (_error(source) or reason)
     unfinished_state = RunState.ABORT if state is RunState.COMPLETE else state
     events: list[RunEvent] = []
     for step_key in sorted((progress.planned.keys() | progress.started.keys()) - progress.ended):
         # A step that never started did not fail by itself: the run's message names those that did.
         why = progress.errors.get(step_key, error) if step_key in progress.started else reason
-        events += asset.unfinished(entry, facts, identity, step_key, unfinished_state, why)
+        events += asset.unfinished(source, step_key, unfinished_state, why)
         if step_key in progress.started:
-            events += step.changed(entry, facts, identity, step_key, unfinished_state, why)
-    events += check.unfinished(entry, facts, identity, unfinished_state, reason)
-    envelope = _envelope(facts, identity)
+            events += step.changed(source, step_key, unfinished_state, why)
+    events += check.unfinished(source, unfinished_state, reason)
     if not progress.has_started:
-        events.append(envelope.event(RunState.START, entry.timestamp))
-    return [*events, envelope.event(state, entry.timestamp, error=error)]
+        events += _events(source, RunState.START)
+    return events + _events(source, state, error)
 
 
-def _error(entry: EventLogEntry, facts: Facts) -> ErrorFacts | None:
+def _error(source: Source) -> ErrorFacts | None:
     """Tell why a run failed: which steps did, with the first one's stack.
 
     Later versions of Dagster store the first step's error with RUN_FAILURE, earlier ones do not.
     """
-    first = next(iter(facts.progress.errors.values()), None)
+    first = next(iter(source.facts.progress.errors.values()), None)
     if first is not None:
-        return ErrorFacts(message=entry.message, stack=first.stack)
-    return stored_error(entry.get_dagster_event())
+        return ErrorFacts(message=source.entry.message, stack=first.stack)
+    return stored_error(source.entry.get_dagster_event())
 
 
-def _envelope(facts: Facts, identity: Identity) -> Envelope:
-    return Envelope(
-        run=facts.run,
+def _events(source: Source, state: RunState, error: ErrorFacts | None = None) -> list[RunEvent]:
+    facts, identity = source.facts, source.identity
+    if Family.RUN not in identity.settings.families:
+        return []
+    envelope = Envelope(
+        source,
         run_id=identity.job_run_id(facts.run),
-        namespace=identity.job_namespace(facts.run),
         name=facts.run.job_name,
         family=Family.RUN,
+        run_facets=_run_facets(source),
+        job_facets=described.job_facets(facts.job) if facts.job is not None else {},
     )
+    event = envelope.event(state, error=error)
+    custom.with_additions(event, source, None)
+    return [event]
+
+
+def _run_facets(source: Source) -> dict[str, RunFacet]:
+    facts, settings = source.facts, source.identity.settings
+    run = facts.run
+    facets: dict[str, RunFacet | None] = {
+        **run_nominal_time(facts),
+        "parent": parent_facet(run.parent.parent, run.parent.root) if run.parent else None,
+        "jobDependencies": job_dependencies_facet(_launched_by(source)),
+        "executionParameters": execution_parameters_facet(
+            run.config, settings.execution_parameters
+        ),
+        "environmentVariables": environment_variables_facet(facts.environment),
+    }
+    return {name: facet for name, facet in facets.items() if facet is not None}
+
+
+def _launched_by(source: Source) -> list[Upstream]:
+    run = source.facts.run
+    namespace = source.identity.job_namespace(run)
+    found = []
+    if run.parent_run_id:
+        # Retried runs were stored at another time; their ids stand for themselves.
+        run_id = canonical_run_id(run.created_at, run.parent_run_id)
+        found.append(Upstream(namespace, run.job_name, run_id, RETRY))
+    launch = launch_in_tags(run.tags)
+    if launch is not None and launch.type in LAUNCHED_BY_JOBS:
+        found.append(Upstream(namespace, launch.name, None, launch.type))
+    return found

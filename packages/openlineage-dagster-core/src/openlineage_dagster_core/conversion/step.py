@@ -2,30 +2,25 @@
 
 from __future__ import annotations
 
-from dagster import EventLogEntry
 from openlineage.client.event_v2 import RunEvent, RunState
+from openlineage.client.generated.parent_run import ParentRunFacet
 
-from openlineage_dagster_core.conversion.envelope import END_STATES, Envelope
+from openlineage_dagster_core.conversion import custom, described
+from openlineage_dagster_core.conversion.envelope import END_STATES, Envelope, Source
+from openlineage_dagster_core.conversion.nominal_time import run_nominal_time
 from openlineage_dagster_core.facets.run import parent_facet
-from openlineage_dagster_core.facts.model import ErrorFacts, Facts
+from openlineage_dagster_core.facts.model import ErrorFacts, KnownRun, StepFacts
 from openlineage_dagster_core.families import Family
-from openlineage_dagster_core.identity import Identity, step_job_name
+from openlineage_dagster_core.identity import step_job_name, without_mapping_index
 
 
 def changed(
-    entry: EventLogEntry,
-    facts: Facts,
-    identity: Identity,
-    step_key: str,
-    state: RunState,
-    error: ErrorFacts | None = None,
+    source: Source, step_key: str, state: RunState, error: ErrorFacts | None = None
 ) -> list[RunEvent]:
     """Convert an event in a step's life.
 
     Args:
-        entry: the event.
-        facts: the run and its progress.
-        identity: gives names and ids.
+        source: the event and its facts.
         step_key: the full step key.
         state: START, RUNNING (a retry), COMPLETE, FAIL or ABORT.
         error: why it failed or was aborted.
@@ -34,26 +29,69 @@ def changed(
         The event; START before it where an end comes to a step that never started; nothing for a
         second START or a second end.
     """
+    facts, identity = source.facts, source.identity
     has_started = step_key in facts.progress.started
     has_ended = step_key in facts.progress.ended
-    if has_ended or (state is RunState.START and has_started):
+    if (
+        Family.STEP not in identity.settings.families
+        or has_ended
+        or (state is RunState.START and has_started)
+    ):
         return []
-    namespace = identity.job_namespace(facts.run)
+    definition = _definition(source, step_key)
     envelope = Envelope(
-        run=facts.run,
+        source,
         run_id=identity.step_run_id(facts.run, step_key),
-        namespace=namespace,
         name=step_job_name(facts.run.job_name, step_key),
         family=Family.STEP,
         step_key=step_key,
-        run_facets=[
-            (
-                "parent",
-                parent_facet(identity.job_run_id(facts.run), namespace, facts.run.job_name),
-            )
-        ],
+        run_facets={"parent": _parent(source), **run_nominal_time(facts)},
+        job_facets=described.step_facets(definition) if definition is not None else {},
     )
     events = []
     if state in END_STATES and not has_started:
-        events.append(envelope.event(RunState.START, entry.timestamp))
-    return [*events, envelope.event(state, entry.timestamp, error=error)]
+        events.append(envelope.event(RunState.START))
+    events.append(envelope.event(state, error=error))
+    for event in events:
+        custom.with_additions(event, source, None)
+    return events
+
+
+def step_as_parent(source: Source, step_key: str) -> ParentRunFacet:
+    """Build the `parent` facet of what happens in a step.
+
+    Args:
+        source: the event and its facts.
+        step_key: the full step key.
+
+    Returns:
+        The facet.
+    """
+    run, identity = source.facts.run, source.identity
+    step = KnownRun(
+        namespace=identity.job_namespace(run),
+        name=step_job_name(run.job_name, step_key),
+        run_id=identity.step_run_id(run, step_key),
+    )
+    return parent_facet(step, _root(source))
+
+
+def _parent(source: Source) -> ParentRunFacet:
+    return parent_facet(_dagster_run(source), _root(source))
+
+
+def _dagster_run(source: Source) -> KnownRun:
+    run, identity = source.facts.run, source.identity
+    return KnownRun(identity.job_namespace(run), run.job_name, identity.job_run_id(run))
+
+
+def _root(source: Source) -> KnownRun:
+    outside = source.facts.run.parent
+    if outside is None:
+        return _dagster_run(source)
+    return outside.root or outside.parent
+
+
+def _definition(source: Source, step_key: str) -> StepFacts | None:
+    job = source.facts.job
+    return job.steps.get(without_mapping_index(step_key)) if job is not None else None

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Iterable
 
-from dagster import AssetKey, TableColumnLineage
 from openlineage.client.generated.column_lineage_dataset import (
     ColumnLineageDatasetFacet,
     Fields,
@@ -15,37 +13,28 @@ from openlineage.client.generated.column_lineage_dataset import (
 from openlineage_dagster_core.names import safe_name
 from openlineage_dagster_core.version import PRODUCER
 
-COLUMN_LINEAGE = "dagster/column_lineage"
-"""Metadata: a `TableColumnLineage`, in a materialization."""
+FieldLineage = tuple[str, tuple[tuple[str, str, str], ...]]
+"""A column, and the columns it is made from: dataset namespace, dataset name, column."""
 
 
-def column_lineage_facet(
-    metadata: Mapping[str, Any], dataset_of: Callable[[AssetKey], tuple[str, str]]
-) -> ColumnLineageDatasetFacet | None:
+def column_lineage_facet(fields: Iterable[FieldLineage]) -> ColumnLineageDatasetFacet:
     """Build the facet (ColumnLineageDatasetFacet 1-2-0).
 
     Args:
-        metadata: of a materialization.
-        dataset_of: gives an upstream asset's dataset namespace and name.
+        fields: what each column is made from.
 
     Returns:
-        The facet, None where the metadata has no column lineage.
+        The facet.
     """
-    value = metadata.get(COLUMN_LINEAGE)
-    lineage = getattr(value, "column_lineage", value)
-    if not isinstance(lineage, TableColumnLineage):
-        return None
-
-    def input_field(key: AssetKey, column: str) -> InputField:
-        namespace, name = dataset_of(key)
-        return InputField(namespace=namespace, name=name, field=safe_name(column))
-
     return ColumnLineageDatasetFacet(
         fields={
             safe_name(column): Fields(
-                inputFields=[input_field(dep.asset_key, dep.column_name) for dep in deps]
+                inputFields=[
+                    InputField(namespace=namespace, name=name, field=safe_name(field))
+                    for namespace, name, field in made_from
+                ]
             )
-            for column, deps in lineage.deps_by_column.items()
+            for column, made_from in fields
         },
         producer=PRODUCER,
     )

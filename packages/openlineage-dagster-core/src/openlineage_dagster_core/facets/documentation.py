@@ -5,6 +5,7 @@ from __future__ import annotations
 from openlineage.client.generated.documentation_dataset import DocumentationDatasetFacet
 from openlineage.client.generated.documentation_job import DocumentationJobFacet
 
+from openlineage_dagster_core.facets.text import limited
 from openlineage_dagster_core.version import PRODUCER
 
 MARKDOWN = "text/markdown"
@@ -21,7 +22,7 @@ def dataset_documentation_facet(description: str) -> DocumentationDatasetFacet:
         The facet.
     """
     return DocumentationDatasetFacet(
-        description=description, contentType=MARKDOWN, producer=PRODUCER
+        description=limited(description), contentType=MARKDOWN, producer=PRODUCER
     )
 
 
@@ -34,4 +35,6 @@ def job_documentation_facet(description: str) -> DocumentationJobFacet:
     Returns:
         The facet.
     """
-    return DocumentationJobFacet(description=description, contentType=MARKDOWN, producer=PRODUCER)
+    return DocumentationJobFacet(
+        description=limited(description), contentType=MARKDOWN, producer=PRODUCER
+    )

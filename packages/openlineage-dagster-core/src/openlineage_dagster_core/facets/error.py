@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from openlineage.client.generated.error_message_run import ErrorMessageRunFacet
 
+from openlineage_dagster_core.facets.text import limited
 from openlineage_dagster_core.facts.model import ErrorFacts
+from openlineage_dagster_core.redaction import without_secrets
 from openlineage_dagster_core.version import PRODUCER
 
 
@@ -15,11 +17,11 @@ def error_facet(error: ErrorFacts) -> ErrorMessageRunFacet:
         error: the message and the stack.
 
     Returns:
-        The facet.
+        The facet, with the secrets in both texts masked.
     """
     return ErrorMessageRunFacet(
-        message=error.message,
+        message=limited(without_secrets(error.message)),
         programmingLanguage="PYTHON",
-        stackTrace=error.stack or None,
+        stackTrace=limited(without_secrets(error.stack)) or None,
         producer=PRODUCER,
     )

@@ -1,4 +1,4 @@
-"""The `nominalTime` run facet, from a partition."""
+"""The `nominalTime` run facet, from a window of time."""
 
 from __future__ import annotations
 
@@ -7,35 +7,44 @@ from datetime import datetime, timedelta, timezone
 
 from openlineage.client.generated.nominal_time_run import NominalTimeRunFacet
 
-from openlineage_dagster_core.facts.model import AssetFacts
 from openlineage_dagster_core.version import PRODUCER
 
 _ISO_DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
 _ISO_DATE_HOUR = re.compile(r"(\d{4}-\d{2}-\d{2})[-T](\d{2}:\d{2})(?::\d{2})?")
 
 
-def nominal_time_facet(asset: AssetFacts | None, partition: str) -> NominalTimeRunFacet | None:
+def nominal_time_facet(start: datetime, end: datetime | None) -> NominalTimeRunFacet:
     """Build the facet (NominalTimeRunFacet 1-0-1).
 
     Args:
-        asset: the asset's definition, where it is known: it says what is a time and what is not.
+        start: included; a time without a zone is one in UTC.
+        end: excluded, None where it is not known.
+
+    Returns:
+        The facet, in UTC.
+    """
+    return NominalTimeRunFacet(
+        nominalStartTime=_in_utc(start),
+        nominalEndTime=_in_utc(end) if end is not None else None,
+        producer=PRODUCER,
+    )
+
+
+def _in_utc(time: datetime) -> str:
+    if time.tzinfo is None:
+        time = time.replace(tzinfo=timezone.utc)
+    return time.astimezone(timezone.utc).isoformat()
+
+
+def guessed_window(partition: str) -> tuple[datetime, datetime] | None:
+    """Read a partition key as a time, where no definition says what it is.
+
+    Args:
         partition: the partition key.
 
     Returns:
-        The window of the partition, in UTC; None where it is no time. Without a definition, an ISO
-        date is a day in UTC, and an ISO date with a time of day an hour.
+        The day in UTC of an ISO date, the hour of an ISO date with a time of day, else None.
     """
-    if asset is not None:
-        window = asset.time_partitions.window(partition) if asset.time_partitions else None
-    else:
-        window = _guessed_window(partition)
-    if window is None:
-        return None
-    start, end = (time.astimezone(timezone.utc).isoformat() for time in window)
-    return NominalTimeRunFacet(nominalStartTime=start, nominalEndTime=end, producer=PRODUCER)
-
-
-def _guessed_window(partition: str) -> tuple[datetime, datetime] | None:
     try:
         if _ISO_DATE.fullmatch(partition):
             start = datetime.fromisoformat(partition).replace(tzinfo=timezone.utc)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from dagster import MetadataValue
 from openlineage.client.generated.output_statistics_output_dataset import (
     OutputStatisticsOutputDatasetFacet,
 )
@@ -16,6 +17,15 @@ PARTITION_ROW_COUNT = "dagster/partition_row_count"
 
 ROW_COUNT = "dagster/row_count"
 """Metadata: rows of the table."""
+
+SIZE_BYTES = "openlineage/size_bytes"
+"""Metadata: the bytes that were written."""
+
+FILE_COUNT = "openlineage/file_count"
+"""Metadata: the files that were written."""
+
+LARGEST = 2**63 - 1
+"""Backends keep counts in 64 bits."""
 
 
 def output_statistics_facet(
@@ -29,8 +39,50 @@ def output_statistics_facet(
     Returns:
         The facet, None where the metadata counts nothing.
     """
-    for key in (PARTITION_ROW_COUNT, ROW_COUNT):
-        value = getattr(metadata.get(key), "value", None)
-        if isinstance(value, int) and not isinstance(value, bool):
-            return OutputStatisticsOutputDatasetFacet(rowCount=value, producer=PRODUCER)
+    rows = row_count(metadata)
+    size = as_count(bare(metadata.get(SIZE_BYTES)))
+    files = as_count(bare(metadata.get(FILE_COUNT)))
+    if rows is None and size is None and files is None:
+        return None
+    return OutputStatisticsOutputDatasetFacet(
+        rowCount=rows, size=size, fileCount=files, producer=PRODUCER
+    )
+
+
+def row_count(metadata: Mapping[str, Any]) -> int | None:
+    """Read how many rows there are.
+
+    Args:
+        metadata: of a materialization, an observation or a definition.
+
+    Returns:
+        The rows of the partition, else of the table; None where neither is known.
+    """
+    counts = (as_count(bare(metadata.get(key))) for key in (PARTITION_ROW_COUNT, ROW_COUNT))
+    return next((count for count in counts if count is not None), None)
+
+
+def bare(value: object) -> object:
+    """Take a metadata value out of what Dagster puts around it.
+
+    Args:
+        value: as it is in the metadata.
+
+    Returns:
+        What the user gave; the metadata of a definition may have it as it is.
+    """
+    return value.value if isinstance(value, MetadataValue) else value
+
+
+def as_count(value: object) -> int | None:
+    """Check a count.
+
+    Args:
+        value: anything.
+
+    Returns:
+        The count; None where it is none, or too large for any backend.
+    """
+    if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= LARGEST:
+        return int(value)
     return None

@@ -1,25 +1,43 @@
-"""Reads assets from their definitions: from an asset graph, and to and from JSON."""
+"""Reads assets and jobs from their definitions."""
 
 from __future__ import annotations
 
-import json
+import logging
+from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from dagster import AssetKey, TableSchema, deserialize_value, serialize_value
+from dagster import AssetKey, GraphDefinition
 
-from openlineage_dagster_core.facts.model import AssetFacts
-from openlineage_dagster_core.facts.partitions import (
-    decode_time_partitions,
-    encode_time_partitions,
-    time_partitions,
+from openlineage_dagster_core.facts.metadata import (
+    additions,
+    source_code,
+    table_schema,
+    text_of,
+    value_of,
 )
+from openlineage_dagster_core.facts.model import (
+    AssetFacts,
+    JobFacts,
+    PhysicalFacts,
+    StepFacts,
+)
+from openlineage_dagster_core.facts.partitions import Partitions, UpstreamPartitions
 
 if TYPE_CHECKING:
+    from dagster import JobDefinition, RepositoryDefinition
     from dagster._core.definitions.assets.graph.asset_graph import AssetGraph, AssetNode
 
-COLUMN_SCHEMA = "dagster/column_schema"
-"""Metadata: a `TableSchema`, in a definition or in a materialization."""
+STORAGE_KIND = "dagster/storage_kind"
+SQL = "openlineage/sql"
+"""Metadata of a definition: the query that makes the asset."""
+
+DBT_MATERIALIZATION = "dagster-dbt/materialization_type"
+DBT_MANIFEST = "dagster_dbt/manifest"
+DBT_UNIQUE_ID = "dagster_dbt/unique_id"
+
+logger = logging.getLogger(__name__)
 
 
 class DefinedAssets(Mapping[AssetKey, AssetFacts]):
@@ -37,7 +55,9 @@ class DefinedAssets(Mapping[AssetKey, AssetFacts]):
         if key not in self._read:
             if not self._graph.has(key):
                 raise KeyError(key)
-            self._read[key] = _asset_facts(self._graph.get(key))
+            self._read[key] = _asset_facts(
+                self._graph, self._graph.get(key), self._checks.get(key, {})
+            )
         return self._read[key]
 
     def __iter__(self) -> Iterator[AssetKey]:
@@ -46,8 +66,19 @@ class DefinedAssets(Mapping[AssetKey, AssetFacts]):
     def __len__(self) -> int:
         return len(self._graph.get_all_asset_keys())
 
+    @cached_property
+    def _checks(self) -> Mapping[AssetKey, Mapping[str, tuple[AssetKey, ...]]]:
+        checks: defaultdict[AssetKey, dict[str, tuple[AssetKey, ...]]] = defaultdict(dict)
+        for check in sorted(self._graph.asset_check_keys, key=lambda check: check.name):
+            reads = self._graph.get_check_spec(check).additional_deps or ()
+            checks[check.asset_key][check.name] = tuple(sorted(dep.asset_key for dep in reads))
+        return checks
 
-def _asset_facts(node: AssetNode) -> AssetFacts:
+
+def _asset_facts(
+    graph: AssetGraph, node: AssetNode, checks: Mapping[str, tuple[AssetKey, ...]]
+) -> AssetFacts:
+    metadata = node.metadata
     return AssetFacts(
         key=node.key,
         upstream=tuple(sorted(node.parent_keys)),
@@ -55,17 +86,117 @@ def _asset_facts(node: AssetNode) -> AssetFacts:
         description=node.description or None,
         owners=tuple(node.owners),
         tags=dict(node.tags),
-        columns=table_schema(node.metadata),
-        is_partitioned=node.is_partitioned,
-        time_partitions=time_partitions(node.partitions_def),
+        columns=table_schema(metadata),
+        partitions=Partitions(node.partitions_def) if node.is_partitioned else None,
+        upstream_partitions=_upstream_partitions(graph, node),
         is_materializable=node.is_materializable,
+        checks=checks,
+        physical=PhysicalFacts(
+            table_name=text_of(metadata, "dagster/table_name", "dagster/relation_identifier"),
+            uri=text_of(metadata, "dagster/uri"),
+            storage_kind=text_of(metadata, STORAGE_KIND) or node.tags.get(STORAGE_KIND) or None,
+            materialization=text_of(metadata, DBT_MATERIALIZATION),
+        ),
+        code_version=node.code_version,
+        source_code=source_code(metadata),
+        sql=text_of(metadata, SQL) or _dbt_query(metadata),
+        additions=additions(metadata),
     )
+
+
+def _upstream_partitions(graph: AssetGraph, node: AssetNode) -> dict[AssetKey, UpstreamPartitions]:
+    found = {}
+    for parent in sorted(node.parent_keys):
+        if not graph.has(parent) or not graph.get(parent).is_partitioned:
+            continue
+        mapping = graph.get_partition_mapping(node.key, parent)
+        # A mapping of the user's own is code that not every process has, and all must agree.
+        if type(mapping).__module__.startswith("dagster."):
+            found[parent] = UpstreamPartitions(
+                mapping, Partitions(graph.get(parent).partitions_def)
+            )
+    return found
+
+
+def _dbt_query(metadata: Mapping[str, Any]) -> str | None:
+    """Find a dbt model's query in the manifest that dagster-dbt keeps with each asset."""
+    manifest = getattr(value_of(metadata, DBT_MANIFEST), "manifest", None)
+    unique_id = text_of(metadata, DBT_UNIQUE_ID)
+    nodes = manifest.get("nodes") if isinstance(manifest, Mapping) else None
+    node = nodes.get(unique_id) if isinstance(nodes, Mapping) else None
+    if not isinstance(node, Mapping) or node.get("language", "sql") != "sql":
+        return None
+    return text_of(node, "compiled_code", "raw_code")
+
+
+class DefinedJobs(Mapping[str, JobFacts]):
+    """The jobs of a repository, each read when it is asked for.
+
+    Args:
+        repository: `context.repository_def` in a sensor.
+    """
+
+    def __init__(self, repository: RepositoryDefinition) -> None:
+        self._repository = repository
+        self._read: dict[str, JobFacts | None] = {}
+
+    def __getitem__(self, name: str) -> JobFacts:
+        if name not in self._read:
+            self._read[name] = self._find(name)
+        facts = self._read[name]
+        if facts is None:
+            raise KeyError(name)
+        return facts
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(sorted(self._repository.job_names))
+
+    def __len__(self) -> int:
+        return len(self._repository.job_names)
+
+    def _find(self, name: str) -> JobFacts | None:
+        if not self._repository.has_job(name):
+            return None
+        try:
+            return job_facts(self._repository.get_job(name))
+        except Exception as error:
+            # An asset job is resolved when it is asked for: what is wrong with it is the user's.
+            logger.debug("OpenLineage: job %s cannot be read: %s", name, type(error).__name__)
+            return None
+
+
+def job_facts(job: JobDefinition) -> JobFacts:
+    """Read a job from its definition.
+
+    Args:
+        job: the definition.
+
+    Returns:
+        The facts.
+    """
+    return JobFacts(
+        description=job.description or None,
+        owners=tuple(getattr(job, "owners", None) or ()),
+        tags=dict(job.tags),
+        partitions=Partitions(job.partitions_def) if job.partitions_def is not None else None,
+        steps=dict(_steps(job.graph)),
+    )
+
+
+def _steps(graph: GraphDefinition, prefix: str = "") -> Iterator[tuple[str, StepFacts]]:
+    for node in sorted(graph.nodes, key=lambda node: node.name):
+        if isinstance(node.definition, GraphDefinition):
+            yield from _steps(node.definition, f"{prefix}{node.name}.")
+        elif node.definition.description or node.tags:
+            # Some tags are no texts: integrations keep objects there.
+            tags = {key: value for key, value in node.tags.items() if isinstance(value, str)}
+            yield f"{prefix}{node.name}", StepFacts(node.definition.description or None, tags)
 
 
 def with_upstream(
     assets: Mapping[AssetKey, AssetFacts], keys: Collection[AssetKey]
 ) -> dict[AssetKey, AssetFacts]:
-    """Choose assets, and those that they depend on.
+    """Choose assets, and those that they or their checks read.
 
     Args:
         assets: all that are at hand.
@@ -75,81 +206,7 @@ def with_upstream(
         The chosen ones and what is directly upstream of them, in the order of their keys.
     """
     chosen = {key: assets[key] for key in sorted(keys) if key in assets}
-    upstream = {parent for asset in chosen.values() for parent in asset.upstream} - chosen.keys()
+    upstream = {parent for asset in chosen.values() for parent in asset.upstream}
+    upstream |= {key for asset in chosen.values() for read in asset.checks.values() for key in read}
+    upstream -= chosen.keys()
     return chosen | {key: assets[key] for key in sorted(upstream) if key in assets}
-
-
-def table_schema(metadata: Mapping[str, Any]) -> TableSchema | None:
-    """Find the column schema in metadata.
-
-    Args:
-        metadata: of a definition, where it may stand bare, or of an event.
-
-    Returns:
-        The schema, None where there is none or it is none.
-    """
-    value = metadata.get(COLUMN_SCHEMA)
-    schema = getattr(value, "schema", value)
-    return schema if isinstance(schema, TableSchema) else None
-
-
-def encode_assets(assets: Mapping[AssetKey, AssetFacts]) -> str:
-    """Write assets down for another process.
-
-    Args:
-        assets: by key.
-
-    Returns:
-        JSON.
-    """
-    return json.dumps(
-        [
-            {
-                "key": list(asset.key.path),
-                "upstream": [list(key.path) for key in asset.upstream],
-                "group": asset.group,
-                "description": asset.description,
-                "owners": asset.owners,
-                "tags": asset.tags,
-                "columns": serialize_value(asset.columns) if asset.columns else None,
-                "is_partitioned": asset.is_partitioned,
-                "time_partitions": (
-                    encode_time_partitions(asset.time_partitions) if asset.time_partitions else None
-                ),
-                "is_materializable": asset.is_materializable,
-            }
-            for asset in assets.values()
-        ],
-        separators=(",", ":"),
-    )
-
-
-def decode_assets(text: str) -> dict[AssetKey, AssetFacts]:
-    """Read what `encode_assets` wrote.
-
-    Args:
-        text: JSON.
-
-    Returns:
-        The assets by key.
-    """
-    assets = [
-        AssetFacts(
-            key=AssetKey(entry["key"]),
-            upstream=tuple(AssetKey(path) for path in entry["upstream"]),
-            group=entry["group"],
-            description=entry["description"],
-            owners=tuple(entry["owners"]),
-            tags=entry["tags"],
-            columns=deserialize_value(entry["columns"], TableSchema) if entry["columns"] else None,
-            is_partitioned=entry["is_partitioned"],
-            time_partitions=(
-                decode_time_partitions(entry["time_partitions"])
-                if entry["time_partitions"]
-                else None
-            ),
-            is_materializable=entry["is_materializable"],
-        )
-        for entry in json.loads(text)
-    ]
-    return {asset.key: asset for asset in assets}

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, NamedTuple
 
-from dagster import AssetKey, EventLogEntry, RunsFilter
+from dagster import AssetKey, AssetRecordsFilter, DagsterEventType, EventLogEntry, RunsFilter
 
 from openlineage_dagster_core.errors import FactsUnavailableError
 from openlineage_dagster_core.facts.definitions import with_upstream
-from openlineage_dagster_core.facts.model import AssetFacts, Facts, RunFacts
+from openlineage_dagster_core.facts.model import AssetFacts, Definitions, Facts, RunFacts
+from openlineage_dagster_core.facts.outside import parent_in_tags
 from openlineage_dagster_core.facts.progress import FOLLOWED, ProgressLog
-from openlineage_dagster_core.families import RUN_ENDS
+from openlineage_dagster_core.facts.upstream import upstream_in_tags
+from openlineage_dagster_core.families import ASSET_FAMILY, RUN_ENDS
 
 if TYPE_CHECKING:
     from dagster import DagsterInstance, DagsterRun
@@ -21,16 +24,26 @@ if TYPE_CHECKING:
 CODE_LOCATION_TAG = "dagster/code_location"
 """Set by Dagster 1.12 and later."""
 
+TAGS_SET_LATER = frozenset(
+    {"dagster/failure_reason", "dagster/will_retry", "dagster/auto_retry_run_id"}
+)
+"""Tags that Dagster adds when a run ends: its first events, told again, must not have them."""
+
 RUNS_REMEMBERED = 256
 PAGE = 1000
 
 _BEGINNING = datetime.fromtimestamp(0, timezone.utc)
 
 
+UNFINISHED = RUN_ENDS | {DagsterEventType.STEP_FAILURE, DagsterEventType.STEP_SKIPPED}
+"""The events that may end assets which were not materialized."""
+
+
 class _Run(NamedTuple):
     facts: RunFacts
     log: ProgressLog
     assets: Mapping[AssetKey, AssetFacts]
+    earlier_upstream: dict[AssetKey, tuple[AssetKey, ...]]
 
 
 class EventLogFacts:
@@ -48,12 +61,12 @@ class EventLogFacts:
         self._instance = instance
         self._runs: OrderedDict[str, _Run] = OrderedDict()
 
-    def facts_of(self, entry: EventLogEntry, assets: Mapping[AssetKey, AssetFacts]) -> Facts:
+    def facts_of(self, entry: EventLogEntry, definitions: Definitions) -> Facts:
         """Find the facts of an event.
 
         Args:
             entry: the event.
-            assets: the definitions that are at hand.
+            definitions: what is at hand of them.
 
         Returns:
             The run, how far it was before this event, and the definitions. The progress is valid
@@ -62,19 +75,76 @@ class EventLogFacts:
         Raises:
             FactsUnavailableError: the instance cannot be read now.
         """
+        try:
+            return self._facts_of(entry, definitions)
+        except Exception as error:
+            # Whatever a database raises; it says nothing of the event, which is tried again.
+            msg = f"run {entry.run_id} cannot be read: {type(error).__name__}"
+            raise FactsUnavailableError(msg) from error
+
+    def _facts_of(self, entry: EventLogEntry, definitions: Definitions) -> Facts:
         if not entry.run_id:
-            return Facts(run=runless(entry), progress=ProgressLog().progress, assets={})
+            return self._runless(entry, definitions)
         if entry.dagster_event_type in RUN_ENDS:
             # The end is told from the log alone: steps may have run on machines whose events did
             # not come this way.
             self._runs.pop(entry.run_id, None)
         run = self._runs.get(entry.run_id)
         if run is None:
-            run = self._runs[entry.run_id] = self._read(entry, assets)
+            run = self._runs[entry.run_id] = self._read(entry, definitions)
             while len(self._runs) > RUNS_REMEMBERED:
                 self._runs.popitem(last=False)
         self._runs.move_to_end(entry.run_id)
-        return Facts(run=run.facts, progress=run.log.progress, assets=run.assets)
+        if entry.dagster_event_type in UNFINISHED:
+            self._look_back(run, entry)
+        return Facts(
+            run=run.facts,
+            progress=run.log.progress,
+            assets=run.assets,
+            job=definitions.jobs.get(run.facts.job_name),
+            environment=definitions.environment,
+            earlier_upstream=run.earlier_upstream,
+        )
+
+    def _runless(self, entry: EventLogEntry, definitions: Definitions) -> Facts:
+        event = entry.get_dagster_event()
+        key = event.asset_key
+        assets = with_upstream(definitions.assets, [key] if key else [])
+        upstream = {}
+        if key and key not in assets and event.event_type in ASSET_FAMILY:
+            # Its edges are those of the asset's last run: an event without inputs erases them.
+            upstream[key] = self._upstream_before(key, entry.timestamp)
+        return Facts(
+            run=runless(entry),
+            progress=ProgressLog().progress,
+            assets=assets,
+            earlier_upstream=upstream,
+        )
+
+    def _look_back(self, run: _Run, entry: EventLogEntry) -> None:
+        """Find what the assets that this event ends without a definition were made from before."""
+        progress = run.log.progress
+        steps = progress.planned if entry.step_key is None else (entry.step_key,)
+        for step_key in steps:
+            if step_key in progress.ended:
+                continue
+            for key, partitions in progress.planned.get(step_key, {}).items():
+                if key in run.assets or key in run.earlier_upstream:
+                    continue
+                if any((key, partition) not in progress.materialized for partition in partitions):
+                    before = run.facts.created_at.timestamp()
+                    run.earlier_upstream[key] = self._upstream_before(key, before)
+
+    def _upstream_before(self, key: AssetKey, timestamp: float) -> tuple[AssetKey, ...]:
+        records = (
+            self._instance()
+            .fetch_materializations(
+                AssetRecordsFilter(asset_key=key, before_timestamp=timestamp), limit=1
+            )
+            .records
+        )
+        made = records[0].asset_materialization if records else None
+        return upstream_in_tags((made.tags if made else None) or {})
 
     def advance(self, entry: EventLogEntry) -> None:
         """Count the event as happened, after its conversion.
@@ -86,19 +156,12 @@ class EventLogFacts:
         if run is not None:
             run.log.observe(entry)
 
-    def _read(self, entry: EventLogEntry, assets: Mapping[AssetKey, AssetFacts]) -> _Run:
-        try:
-            return self._read_unguarded(entry, assets)
-        except Exception as error:
-            # Whatever a database raises; it says nothing of the event, which is tried again.
-            msg = f"run {entry.run_id} cannot be read: {type(error).__name__}"
-            raise FactsUnavailableError(msg) from error
-
-    def _read_unguarded(self, entry: EventLogEntry, assets: Mapping[AssetKey, AssetFacts]) -> _Run:
+    def _read(self, entry: EventLogEntry, definitions: Definitions) -> _Run:
         instance = self._instance()
         records = instance.get_run_records(RunsFilter(run_ids=[entry.run_id]), limit=1)
         if records:
             facts = run_facts(records[0].dagster_run, records[0].create_timestamp)
+            facts = facts if facts.parent else replace(facts, parent=definitions.parent)
         else:
             # The run was deleted meanwhile. Any constant serves, so that its events agree.
             facts = RunFacts(entry.run_id, entry.job_name or "", _BEGINNING)
@@ -107,7 +170,7 @@ class EventLogFacts:
             if logged == entry:
                 break
             log.observe(logged)
-        return _Run(facts, log, _assets_of_run(log, assets))
+        return _Run(facts, log, _assets_of_run(log, definitions.assets), {})
 
 
 def _assets_of_run(
@@ -119,7 +182,7 @@ def _assets_of_run(
     a run tells must not depend on it.
     """
     progress = log.progress
-    planned = {key for of_step in progress.planned.values() for key, _ in of_step}
+    planned = {key for of_step in progress.planned.values() for key in of_step}
     planned |= progress.planned_checks.keys()
     return with_upstream(assets, planned)
 
@@ -169,9 +232,11 @@ def run_facts(run: DagsterRun, created_at: datetime) -> RunFacts:
         run_id=run.run_id,
         job_name=run.job_name,
         created_at=created_at,
-        tags=run.tags,
+        tags={key: value for key, value in run.tags.items() if key not in TAGS_SET_LATER},
+        config=run.run_config,
         code_location=origin.location_name if origin else run.tags.get(CODE_LOCATION_TAG),
         repository=origin.repository_origin.repository_name if origin else None,
         parent_run_id=run.parent_run_id,
         root_run_id=run.root_run_id,
+        parent=parent_in_tags(run.tags),
     )

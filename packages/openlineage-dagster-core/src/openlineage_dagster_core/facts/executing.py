@@ -13,36 +13,38 @@ import sys
 from types import FrameType
 from typing import Any
 
-from dagster import AssetKey
-
-from openlineage_dagster_core.facts.definitions import DefinedAssets, with_upstream
-from openlineage_dagster_core.facts.model import AssetFacts
+from openlineage_dagster_core.facts.definitions import DefinedAssets, job_facts, with_upstream
+from openlineage_dagster_core.facts.model import Definitions
 
 _MODULE = "dagster._core.events"
 _FUNCTION = "log_job_event"
 _VARIABLE = "job_context"
 
 
-def executing_job_assets() -> dict[AssetKey, AssetFacts] | None:
+def executing_definitions() -> Definitions | None:
     """Look for the executing job among this thread's callers.
 
     Returns:
-        The assets that the run is to make or check, and those that they depend on. None where this
-        process is not logging an event of a job that it executes.
+        The job, the assets that the run is to make or check, and those that they depend on. None
+        where this process is not logging an event of a job that it executes.
     """
     frame: FrameType | None = sys._getframe(1)  # noqa: SLF001 -- the only way to the caller
     while frame is not None:
         if frame.f_code.co_name == _FUNCTION and frame.f_globals.get("__name__") == _MODULE:
             context = frame.f_locals.get(_VARIABLE)
-            return _assets_of(context) if context is not None else None
+            return _definitions_of(context) if context is not None else None
         frame = frame.f_back
     return None
 
 
-def _assets_of(context: Any) -> dict[AssetKey, AssetFacts]:
-    layer = context.job.get_definition().asset_layer
+def _definitions_of(context: Any) -> Definitions:
+    job = context.job.get_definition()
+    layer = job.asset_layer
     run = context.dagster_run
     keys = set(run.asset_selection or layer.asset_graph.executable_asset_keys)
     keys |= {check.asset_key for check in run.asset_check_selection or ()}
     keys |= {check.asset_key for check in layer.asset_graph.asset_check_keys}
-    return with_upstream(DefinedAssets(layer.asset_graph), keys)
+    return Definitions(
+        assets=with_upstream(DefinedAssets(layer.asset_graph), keys),
+        jobs={run.job_name: job_facts(job)},
+    )

@@ -1,4 +1,4 @@
-"""The facts: a small frozen model of a Dagster run, its progress and its assets."""
+"""The facts: a small frozen model of a Dagster run, its progress and its definitions."""
 
 from __future__ import annotations
 
@@ -9,10 +9,38 @@ from datetime import datetime
 
 from dagster import AssetCheckEvaluation, AssetKey, TableSchema
 
-from openlineage_dagster_core.facts.partitions import TimePartitions
+from openlineage_dagster_core.facts.partitions import Partitions, UpstreamPartitions
 
 AssetPartition = tuple[AssetKey, str | None]
 """One asset in one partition; None for an asset without partitions."""
+
+
+@dataclass(frozen=True)
+class KnownRun:
+    """A run as OpenLineage knows it, such as one of another system.
+
+    Args:
+        namespace: of its job.
+        name: of its job.
+        run_id: a UUID.
+    """
+
+    namespace: str
+    name: str
+    run_id: str
+
+
+@dataclass(frozen=True)
+class OutsideParent:
+    """What started a Dagster run from outside Dagster.
+
+    Args:
+        parent: the run that did.
+        root: where that one began, None where it is the root itself.
+    """
+
+    parent: KnownRun
+    root: KnownRun | None = None
 
 
 @dataclass(frozen=True)
@@ -24,20 +52,41 @@ class RunFacts:
         job_name: the Dagster job; empty likewise.
         created_at: when the run was stored; all run ids derive from it.
         tags: the run's tags.
+        config: the run's configuration.
         code_location: where the job is defined, None for a run launched in process.
         repository: the repository in that location, None likewise.
         parent_run_id: the run that this one retries.
         root_run_id: the first run of that chain.
+        parent: what started it from outside Dagster.
     """
 
     run_id: str
     job_name: str
     created_at: datetime
     tags: Mapping[str, str] = field(default_factory=dict)
+    config: Mapping[str, object] = field(default_factory=dict)
     code_location: str | None = None
     repository: str | None = None
     parent_run_id: str | None = None
     root_run_id: str | None = None
+    parent: OutsideParent | None = None
+
+
+@dataclass(frozen=True)
+class PhysicalFacts:
+    """Where an asset's data is kept, as its definition's metadata says it.
+
+    Args:
+        table_name: `dagster/table_name`, or `dagster/relation_identifier` as it was called.
+        uri: `dagster/uri`.
+        storage_kind: `dagster/storage_kind`, in metadata or tags.
+        materialization: how dbt makes it: `table`, `view` and so on.
+    """
+
+    table_name: str | None = None
+    uri: str | None = None
+    storage_kind: str | None = None
+    materialization: str | None = None
 
 
 @dataclass(frozen=True)
@@ -52,9 +101,16 @@ class AssetFacts:
         owners: teams (`team:data`) and email addresses.
         tags: the asset's tags; kinds are among them, as `dagster/kind/…`.
         columns: the schema that the definition's metadata gives.
-        is_partitioned: whether it has partitions.
-        time_partitions: what time a partition stands for, where it does for any.
+        partitions: the partitions, None for an asset without.
+        upstream_partitions: by upstream asset, which of its partitions are read; only for upstream
+            assets that have partitions.
         is_materializable: whether runs make it; others are only observed or only depended on.
+        checks: by check, the other assets that it reads.
+        physical: where the data is kept.
+        code_version: the version of the code that makes it.
+        source_code: the address of that code, from `dagster/code_references`.
+        sql: the query that makes it.
+        additions: the metadata `openlineage/…`, by what follows the slash: plain JSON.
     """
 
     key: AssetKey
@@ -64,9 +120,76 @@ class AssetFacts:
     owners: tuple[str, ...] = ()
     tags: Mapping[str, str] = field(default_factory=dict)
     columns: TableSchema | None = None
-    is_partitioned: bool = False
-    time_partitions: TimePartitions | None = None
+    partitions: Partitions | None = None
+    upstream_partitions: Mapping[AssetKey, UpstreamPartitions] = field(default_factory=dict)
     is_materializable: bool = True
+    checks: Mapping[str, tuple[AssetKey, ...]] = field(default_factory=dict)
+    physical: PhysicalFacts = PhysicalFacts()
+    code_version: str | None = None
+    source_code: str | None = None
+    sql: str | None = None
+    additions: Mapping[str, object] = field(default_factory=dict)
+
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """The kinds, sorted; Dagster keeps them as tags."""
+        return tuple(
+            sorted(tag[len(KIND_PREFIX) :] for tag in self.tags if tag.startswith(KIND_PREFIX))
+        )
+
+
+KIND_PREFIX = "dagster/kind/"
+"""Dagster keeps a kind as a tag without a value."""
+
+
+@dataclass(frozen=True)
+class StepFacts:
+    """A step as the definition of its op describes it.
+
+    Args:
+        description: the op's, in Markdown.
+        tags: the op's.
+    """
+
+    description: str | None = None
+    tags: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class JobFacts:
+    """A Dagster job as its definition describes it.
+
+    Args:
+        description: in Markdown.
+        owners: teams and email addresses; Dagster 1.12 and later have them.
+        tags: the definition's; a run's own tags may be more.
+        partitions: of a partitioned job.
+        steps: by step key, without the index of a mapped step; those with nothing to say are left
+            out.
+    """
+
+    description: str | None = None
+    owners: tuple[str, ...] = ()
+    tags: Mapping[str, str] = field(default_factory=dict)
+    partitions: Partitions | None = None
+    steps: Mapping[str, StepFacts] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Definitions:
+    """What is at hand of definitions, and of the process that executes a run.
+
+    Args:
+        assets: by key; an asset may be missing.
+        jobs: by name; a job may be missing.
+        parent: what started the executing process, as its environment says.
+        environment: the variables of that process that the user wants to see.
+    """
+
+    assets: Mapping[AssetKey, AssetFacts] = field(default_factory=dict)
+    jobs: Mapping[str, JobFacts] = field(default_factory=dict)
+    parent: OutsideParent | None = None
+    environment: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -89,21 +212,23 @@ class RunProgress:
     It depends on nothing that came later, so converting an event again gives the same.
 
     Args:
-        planned: by step key, what the step is to materialize.
+        planned: by step key and asset, the partitions that the step is to materialize.
         planned_checks: by asset, the names of the checks that are to run.
         started: when each step that has started did, in seconds since the epoch.
         ended: the steps that have ended, whichever way.
-        materialized: what has been materialized.
+        retries: how often each step has been up for a retry.
+        materialized: what has been materialized, or has been said to have failed at it.
         evaluations: by asset and check name, the latest evaluation.
         errors: by step key, why the step failed; the first to fail comes first.
         has_started: whether the run has.
         has_ended: whether the run has, whichever way.
     """
 
-    planned: Mapping[str, AbstractSet[AssetPartition]]
+    planned: Mapping[str, Mapping[AssetKey, AbstractSet[str | None]]]
     planned_checks: Mapping[AssetKey, AbstractSet[str]]
     started: Mapping[str, float]
     ended: AbstractSet[str]
+    retries: Mapping[str, int]
     materialized: AbstractSet[AssetPartition]
     evaluations: Mapping[AssetKey, Mapping[str, AssetCheckEvaluation]]
     errors: Mapping[str, ErrorFacts]
@@ -119,8 +244,14 @@ class Facts:
         run: the Dagster run.
         progress: what has happened in it.
         assets: the definitions that are at hand; an asset may be missing.
+        job: the definition of the run's job, where it is at hand.
+        environment: the variables of the executing process that the user wants to see.
+        earlier_upstream: for assets without a definition, what they were made from before this run.
     """
 
     run: RunFacts
     progress: RunProgress
-    assets: Mapping[AssetKey, AssetFacts]
+    assets: Mapping[AssetKey, AssetFacts] = field(default_factory=dict)
+    job: JobFacts | None = None
+    environment: Mapping[str, str] = field(default_factory=dict)
+    earlier_upstream: Mapping[AssetKey, tuple[AssetKey, ...]] = field(default_factory=dict)

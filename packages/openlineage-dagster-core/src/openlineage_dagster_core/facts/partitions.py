@@ -1,106 +1,262 @@
-"""Partitions that are times: what window a partition key stands for.
+"""Partitions: which time a key stands for, its dimensions, and what is upstream of it.
 
 The only way to write a partitions definition down is a private class of Dagster's, used here alone.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Any
 
 from dagster import (
+    AllPartitionMapping,
     DagsterError,
+    IdentityPartitionMapping,
     MultiPartitionsDefinition,
+    PartitionMapping,
     PartitionsDefinition,
     TimeWindowPartitionsDefinition,
     deserialize_value,
     serialize_value,
 )
-from dagster._core.definitions.partitions.snap import TimeWindowPartitionsSnap
+from dagster._core.definitions.partitions.snap import PartitionsSnap
 
 DIMENSION_SEPARATOR = "|"
 """Dagster writes a multi-partition key as its dimensions' keys, in the order of their names."""
 
+THE_DIMENSION = "partition"
+"""What the one dimension of a key without dimensions is called."""
+
+MOST_UPSTREAM_PARTITIONS = 1000
+"""More are not named: a part that large says no more than the whole."""
+
+MOST_REMEMBERED = 1024
+
+logger = logging.getLogger(__name__)
+
 
 @dataclass(frozen=True)
-class TimePartitions:
-    """The partitions of an asset, or the dimension of them, that are windows of time.
+class Partitions:
+    """The partitions of an asset or a job.
 
     Args:
-        definition: cuts the time.
-        dimension: where the time stands in a multi-partition key; None where it is the whole key.
+        definition: Dagster's own; None where it is of a kind that cannot be written down.
     """
 
-    definition: TimeWindowPartitionsDefinition
-    dimension: int | None = None
+    definition: PartitionsDefinition | None
 
-    def window(self, partition: str) -> tuple[datetime, datetime] | None:
-        """Find the window of a partition.
+    def window(self, key: str) -> tuple[datetime, datetime] | None:
+        """Find the time that a partition stands for.
 
         Args:
-            partition: the partition key.
+            key: the partition key.
 
         Returns:
-            Begin (included) and end (excluded), None where the key is not one of this definition:
-            it may have changed since.
+            Begin (included) and end (excluded). None where no part of the key is a time, however
+            it looks, or where the key is not one of this definition: it may have changed since.
         """
-        key = partition
-        if self.dimension is not None:
-            parts = partition.split(DIMENSION_SEPARATOR)
-            if self.dimension >= len(parts):
-                return None
-            key = parts[self.dimension]
+        definition: PartitionsDefinition | None = self.definition
+        if isinstance(definition, MultiPartitionsDefinition):
+            parts = self.dimensions(key)
+            # Dagster allows one dimension to be a time.
+            for dimension in definition.partitions_defs:
+                if isinstance(dimension.partitions_def, TimeWindowPartitionsDefinition):
+                    definition = dimension.partitions_def
+                    key = parts.get(dimension.name, "")
+                    break
+        if not isinstance(definition, TimeWindowPartitionsDefinition):
+            return None
         try:
-            window = self.definition.time_window_for_partition_key(key)
+            window = definition.time_window_for_partition_key(key)
         except (ValueError, DagsterError):
             return None
         return window.start, window.end
 
+    def dimensions(self, key: str) -> dict[str, str]:
+        """Take a partition key apart.
 
-def time_partitions(definition: PartitionsDefinition | None) -> TimePartitions | None:
-    """Find the time in an asset's partitions.
+        Args:
+            key: the partition key.
 
-    Args:
-        definition: the asset's, None for an asset without partitions.
-
-    Returns:
-        The time partitions, None where no key is a time, however it looks.
-    """
-    if isinstance(definition, TimeWindowPartitionsDefinition):
-        return TimePartitions(definition)
-    if isinstance(definition, MultiPartitionsDefinition):
-        # Dagster sorts the dimensions by name, and allows one of them to be a time.
-        for index, dimension in enumerate(definition.partitions_defs):
-            if isinstance(dimension.partitions_def, TimeWindowPartitionsDefinition):
-                return TimePartitions(dimension.partitions_def, index)
-    return None
+        Returns:
+            The key in each dimension, by the dimension's name.
+        """
+        if isinstance(self.definition, MultiPartitionsDefinition):
+            # Dagster sorts the dimensions by name.
+            names = [dimension.name for dimension in self.definition.partitions_defs]
+            parts = key.split(DIMENSION_SEPARATOR)
+            if len(parts) == len(names):
+                return dict(zip(names, parts, strict=True))
+        return {THE_DIMENSION: key}
 
 
-def encode_time_partitions(partitions: TimePartitions) -> list[object]:
-    """Write time partitions down for another process.
-
-    Args:
-        partitions: of an asset.
-
-    Returns:
-        What JSON can hold.
-    """
-    snap = TimeWindowPartitionsSnap.from_def(partitions.definition)
-    return [serialize_value(snap), partitions.dimension]
-
-
-def decode_time_partitions(encoded: list[object]) -> TimePartitions:
-    """Read what `encode_time_partitions` wrote.
+@dataclass(frozen=True)
+class UpstreamPartitions:
+    """Which partitions of an upstream asset a partition is made from.
 
     Args:
-        encoded: from JSON.
-
-    Returns:
-        The time partitions.
+        mapping: Dagster's own.
+        upstream: the partitions of the upstream asset.
     """
-    text, dimension = encoded
-    snap = deserialize_value(str(text), TimeWindowPartitionsSnap)
-    return TimePartitions(
-        snap.get_partitions_definition(),  # type: ignore[no-untyped-call]
-        dimension if isinstance(dimension, int) else None,
+
+    mapping: PartitionMapping
+    upstream: Partitions
+    _found: dict[tuple[str | None, datetime], tuple[str, ...] | None] = field(
+        default_factory=dict, init=False, repr=False, compare=False
     )
+
+    def keys(
+        self, downstream: Partitions | None, key: str | None, now: datetime
+    ) -> tuple[str, ...] | None:
+        """Find the upstream partitions.
+
+        Args:
+            downstream: the partitions of the asset that is made, None for one without.
+            key: the partition that is made, None for an asset without partitions.
+            now: up to when partitions exist; a run's creation, so that it is always the same.
+
+        Returns:
+            The upstream keys, sorted; None where it is the whole asset, or cannot be told.
+        """
+        if isinstance(self.mapping, AllPartitionMapping):
+            return None
+        if isinstance(self.mapping, IdentityPartitionMapping):
+            return None if key is None else (key,)
+        if (key, now) not in self._found:
+            # Asked for each event of a partition's run, and answered slowly.
+            while len(self._found) >= MOST_REMEMBERED:
+                self._found.pop(next(iter(self._found)), None)
+            self._found[key, now] = self._mapped(downstream, key, now)
+        return self._found[key, now]
+
+    def _mapped(
+        self, downstream: Partitions | None, key: str | None, now: datetime
+    ) -> tuple[str, ...] | None:
+        if self.upstream.definition is None:
+            return None
+        of = downstream.definition if downstream is not None and key is not None else None
+        try:
+            subset = None if of is None else of.subset_with_partition_keys([str(key)])
+            found = self.mapping.get_upstream_mapped_partitions_result_for_partitions(
+                subset, of, self.upstream.definition, current_time=now
+            )
+            keys = tuple(sorted(map(str, found.partitions_subset.get_partition_keys())))
+        except Exception as error:
+            # A key that is no longer one, dynamic partitions that only the instance knows, or a
+            # mapping of the user's own: the whole asset is right, if less exact.
+            logger.debug("OpenLineage: upstream partitions unknown: %s", type(error).__name__)
+            return None
+        return keys if 0 < len(keys) <= MOST_UPSTREAM_PARTITIONS else None
+
+
+@dataclass
+class PartitionsTable:
+    """Writes partitions definitions down, each once: many assets share one.
+
+    Args:
+        texts: what has been written, or is to be read.
+    """
+
+    texts: list[str] = field(default_factory=list)
+    _positions: dict[int, tuple[PartitionsDefinition, int | None]] = field(default_factory=dict)
+    _read: dict[int, Partitions] = field(default_factory=dict)
+
+    def encode(self, partitions: Partitions) -> int | None:
+        """Write a definition down.
+
+        Args:
+            partitions: to write.
+
+        Returns:
+            Its place in the table; None where it cannot be written.
+        """
+        definition = partitions.definition
+        if definition is None:
+            return None
+        if id(definition) not in self._positions:
+            self._positions[id(definition)] = (definition, self._append(definition))
+        return self._positions[id(definition)][1]
+
+    def _append(self, definition: PartitionsDefinition) -> int | None:
+        try:
+            snap: Any = PartitionsSnap.from_def(definition)
+            text = serialize_value(snap)
+        except Exception as error:
+            # A class of the user's own, or dynamic partitions by a function.
+            logger.debug("OpenLineage: partitions not kept: %s", type(error).__name__)
+            return None
+        if text not in self.texts:
+            self.texts.append(text)
+        return self.texts.index(text)
+
+    def decode(self, position: int | None) -> Partitions:
+        """Read a definition.
+
+        Args:
+            position: its place in the table; None for one that could not be written.
+
+        Returns:
+            The partitions.
+        """
+        if position is None:
+            return Partitions(None)
+        if position not in self._read:
+            snap: Any = deserialize_value(self.texts[position])
+            self._read[position] = Partitions(snap.get_partitions_definition())
+        return self._read[position]
+
+
+def encode_mapping(mapping: PartitionMapping) -> str | None:
+    """Write a partition mapping down.
+
+    Args:
+        mapping: Dagster's own, or a class of the user's.
+
+    Returns:
+        JSON; None for a class that another process may not have.
+    """
+    value: Any = mapping
+    try:
+        return serialize_value(value)
+    except Exception as error:
+        logger.debug("OpenLineage: partition mapping not kept: %s", type(error).__name__)
+        return None
+
+
+def decode_mapping(text: str) -> PartitionMapping:
+    """Read what `encode_mapping` wrote.
+
+    Args:
+        text: JSON.
+
+    Returns:
+        The mapping.
+
+    Raises:
+        TypeError: it is something else.
+    """
+    mapping: Any = deserialize_value(text)
+    if not isinstance(mapping, PartitionMapping):
+        msg = f"not a partition mapping: {type(mapping).__name__}"
+        raise TypeError(msg)
+    return mapping
+
+
+def dimensions_in_tags(key: str, tags: Mapping[str, str]) -> dict[str, str]:
+    """Take a partition key apart where no definition is at hand.
+
+    Args:
+        key: the partition key.
+        tags: the run's; a run for a multi-partition has a tag for each dimension.
+
+    Returns:
+        The key in each dimension, by the dimension's name.
+    """
+    prefix = "dagster/partition/"
+    parts = {tag[len(prefix) :]: value for tag, value in tags.items() if tag.startswith(prefix)}
+    if parts and DIMENSION_SEPARATOR.join(parts[name] for name in sorted(parts)) == key:
+        return dict(sorted(parts.items()))
+    return {THE_DIMENSION: key}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from typing import TYPE_CHECKING
 
 from dagster import AssetCheckEvaluation, AssetKey, DagsterEventType, EventLogEntry
@@ -25,10 +25,11 @@ class ProgressLog:
     """Takes the events of one run in order and keeps what matters."""
 
     def __init__(self) -> None:
-        self._planned: defaultdict[str, set[AssetPartition]] = defaultdict(set)
+        self._planned: defaultdict[str, dict[AssetKey, set[str | None]]] = defaultdict(dict)
         self._planned_checks: defaultdict[AssetKey, set[str]] = defaultdict(set)
         self._started: dict[str, float] = {}
         self._ended: set[str] = set()
+        self._retries: Counter[str] = Counter()
         self._materialized: set[AssetPartition] = set()
         self._evaluations: defaultdict[AssetKey, dict[str, AssetCheckEvaluation]] = defaultdict(
             dict
@@ -45,6 +46,7 @@ class ProgressLog:
             planned_checks=self._planned_checks,
             started=self._started,
             ended=self._ended,
+            retries=self._retries,
             materialized=self._materialized,
             evaluations=self._evaluations,
             errors=self._errors,
@@ -73,6 +75,8 @@ class ProgressLog:
         elif event.event_type is DagsterEventType.STEP_START and event.step_key:
             # A retried step starts again; the run that stands for it began the first time.
             self._started.setdefault(event.step_key, entry.timestamp)
+        elif event.event_type is DagsterEventType.STEP_UP_FOR_RETRY and event.step_key:
+            self._retries[event.step_key] += 1
         else:
             self._observe_asset(event)
 
@@ -85,15 +89,16 @@ class ProgressLog:
                     if plan.partitions_subset
                     else [plan.partition]
                 )
-                self._planned[event.step_key].update(
-                    (plan.asset_key, partition) for partition in partitions
-                )
+                self._planned[event.step_key].setdefault(plan.asset_key, set()).update(partitions)
         elif event.event_type is DagsterEventType.ASSET_CHECK_EVALUATION_PLANNED:
             planned_check = event.asset_check_planned_data
             self._planned_checks[planned_check.asset_key].add(planned_check.check_name)
         elif event.event_type is DagsterEventType.ASSET_MATERIALIZATION:
             materialization = event.step_materialization_data.materialization
             self._materialized.add((materialization.asset_key, materialization.partition))
+        elif event.event_type is DagsterEventType.ASSET_FAILED_TO_MATERIALIZE:
+            failure = event.asset_failed_to_materialize_data
+            self._materialized.add((failure.asset_key, failure.partition))
         elif event.event_type is DagsterEventType.ASSET_CHECK_EVALUATION:
             evaluation = event.asset_check_evaluation_data
             self._evaluations[evaluation.asset_key][evaluation.check_name] = evaluation

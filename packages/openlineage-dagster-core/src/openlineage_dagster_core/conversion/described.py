@@ -1,0 +1,140 @@
+"""The facets that describe an asset, a job or a step: from its definition, made once for each."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Any, TypeVar
+
+from dagster import TableSchema
+from openlineage.client.generated.base import BaseFacet, DatasetFacet, JobFacet
+from openlineage.client.generated.schema_dataset import SchemaDatasetFacet
+
+from openlineage_dagster_core.conversion.remembered import PerObject
+from openlineage_dagster_core.facets.documentation import (
+    dataset_documentation_facet,
+    job_documentation_facet,
+)
+from openlineage_dagster_core.facets.ownership import dataset_ownership_facet, job_ownership_facet
+from openlineage_dagster_core.facets.schema import schema_facet
+from openlineage_dagster_core.facets.source_code_location import source_code_location_facet
+from openlineage_dagster_core.facets.sql import sql_facet
+from openlineage_dagster_core.facets.storage import dataset_type_facet, storage_facet
+from openlineage_dagster_core.facets.tags import (
+    dataset_tags_facet,
+    definition_tags_facet,
+    job_tags_facet,
+)
+from openlineage_dagster_core.facts.model import AssetFacts, JobFacts, StepFacts
+from openlineage_dagster_core.serialisation import shared
+
+SCHEMAS_KEPT = 4096
+
+_Facet = TypeVar("_Facet", bound=BaseFacet)
+
+
+def _only_known(facets: Mapping[str, _Facet | None]) -> dict[str, _Facet]:
+    return {name: shared(facet) for name, facet in facets.items() if facet is not None}
+
+
+def _dataset_facets(asset: AssetFacts) -> dict[str, DatasetFacet]:
+    physical = asset.physical
+    return _only_known(
+        {
+            "documentation": (
+                dataset_documentation_facet(asset.description) if asset.description else None
+            ),
+            "ownership": dataset_ownership_facet(asset.owners) if asset.owners else None,
+            "tags": dataset_tags_facet(asset, asset.columns),
+            "schema": table_schema_facet(asset.columns) if asset.columns else None,
+            "datasetType": dataset_type_facet(
+                kinds=asset.kinds,
+                table_name=physical.table_name,
+                uri=physical.uri,
+                materialization=physical.materialization,
+            ),
+            "storage": storage_facet(
+                kinds=asset.kinds, storage_kind=physical.storage_kind, uri=physical.uri
+            ),
+        }
+    )
+
+
+def _asset_job_facets(asset: AssetFacts) -> dict[str, JobFacet]:
+    dialect = asset.physical.storage_kind
+    return _only_known(
+        {
+            "documentation": (
+                job_documentation_facet(asset.description) if asset.description else None
+            ),
+            "ownership": job_ownership_facet(asset.owners) if asset.owners else None,
+            "tags": job_tags_facet(asset),
+            "sourceCodeLocation": (
+                source_code_location_facet(asset.source_code) if asset.source_code else None
+            ),
+            "sql": sql_facet(asset.sql, dialect) if asset.sql else None,
+        }
+    )
+
+
+def _job_facets(job: JobFacts) -> dict[str, JobFacet]:
+    return _only_known(
+        {
+            "documentation": (
+                job_documentation_facet(job.description) if job.description else None
+            ),
+            "ownership": job_ownership_facet(job.owners) if job.owners else None,
+            "tags": definition_tags_facet(job.tags),
+        }
+    )
+
+
+def _step_facets(step: StepFacts) -> dict[str, JobFacet]:
+    return _only_known(
+        {
+            "documentation": (
+                job_documentation_facet(step.description) if step.description else None
+            ),
+            "tags": definition_tags_facet(step.tags),
+        }
+    )
+
+
+dataset_facets = PerObject(_dataset_facets)
+"""An asset's dataset facets, by name; to be copied, not changed."""
+
+asset_job_facets = PerObject(_asset_job_facets)
+"""The job facets of the job that stands for an asset."""
+
+job_facets = PerObject(_job_facets)
+"""The job facets of a Dagster job."""
+
+step_facets = PerObject(_step_facets)
+"""The job facets of a step."""
+
+
+@dataclass(frozen=True)
+class _Columns:
+    """A schema that can be looked up by its value: each materialization has one of its own."""
+
+    value: tuple[Any, ...]
+    schema: TableSchema = field(compare=False)
+
+
+def table_schema_facet(schema: TableSchema) -> SchemaDatasetFacet:
+    """Give the `schema` facet of a schema, the same one for equal schemas.
+
+    Args:
+        schema: of a definition or a materialization.
+
+    Returns:
+        The facet; not to be changed.
+    """
+    value = tuple((column.name, column.type, column.description) for column in schema.columns)
+    return _schema_facet(_Columns(value, schema))
+
+
+@lru_cache(maxsize=SCHEMAS_KEPT)
+def _schema_facet(columns: _Columns) -> SchemaDatasetFacet:
+    return shared(schema_facet(columns.schema))

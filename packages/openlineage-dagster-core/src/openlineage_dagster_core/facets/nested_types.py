@@ -1,0 +1,154 @@
+"""Reads the fields of structs out of the texts of column types."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+DEEPEST = 16
+"""How many types in each other are read; what is deeper has no fields."""
+
+LONGEST = 65536
+"""In characters; a longer type has no fields."""
+
+ELEMENT = "_element"
+KEY = "_key"
+VALUE = "_value"
+
+_STRUCTS = frozenset({"struct", "row"})
+_MAP = "map"
+_CLOSING = {"<": ">", "(": ")", "[": "]", "{": "}"}
+
+_HEAD = re.compile(r"(struct|row|array|list|map)\s*([<(])", re.IGNORECASE)
+_ARRAY_SUFFIX = re.compile(r"\[\d*\]$")
+_ATTRIBUTES = re.compile(r"\s+(?:NOT\s+NULL|NULL|COMMENT\s|OPTIONS\s*\()", re.IGNORECASE)
+"""What may stand behind a type: they say nothing of its fields."""
+
+_QUOTED_NAME = re.compile(
+    r"(?:`((?:[^`]|``)+)`|\"((?:[^\"]|\"\")+)\")(?:\s*:\s*|\s+)(\S.*)", re.DOTALL
+)
+_PLAIN_NAME = re.compile(r"([^\s:<>()\[\]{}\"'`]+)\s+([^\s:].*)", re.DOTALL)
+_ARROW_ELEMENT = re.compile(r"^(?:item|element)\s*:\s*")
+"""Arrow names it."""
+
+
+@dataclass(frozen=True)
+class NestedField:
+    """A field of a struct, the element of an array, or the key or value of a map.
+
+    Args:
+        name: the field's name.
+        type: the text of its type.
+        fields: its own fields.
+    """
+
+    name: str
+    type: str
+    fields: tuple[NestedField, ...] = ()
+
+
+def nested_fields(type_text: str) -> tuple[NestedField, ...]:
+    """Read the fields of a column's type.
+
+    It knows `struct<a:int>` (Spark, Hive, Delta), `STRUCT<a INT64>` (BigQuery), `ROW(a integer)`
+    (Trino) and `struct(a int)[]` (DuckDB).
+
+    Args:
+        type_text: any text.
+
+    Returns:
+        The fields of a struct; `_element` for an array, and `_key` and `_value` for a map, where
+        there are structs in it; else nothing.
+    """
+    return _fields(type_text.strip(), 0) if len(type_text) <= LONGEST else ()
+
+
+def _fields(text: str, depth: int) -> tuple[NestedField, ...]:
+    if depth >= DEEPEST:
+        return ()
+    if suffix := _ARRAY_SUFFIX.search(text):
+        return _element(text[: suffix.start()].rstrip(), depth)
+    head = _HEAD.match(text)
+    read = _parts(text, head.end() - 1) if head else None
+    if head is None or read is None:
+        return ()
+    parts, end = read
+    if end < len(text) and not _ATTRIBUTES.match(text, end):
+        return ()
+    word = head[1].lower()
+    if word in _STRUCTS:
+        return _struct(parts, depth, colon=head[2] == "<")
+    return _entry(parts, depth) if word == _MAP else _array(parts, depth)
+
+
+def _array(parts: list[str], depth: int) -> tuple[NestedField, ...]:
+    return _element(_ARROW_ELEMENT.sub("", parts[0]), depth) if len(parts) == 1 else ()
+
+
+def _entry(parts: list[str], depth: int) -> tuple[NestedField, ...]:
+    if len(parts) != 2:
+        return ()
+    key, value = (_fields(part, depth + 1) for part in parts)
+    if not value:
+        return ()
+    return NestedField(KEY, parts[0], key), NestedField(VALUE, parts[1], value)
+
+
+def _element(text: str, depth: int) -> tuple[NestedField, ...]:
+    fields = _fields(text, depth + 1)
+    return (NestedField(ELEMENT, text, fields),) if fields else ()
+
+
+def _struct(parts: list[str], depth: int, *, colon: bool) -> tuple[NestedField, ...]:
+    found = []
+    for part in parts:
+        field = _name_and_type(part, colon=colon)
+        if field is None:
+            # A field without a name, or something that is no struct as we know it.
+            return ()
+        name, type_text = field
+        found.append(NestedField(name, type_text, _fields(type_text, depth + 1)))
+    return tuple(found)
+
+
+def _name_and_type(part: str, *, colon: bool) -> tuple[str, str] | None:
+    if quoted := _QUOTED_NAME.fullmatch(part):
+        in_backticks, in_quotes, type_text = quoted.groups()
+        name = in_quotes.replace('""', '"') if in_quotes else in_backticks.replace("``", "`")
+        return name, type_text
+    if colon:
+        # Spark writes names as they are, with spaces too.
+        before, separator, type_text = part.partition(":")
+        name = before.strip()
+        if separator and name and type_text.strip() and not any(sign in name for sign in "<>()[]"):
+            return name, type_text.strip()
+    plain = _PLAIN_NAME.fullmatch(part)
+    return (plain[1], plain[2]) if plain else None
+
+
+def _parts(text: str, start: int) -> tuple[list[str], int] | None:
+    """Split what is in the bracket at `start` at its own commas; also give where it ends."""
+    parts: list[str] = []
+    closing: list[str] = []
+    part_start = position = start
+    while position < len(text):
+        sign = text[position]
+        if sign in "\"'`":
+            position = text.find(sign, position + 1)
+            if position < 0:
+                return None
+        elif sign in _CLOSING:
+            closing.append(_CLOSING[sign])
+            if len(closing) == 1:
+                part_start = position + 1
+        elif sign in ">)]}":
+            if sign != closing.pop():
+                return None
+            if not closing:
+                parts.append(text[part_start:position].strip())
+                return parts, position + 1
+        elif sign == "," and len(closing) == 1:
+            parts.append(text[part_start:position].strip())
+            part_start = position + 1
+        position += 1
+    return None

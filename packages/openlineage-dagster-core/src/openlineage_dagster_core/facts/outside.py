@@ -1,0 +1,105 @@
+"""What started a run from outside Dagster: its parent, from run tags or the environment.
+
+The names and formats are those of OpenLineage's other integrations (dbt, Spark, Airflow):
+`OPENLINEAGE_PARENT_ID` and `OPENLINEAGE_ROOT_PARENT_ID` are `namespace/job/run id`, and
+`OPENLINEAGE_CONTEXT` is JSON with the `parent` and `root` of a ParentRunFacet.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Mapping
+from functools import lru_cache
+from uuid import UUID
+
+from openlineage_dagster_core.facts.model import KnownRun, OutsideParent
+from openlineage_dagster_core.settings import ENV_CONTEXT, ENV_PARENT_ID, ENV_ROOT_PARENT_ID
+
+TAG_PARENT_ID = "openlineage/parent_id"
+TAG_ROOT_PARENT_ID = "openlineage/root_parent_id"
+TAG_CONTEXT = "openlineage/context"
+"""The same as run tags; they win over the environment."""
+
+logger = logging.getLogger(__name__)
+
+
+def parent_in_tags(tags: Mapping[str, str]) -> OutsideParent | None:
+    """Find what started a run in its tags.
+
+    Args:
+        tags: the run's.
+
+    Returns:
+        The parent; None where no tag names one, or it is not well formed.
+    """
+    return _parent(tags.get(TAG_CONTEXT), tags.get(TAG_PARENT_ID), tags.get(TAG_ROOT_PARENT_ID))
+
+
+def parent_in_environment(environ: Mapping[str, str]) -> OutsideParent | None:
+    """Find what started a process in its environment.
+
+    Args:
+        environ: the process's environment.
+
+    Returns:
+        The parent; None where no variable names one, or it is not well formed.
+    """
+    return _parent(
+        environ.get(ENV_CONTEXT), environ.get(ENV_PARENT_ID), environ.get(ENV_ROOT_PARENT_ID)
+    )
+
+
+@lru_cache(maxsize=256)
+def _parent(
+    context: str | None, parent_id: str | None, root_parent_id: str | None
+) -> OutsideParent | None:
+    parent, root = _in_context(context) if context else (None, None)
+    if parent is None and parent_id:
+        parent = _in_id(parent_id)
+    if root is None and root_parent_id:
+        root = _in_id(root_parent_id)
+    return OutsideParent(parent, root) if parent is not None else None
+
+
+def _in_context(text: str) -> tuple[KnownRun | None, KnownRun | None]:
+    try:
+        context = json.loads(text)
+        parent = context["parent"]
+        root = context.get("root") or parent.get("root")
+        return _in_json(parent), _in_json(root) if root else None
+    except (ValueError, TypeError, LookupError, AttributeError):
+        _warn(text)
+        return None, None
+
+
+def _in_json(run: Mapping[str, Mapping[str, str]]) -> KnownRun:
+    job = run["job"]
+    return _checked(job["namespace"], job["name"], run["run"]["runId"])
+
+
+def _in_id(text: str) -> KnownRun | None:
+    # A namespace may be an address, with slashes of its own; neither a job nor an id has any.
+    namespace, _, rest = text.strip().rpartition("/")
+    namespace, _, name = namespace.rpartition("/")
+    try:
+        return _checked(namespace, name, rest)
+    except ValueError:
+        _warn(text)
+        return None
+
+
+def _checked(namespace: object, name: object, run_id: object) -> KnownRun:
+    if not (isinstance(namespace, str) and namespace and isinstance(name, str) and name):
+        msg = "a parent needs a namespace and a name"
+        raise ValueError(msg)
+    return KnownRun(namespace, name, str(UUID(str(run_id))))
+
+
+def _warn(text: str) -> None:
+    # Once for each text: the answer is kept.
+    logger.warning(
+        "OpenLineage: %.100r names no parent run; expected namespace/job/UUID, or the JSON of a "
+        "parent. The runs have none",
+        text,
+    )

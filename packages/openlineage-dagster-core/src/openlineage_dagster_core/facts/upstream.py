@@ -1,0 +1,31 @@
+"""Finds what a materialization was made from, in its tags."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from dagster import AssetKey
+
+INPUT_TAG_PREFIXES = ("dagster/input_event_pointer/", "dagster/input_data_version/")
+"""One tag for every declared parent, also where no definition is at hand."""
+
+
+def upstream_in_tags(tags: Mapping[str, str]) -> tuple[AssetKey, ...]:
+    """Find what a materialization was made from.
+
+    Args:
+        tags: the materialization's.
+
+    Returns:
+        The keys of every declared parent, sorted.
+    """
+    return tuple(
+        sorted(
+            {
+                AssetKey.from_user_string(tag[len(prefix) :])
+                for tag in tags
+                for prefix in INPUT_TAG_PREFIXES
+                if tag.startswith(prefix)
+            }
+        )
+    )

@@ -1,0 +1,142 @@
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from openlineage.client.serde import Serde
+
+from openlineage_dagster_core.facets.storage import (
+    data_source_facet,
+    dataset_type_facet,
+    storage_facet,
+)
+from openlineage_spec import facet_faults
+
+
+def checked(name: str, built: Any) -> dict[str, Any] | None:
+    if built is None:
+        return None
+    facet = json.loads(Serde.to_json(built))
+    assert facet_faults(name, facet) == []
+    return {key: value for key, value in facet.items() if not key.startswith("_")}
+
+
+def dataset_type(
+    *kinds: str,
+    table_name: str | None = None,
+    uri: str | None = None,
+    materialization: str | None = None,
+) -> tuple[str, str | None] | None:
+    facet = checked(
+        "datasetType",
+        dataset_type_facet(
+            kinds=kinds, table_name=table_name, uri=uri, materialization=materialization
+        ),
+    )
+    return (facet["datasetType"], facet.get("subType")) if facet else None
+
+
+def storage(
+    *kinds: str, storage_kind: str | None = None, uri: str | None = None
+) -> tuple[str, str | None] | None:
+    facet = checked("storage", storage_facet(kinds=kinds, storage_kind=storage_kind, uri=uri))
+    return (facet["storageLayer"], facet.get("fileFormat")) if facet else None
+
+
+@pytest.mark.parametrize(
+    ("materialization", "expected"),
+    [
+        ("view", ("VIEW", None)),
+        ("materialized_view", ("VIEW", "MATERIALIZED")),
+        ("materializedview", ("VIEW", "MATERIALIZED")),
+        ("table", ("TABLE", None)),
+        ("incremental", ("TABLE", None)),
+        ("snapshot", ("TABLE", None)),
+        ("seed", ("TABLE", None)),
+        ("ephemeral", ("VIEW", "TEMPORARY")),
+    ],
+)
+def test_what_dbt_makes_counts_first(materialization: str, expected: tuple[str, str]) -> None:
+    kinds = ("view", "table", "parquet")
+    assert dataset_type(*kinds, materialization=materialization) == expected
+
+
+@pytest.mark.parametrize(
+    ("kinds", "table_name", "uri", "expected"),
+    [
+        (("dbt", "View"), "t", None, "VIEW"),
+        (("snowflake",), "db.schema.t", None, "TABLE"),
+        (("table", "parquet"), None, None, "TABLE"),
+        (("mlmodel",), None, "s3://b/m", "MODEL"),
+        (("kafka",), None, None, "TOPIC"),
+        (("topic",), None, None, "TOPIC"),
+        (("csv", "python"), None, None, "FILE"),
+        ((), None, "s3a://bucket/x", "FILE"),
+        ((), None, "DBFS:/x", "FILE"),
+    ],
+)
+def test_kinds_then_table_then_address_tell_the_type(
+    kinds: tuple[str, ...], table_name: str | None, uri: str | None, expected: str
+) -> None:
+    assert dataset_type(*kinds, table_name=table_name, uri=uri) == (expected, None)
+
+
+def test_what_nothing_tells_has_no_type() -> None:
+    assert dataset_type("python", "model", materialization="mine", uri="https://h/x.csv") is None
+
+
+@pytest.mark.parametrize(
+    ("kinds", "storage_kind", "uri", "expected"),
+    [
+        (("snowflake",), "Iceberg", None, ("iceberg", None)),
+        ((), "my store", None, ("my_store", None)),
+        (("databricks", "deltalake"), None, None, ("delta", None)),
+        (("s3", "parquet"), None, None, ("s3", "parquet")),
+        (("snowflake", "bigquery"), None, None, ("bigquery", None)),
+        (("postgresql",), None, None, ("postgres", None)),
+        (("csv",), None, "gs://b/x.parquet", ("gcs", "csv")),
+        ((), None, "s3://b/x.JSON.gz", ("s3", "json")),
+        ((), None, "postgresql+psycopg2://h/db", ("postgres", None)),
+        ((), None, "jdbc:mysql://h/db", ("mysql", None)),
+    ],
+)
+def test_storage_kind_then_kinds_then_address_tell_the_layer(
+    kinds: tuple[str, ...],
+    storage_kind: str | None,
+    uri: str | None,
+    expected: tuple[str, str | None],
+) -> None:
+    assert storage(*kinds, storage_kind=storage_kind, uri=uri) == expected
+
+
+def test_without_a_layer_there_is_no_storage() -> None:
+    assert storage("parquet", "python", uri="https://h/x.parquet") is None
+
+
+def test_a_data_source_is_its_namespace_and_its_address() -> None:
+    assert checked("dataSource", data_source_facet("dagster", "postgres://u:p@db:5432/x")) == {
+        "name": "dagster",
+        "uri": "postgres://db:5432/x",
+    }
+    assert checked("dataSource", data_source_facet("s3://bucket", None)) == {
+        "name": "s3://bucket",
+        "uri": "s3://bucket",
+    }
+
+
+def test_what_is_no_address_is_left_out() -> None:
+    assert checked("dataSource", data_source_facet("dagster", "nowhere")) == {"name": "dagster"}
+    assert data_source_facet("dagster", None) is None
+
+
+any_text = st.text(st.characters(exclude_categories=()))
+
+
+@given(st.sets(any_text), any_text, any_text | any_text.map("s3://".__add__))
+def test_no_text_breaks_it(kinds: set[str], text: str, uri: str) -> None:
+    dataset_type(*kinds, table_name=text, uri=uri, materialization=text)
+    dataset_type(*kinds, uri=uri)
+    storage(*kinds, storage_kind=text, uri=uri)
+    storage(*kinds, uri=uri)
+    checked("dataSource", data_source_facet(text, uri))

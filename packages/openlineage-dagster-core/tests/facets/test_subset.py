@@ -1,0 +1,39 @@
+import json
+
+from openlineage.client.serde import Serde
+
+from openlineage_dagster_core.facets.subset import (
+    Partition,
+    input_subset_facet,
+    output_subset_facet,
+)
+from openlineage_spec import facet_faults
+
+PARTITIONS: list[Partition] = [
+    ("2026-01-01|eu", {"region": "eu", "day": "2026-01-01"}),
+    ("2026-01-02|\x00", {}),
+]
+CONDITION = {
+    "type": "partition",
+    "partitions": [
+        {"identifier": "2026-01-01|eu", "dimensions": {"day": "2026-01-01", "region": "eu"}},
+        {"identifier": "2026-01-02|\ufffd", "dimensions": {}},
+    ],
+}
+
+
+def test_the_partitions_that_were_read_are_told() -> None:
+    facet = json.loads(Serde.to_json(input_subset_facet(PARTITIONS)))
+    assert facet_faults("subset", facet) == []
+    assert facet["inputCondition"] == CONDITION
+
+
+def test_the_partitions_that_were_made_are_told() -> None:
+    facet = json.loads(Serde.to_json(output_subset_facet(PARTITIONS)))
+    assert facet_faults("subset", facet) == []
+    assert facet["outputCondition"] == CONDITION
+
+
+def test_without_partitions_there_is_no_facet() -> None:
+    assert input_subset_facet([]) is None
+    assert output_subset_facet([]) is None

@@ -1,0 +1,61 @@
+import dagster as dg
+import pytest
+
+from openlineage_dagster_core.facts.metadata import (
+    additions,
+    column_lineage,
+    source_code,
+    table_schema,
+    text_of,
+)
+
+SCHEMA = dg.TableSchema([dg.TableColumn("id", "int", "The key")])
+LINEAGE = dg.TableColumnLineage({"id": [dg.TableColumnDep(dg.AssetKey("a"), "id")]})
+
+
+@pytest.mark.parametrize("value", [SCHEMA, dg.MetadataValue.table_schema(SCHEMA)])
+def test_a_schema_is_found_bare_and_as_a_metadata_value(value: object) -> None:
+    assert table_schema({"dagster/column_schema": value}) == SCHEMA
+
+
+@pytest.mark.parametrize("value", [LINEAGE, dg.MetadataValue.column_lineage(LINEAGE)])
+def test_column_lineage_is_found_bare_and_as_a_metadata_value(value: object) -> None:
+    assert column_lineage({"dagster/column_lineage": value}) == LINEAGE
+
+
+@pytest.mark.parametrize("value", ["id int", None, 3, dg.MetadataValue.text("id int")])
+def test_what_is_something_else_is_passed_over(value: object) -> None:
+    assert table_schema({"dagster/column_schema": value}) is None
+    assert column_lineage({"dagster/column_lineage": value}) is None
+    assert source_code({"dagster/code_references": value}) is None
+
+
+def test_the_first_text_that_is_not_empty_is_taken() -> None:
+    metadata = {"a": dg.MetadataValue.text(" "), "b": dg.MetadataValue.path("/tmp/b"), "c": "c"}
+    assert text_of(metadata, "a", "b", "c") == "/tmp/b"
+    assert text_of(metadata, "a", "missing") is None
+
+
+def test_a_url_of_the_code_comes_before_a_file() -> None:
+    file = dg.LocalFileCodeReference(file_path="/project/a b.py", line_number=3)
+    url = dg.UrlCodeReference(url="https://example.org/a.py")
+    both = dg.CodeReferencesMetadataValue(code_references=[file, url])
+    assert source_code({"dagster/code_references": both}) == "https://example.org/a.py"
+    only = dg.CodeReferencesMetadataValue(code_references=[file])
+    assert source_code({"dagster/code_references": only}) == "file:///project/a%20b.py"
+    relative = dg.CodeReferencesMetadataValue(
+        code_references=[dg.LocalFileCodeReference(file_path="a.py")]
+    )
+    assert source_code({"dagster/code_references": relative}) is None
+
+
+def test_additions_are_what_json_can_hold() -> None:
+    metadata = {
+        "openlineage/inputs": dg.MetadataValue.json([{"a": (1, 2)}]),
+        "openlineage/outputs": {"bare"},
+        "other/inputs": 1,
+    }
+    assert additions(metadata) == {
+        "inputs": [{"a": [1, 2]}],
+        "outputs": "(set, which is not JSON)",
+    }
