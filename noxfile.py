@@ -43,7 +43,7 @@ except ModuleNotFoundError:
 nox.needs_version = ">=2025.5.1"
 nox.options.default_venv_backend = "uv"
 nox.options.error_on_missing_interpreters = True
-nox.options.sessions = ["lint", "types", "tests", "integration", "demo"]
+nox.options.sessions = ["lint", "types", "tests", "dagster_versions", "integration", "demo"]
 
 PACKAGES = {name: f"packages/openlineage-dagster-{name}" for name in ("core", "storage", "sensor")}
 NEEDS = {
@@ -52,6 +52,9 @@ NEEDS = {
     "sensor": ["core", "sensor"],
 }
 EVERYTHING = list(PACKAGES)
+
+DAGSTER_VERSIONS = ["1.11.6", "1.11.*", "1.12.*", "1.13.*"]
+"""The first that is supported, and the newest of every minor version."""
 
 TEST_TOOLS = [
     "pytest>=8.3",
@@ -104,6 +107,20 @@ def minimums(session: nox.Session, package: str) -> None:
     """Test each package with the lowest versions of what it depends on."""
     install(session, NEEDS[package], *TEST_TOOLS, "--resolution=lowest-direct")
     session.run("pytest", f"{PACKAGES[package]}/tests", *session.posargs)
+
+
+@nox.session
+@nox.parametrize("dagster", DAGSTER_VERSIONS, ids=DAGSTER_VERSIONS)
+def dagster_versions(session: nox.Session, dagster: str) -> None:
+    """Convert every feature and the example project on each supported version of Dagster."""
+    install(session, EVERYTHING, *TEST_TOOLS, f"dagster=={dagster}")
+    session.run(
+        "pytest",
+        f"{PACKAGES['core']}/tests/conversion",
+        f"{PACKAGES['core']}/tests/facts",
+        "tests-integration/test_mechanisms_agree.py",
+        *session.posargs,
+    )
 
 
 @nox.session

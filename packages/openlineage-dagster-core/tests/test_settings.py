@@ -1,7 +1,10 @@
+from pathlib import Path
+
 import pytest
 
 from openlineage_dagster_core.errors import ConfigurationError
 from openlineage_dagster_core.settings import (
+    STORAGE_OPTIONS,
     Settings,
     check_url,
     is_disabled,
@@ -105,3 +108,11 @@ def test_tags_resolve_only_where_asked_for() -> None:
 @pytest.mark.parametrize(("value", "expected"), [("true", True), (" TRUE ", True), ("no", False)])
 def test_openlineage_disabled_is_read_as_the_client_reads_it(value: str, expected: bool) -> None:
     assert is_disabled({"OPENLINEAGE_DISABLED": value}) is expected
+
+
+def test_every_option_is_documented() -> None:
+    page = Path(__file__).parents[3] / "docs" / "configuration.md"
+    if not page.is_file():
+        pytest.skip("the documentation is not here")
+    text = page.read_text(encoding="utf-8")
+    assert [option for option in STORAGE_OPTIONS if f"`{option}`" not in text] == []

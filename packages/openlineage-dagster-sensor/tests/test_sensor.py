@@ -1,5 +1,6 @@
 """The sensor evaluated against real instances and a real receiver."""
 
+import inspect
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,6 +11,7 @@ import pytest
 from dagster import DagsterEventType
 
 from openlineage_dagster_core.errors import ConfigurationError
+from openlineage_dagster_core.settings import SHARED_OPTIONS
 from openlineage_dagster_sensor import openlineage_sensor, sensor
 from openlineage_dagster_sensor import tick as sensor_tick
 from openlineage_dagster_sensor.cursor import Cursor
@@ -51,6 +53,29 @@ def test_a_tick_sends_what_happened(instance: dg.DagsterInstance, receiver: Rece
     for states in states_by_run(receiver.events).values():
         assert states == ["START", "COMPLETE"]
     assert reason == "read 8 events, sent 10, parked 0"
+
+
+def test_every_option_of_both_mechanisms_is_an_argument() -> None:
+    arguments = inspect.signature(openlineage_sensor).parameters
+    assert [option for option in SHARED_OPTIONS if option not in arguments] == []
+
+
+def test_options_reach_the_events(instance: dg.DagsterInstance, receiver: Receiver) -> None:
+    execute(DEFINITIONS, "nightly", instance)
+    tick(instance, asset_run_parent="step", dagster_url="http://localhost:3000")
+    [start] = [
+        event
+        for event in receiver.events
+        if event["job"]["name"] == "raw/orders" and event["eventType"] == "START"
+    ]
+    facets = start["run"]["facets"]
+    assert facets["parent"]["job"]["name"] == "nightly.raw__orders"
+    assert facets["dagster_run"]["url"].startswith("http://localhost:3000/runs/")
+
+
+def test_a_function_of_the_users_that_is_missing_is_an_error_at_once() -> None:
+    with pytest.raises(ConfigurationError, match="nowhere"):
+        openlineage_sensor(facet_providers=["nowhere.at_all:provide"])
 
 
 def test_the_next_tick_sends_only_what_is_new(

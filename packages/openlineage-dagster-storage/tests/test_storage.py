@@ -96,6 +96,56 @@ def test_an_asset_that_fails_at_once_has_its_edges(
     assert upstream["facets"]["documentation"]["description"] == "Orders of the day."
 
 
+def test_what_the_executing_process_knows_is_told(
+    make_instance: MakeInstance, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run_id = "0199a1b2-0000-7000-8000-00000000000a"
+    monkeypatch.setenv("OPENLINEAGE_PARENT_ID", f"airflow/dag.task/{run_id}")
+    monkeypatch.setenv("STAGE", "prod")
+    monkeypatch.setenv("STAGE_TOKEN", "s3cret")
+    instance = make_instance(environment_variables=["STAGE*"], dagster_url="http://localhost:3000")
+    execute(DEFINITIONS, "nightly", instance)
+    instance.dispose()
+    for event in receiver.events:
+        if event["job"]["name"] == "nightly":
+            facets = event["run"]["facets"]
+            assert facets["parent"]["run"]["runId"] == run_id
+            variables = facets["environmentVariables"]["environmentVariables"]
+            assert {variable["name"]: variable["value"] for variable in variables} == {
+                "STAGE": "prod",
+                "STAGE_TOKEN": "***",
+            }
+            assert facets["dagster_run"]["url"].startswith("http://localhost:3000/runs/")
+    assert "s3cret" not in str(receiver.events)
+
+
+def test_a_function_of_the_users_that_is_missing_does_not_cost_the_events(
+    make_instance: MakeInstance, receiver: Receiver
+) -> None:
+    instance = make_instance(facet_providers=["nowhere.at_all:provide"])
+    execute(DEFINITIONS, "nightly", instance)
+    instance.dispose()
+    assert names(receiver.events) == NIGHTLY_JOBS
+
+
+def test_an_event_that_is_too_large_is_sent_without_its_heaviest_facets(
+    make_instance: MakeInstance, receiver: Receiver
+) -> None:
+    @dg.asset(description="long " * 5000)
+    def talkative() -> None: ...
+
+    definitions = dg.Definitions([talkative], jobs=[dg.define_asset_job("all")])
+    instance = make_instance(max_event_bytes=20_000)
+    execute(definitions, "all", instance)
+    instance.dispose()
+    cut = [event for event in receiver.events if event["job"]["name"] == "talkative"]
+    assert {event["eventType"] for event in cut} == {"START", "COMPLETE"}
+    for event in cut:
+        dropped = event["run"]["facets"]["dagster_dropped_facets"]["facets"]
+        assert any("documentation" in name for name in dropped)
+        assert len(json.dumps(event)) <= 20_000
+
+
 def test_the_event_log_is_what_it_would_be_without_us(
     make_instance: MakeInstance, receiver: Receiver, tmp_path: Path
 ) -> None:

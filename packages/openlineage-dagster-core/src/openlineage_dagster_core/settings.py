@@ -341,11 +341,6 @@ SHARED_OPTIONS: Mapping[str, Field] = {
         "Show what matches in the run configuration, such as ['ops.*']; secrets are masked "
         "(default: nothing).",
     ),
-    "environment_variables": _option(
-        _TEXTS,
-        "Show these environment variables of the process that executes a run; secrets are masked "
-        "(default: none).",
-    ),
     "facet_providers": _option(
         _TEXTS, "Functions that add facets of your own: [package.module:function]."
     ),
@@ -385,6 +380,11 @@ STORAGE_OPTIONS: Mapping[str, Field] = {
         StringSource,
         "Where events wait until they are sent (default: 'openlineage' under the instance's "
         "directory).",
+    ),
+    "environment_variables": _option(
+        _TEXTS,
+        "Show these environment variables of the process that executes a run; secrets are masked "
+        "(default: none).",
     ),
     "resolve_run_tags": _option(
         Noneable(bool),

@@ -1,13 +1,28 @@
 """What definitions and metadata say of assets, jobs and runs: every facet, from its source."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import dagster as dg
 import pytest
 
+from openlineage_dagster_core.facts.definitions import DefinedJobs
+from openlineage_dagster_core.facts.event_log import run_facts
+from openlineage_dagster_core.facts.model import Facts
+from openlineage_dagster_core.facts.progress import ProgressLog
 from openlineage_dagster_core.settings import Settings
-from recorded_run import RUN_ID, check_runs, converted, names, one
+from recorded_run import (
+    CREATED_AT,
+    RUN_ID,
+    check_runs,
+    converted,
+    converted_log,
+    execute,
+    log_of,
+    names,
+    one,
+)
 
 Json = dict[str, Any]
 Golden = Callable[[str, list[Json]], None]
@@ -160,6 +175,14 @@ def test_an_observation_tells_what_was_measured(golden: Golden) -> None:
     assert metrics["columnMetrics"] == {"id": {"nullCount": 0, "min": 1, "max": 9.0}}
 
 
+def test_an_observation_that_is_a_run_tells_it_of_its_input(golden: Golden) -> None:
+    events = converted(DEFINITIONS, "watch", settings=settings(observation_events="run"))
+    golden("observation_metrics_as_run", events)
+    [dataset] = one(events, "watched__observations", "COMPLETE")["inputs"]
+    metrics = dataset["inputFacets"]["dataQualityMetrics"]
+    assert metrics["lastUpdated"] == "2026-01-05T00:00:00+00:00"
+
+
 CONFIG = {
     "ops": {"load": {"config": {"limit": 3, "password": "s3cret", "conn": "db://me:s3cret@h/x"}}}
 }
@@ -224,6 +247,34 @@ def test_a_runs_tags_tell_who_launched_it_and_no_secret(golden: Golden) -> None:
     assert shown_tags["api_token"] == "***"
     assert ".dagster/grpc_info" not in shown_tags
     assert "s3cret" not in str(events)
+
+
+def test_a_retried_run_names_the_one_before_and_the_process_what_it_may(golden: Golden) -> None:
+    repository = DEFINITIONS.get_repository_def()
+    with dg.DagsterInstance.ephemeral() as instance:
+        execute(DEFINITIONS, "nightly", instance, run_id=RUN_ID, run_config=CONFIG)
+        run = run_facts(instance.get_run_records()[0].dagster_run, CREATED_AT)
+        entries = log_of(instance, RUN_ID)
+    facts = Facts(
+        replace(run, parent_run_id=ID, root_run_id=ID),
+        ProgressLog().progress,
+        job=DefinedJobs(repository)["nightly"],
+        environment={"STAGE": "prod", "SECRET_KEY": "***"},
+    )
+    events = converted_log(entries, facts)
+    golden("retried_run", events)
+    facets = one(events, "nightly", "START")["run"]["facets"]
+    [upstream] = facets["jobDependencies"]["upstream"]
+    assert upstream == {
+        "job": {"namespace": "dagster", "name": "nightly"},
+        "run": {"runId": ID},
+        "dependency_type": "RETRY",
+    }
+    shown = facets["environmentVariables"]["environmentVariables"]
+    assert {variable["name"]: variable["value"] for variable in shown} == {
+        "SECRET_KEY": "***",
+        "STAGE": "prod",
+    }
 
 
 @pytest.mark.parametrize(

@@ -18,8 +18,8 @@ def fields(*columns: TableColumn) -> list[dict[str, Any]]:
 
 def test_columns_stay_in_their_order() -> None:
     assert fields(TableColumn("b", "int", "The B"), TableColumn("a", "text")) == [
-        {"name": "b", "type": "int", "description": "The B", "fields": []},
-        {"name": "a", "type": "text", "fields": []},
+        {"name": "b", "type": "int", "description": "The B"},
+        {"name": "a", "type": "text"},
     ]
 
 
@@ -28,14 +28,14 @@ def test_a_struct_keeps_its_type_and_has_fields() -> None:
     inner = {
         "name": "_element",
         "type": "struct<c:string>",
-        "fields": [{"name": "c", "type": "string", "fields": []}],
+        "fields": [{"name": "c", "type": "string"}],
     }
     assert fields(TableColumn("s", text)) == [
         {
             "name": "s",
             "type": text,
             "fields": [
-                {"name": "a", "type": "int", "fields": []},
+                {"name": "a", "type": "int"},
                 {"name": "b", "type": "array<struct<c:string>>", "fields": [inner]},
             ],
         }
@@ -44,10 +44,10 @@ def test_a_struct_keeps_its_type_and_has_fields() -> None:
 
 def test_of_columns_and_fields_with_the_same_name_the_first_stays() -> None:
     assert fields(TableColumn("a", "int"), TableColumn("a", "text")) == [
-        {"name": "a", "type": "int", "fields": []}
+        {"name": "a", "type": "int"}
     ]
     [struct] = fields(TableColumn("s", "struct<a:int,a:text>"))
-    assert struct["fields"] == [{"name": "a", "type": "int", "fields": []}]
+    assert struct["fields"] == [{"name": "a", "type": "int"}]
 
 
 def test_names_and_texts_are_made_fit() -> None:

@@ -36,5 +36,6 @@ def column_lineage_facet(fields: Iterable[FieldLineage]) -> ColumnLineageDataset
             )
             for column, made_from in fields
         },
+        dataset=None,
         producer=PRODUCER,
     )

@@ -35,7 +35,7 @@ def schema_facet(columns: TableSchema) -> SchemaDatasetFacet:
                 name=safe_name(column.name),
                 type=limited(column.type),
                 description=None if column.description is None else limited(column.description),
-                fields=_nested(nested_fields(column.type)),
+                fields=_nested(nested_fields(column.type)) or None,
             )
             for column in columns.columns
         ),
@@ -46,7 +46,9 @@ def schema_facet(columns: TableSchema) -> SchemaDatasetFacet:
 def _nested(fields: tuple[NestedField, ...]) -> list[SchemaDatasetFacetFields]:
     return _first_of_each_name(
         SchemaDatasetFacetFields(
-            name=safe_name(field.name), type=limited(field.type), fields=_nested(field.fields)
+            name=safe_name(field.name),
+            type=limited(field.type),
+            fields=_nested(field.fields) or None,
         )
         for field in fields
     )
