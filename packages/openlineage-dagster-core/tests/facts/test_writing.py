@@ -37,7 +37,9 @@ class Own(dg.PartitionMapping):
     tags={"pii": "yes"},
     description="Orders *of the day*",
     metadata={
-        "dagster/column_schema": dg.TableSchema([dg.TableColumn("id", "int", "The key")]),
+        "dagster/column_schema": dg.TableSchema(
+            [dg.TableColumn("id", "int", "The key", tags={"pii": "no"}), dg.TableColumn("day")]
+        ),
         "dagster/table_name": "a.b.c",
         "openlineage/sql": "select 1",
     },

@@ -6,10 +6,10 @@ The only way to write a partitions definition down is a private class of Dagster
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, cast
 
 from dagster import (
     AllPartitionMapping,
@@ -152,38 +152,58 @@ class UpstreamPartitions:
         return keys if 0 < len(keys) <= MOST_UPSTREAM_PARTITIONS else None
 
 
-@dataclass
 class PartitionsTable:
-    """Writes partitions definitions down, each once: many assets share one.
+    """Writes partitions definitions and mappings down, each once: many assets share one.
 
     Args:
-        texts: what has been written, or is to be read.
+        texts: what has been written, where it is to be read.
     """
 
-    texts: list[str] = field(default_factory=list)
-    _positions: dict[int, tuple[PartitionsDefinition, int | None]] = field(default_factory=dict)
-    _read: dict[int, Partitions] = field(default_factory=dict)
+    def __init__(self, texts: Sequence[str] = ()) -> None:
+        self.texts = list(texts)
+        self._definitions: dict[int, tuple[PartitionsDefinition, int | None]] = {}
+        self._mappings: dict[PartitionMapping, int | None] = {}
+        self._read: dict[int, Any] = {}
 
     def encode(self, partitions: Partitions) -> int | None:
-        """Write a definition down.
+        """Write partitions down.
 
         Args:
             partitions: to write.
 
         Returns:
-            Its place in the table; None where it cannot be written.
+            Their place in the table; None where they cannot be written.
         """
         definition = partitions.definition
         if definition is None:
             return None
-        if id(definition) not in self._positions:
-            self._positions[id(definition)] = (definition, self._append(definition))
-        return self._positions[id(definition)][1]
+        if id(definition) not in self._definitions:
+            position = self._append(lambda: PartitionsSnap.from_def(definition))
+            # With the definition, so that its identity stays its own.
+            self._definitions[id(definition)] = (definition, position)
+        return self._definitions[id(definition)][1]
 
-    def _append(self, definition: PartitionsDefinition) -> int | None:
+    def encode_mapping(self, mapping: PartitionMapping) -> int | None:
+        """Write a partition mapping down.
+
+        Args:
+            mapping: Dagster's own, or a class of the user's.
+
+        Returns:
+            Its place in the table; None for a class that another process may not have.
+        """
         try:
-            snap: Any = PartitionsSnap.from_def(definition)
-            text = serialize_value(snap)
+            # Dagster infers one for each dependency, and most are equal.
+            if mapping not in self._mappings:
+                self._mappings[mapping] = self._append(lambda: mapping)
+            return self._mappings[mapping]
+        except TypeError:
+            # Some hold what cannot be hashed.
+            return self._append(lambda: mapping)
+
+    def _append(self, make: Callable[[], Any]) -> int | None:
+        try:
+            text = serialize_value(make())
         except Exception as error:
             # A class of the user's own, or dynamic partitions by a function.
             logger.debug("OpenLineage: partitions not kept: %s", type(error).__name__)
@@ -193,10 +213,10 @@ class PartitionsTable:
         return self.texts.index(text)
 
     def decode(self, position: int | None) -> Partitions:
-        """Read a definition.
+        """Read partitions.
 
         Args:
-            position: its place in the table; None for one that could not be written.
+            position: their place in the table; None for those that could not be written.
 
         Returns:
             The partitions.
@@ -206,43 +226,20 @@ class PartitionsTable:
         if position not in self._read:
             snap: Any = deserialize_value(self.texts[position])
             self._read[position] = Partitions(snap.get_partitions_definition())
-        return self._read[position]
+        return cast("Partitions", self._read[position])
 
+    def decode_mapping(self, position: int) -> PartitionMapping:
+        """Read a partition mapping.
 
-def encode_mapping(mapping: PartitionMapping) -> str | None:
-    """Write a partition mapping down.
+        Args:
+            position: its place in the table.
 
-    Args:
-        mapping: Dagster's own, or a class of the user's.
-
-    Returns:
-        JSON; None for a class that another process may not have.
-    """
-    value: Any = mapping
-    try:
-        return serialize_value(value)
-    except Exception as error:
-        logger.debug("OpenLineage: partition mapping not kept: %s", type(error).__name__)
-        return None
-
-
-def decode_mapping(text: str) -> PartitionMapping:
-    """Read what `encode_mapping` wrote.
-
-    Args:
-        text: JSON.
-
-    Returns:
-        The mapping.
-
-    Raises:
-        TypeError: it is something else.
-    """
-    mapping: Any = deserialize_value(text)
-    if not isinstance(mapping, PartitionMapping):
-        msg = f"not a partition mapping: {type(mapping).__name__}"
-        raise TypeError(msg)
-    return mapping
+        Returns:
+            The mapping.
+        """
+        if position not in self._read:
+            self._read[position] = deserialize_value(self.texts[position])
+        return cast("PartitionMapping", self._read[position])
 
 
 def dimensions_in_tags(key: str, tags: Mapping[str, str]) -> dict[str, str]:
