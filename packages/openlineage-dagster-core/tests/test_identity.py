@@ -13,6 +13,7 @@ from openlineage_dagster_core.identity import (
     Identity,
     asset_job_name,
     canonical_run_id,
+    run_job_name,
     static_run_id,
     step_job_name,
 )
@@ -58,15 +59,17 @@ def test_steps_assets_and_checks_of_the_same_name_are_different_runs() -> None:
         IDENTITY.step_run_id(RUN, "orders"),
         IDENTITY.asset_run_id(RUN, key, None),
         IDENTITY.asset_run_id(RUN, key, "orders"),
-        IDENTITY.checks_run_id(RUN, key),
+        IDENTITY.checks_run_id(RUN, key, None),
+        IDENTITY.checks_run_id(RUN, key, "orders"),
+        IDENTITY.late_check_run_id(RUN, key, None, 1.0),
         IDENTITY.job_run_id(RUN),
     }
-    assert len(ids) == 5
+    assert len(ids) == 7
 
 
 def test_an_asset_partition_called_checks_is_not_the_checks() -> None:
     key = AssetKey("orders")
-    assert IDENTITY.asset_run_id(RUN, key, "checks") != IDENTITY.checks_run_id(RUN, key)
+    assert IDENTITY.asset_run_id(RUN, key, "checks") != IDENTITY.checks_run_id(RUN, key, None)
 
 
 def test_another_process_computes_the_same_ids() -> None:
@@ -97,6 +100,13 @@ def test_a_dagster_run_keeps_its_own_id() -> None:
 def test_a_dagster_run_id_that_is_no_uuid_gets_one() -> None:
     assert canonical_run_id(CREATED_AT, "my-run") == canonical_run_id(CREATED_AT, "my-run")
     UUID(canonical_run_id(CREATED_AT, "my-run"))
+
+
+def test_a_job_that_makes_an_asset_of_its_name_is_not_that_assets_job() -> None:
+    key = AssetKey("nightly")
+    assert run_job_name(RUN, {key}) != asset_job_name(key)
+    assert run_job_name(RUN, {AssetKey(["raw", "nightly"])}) == "nightly"
+    assert run_job_name(RunFacts("", "", CREATED_AT), set()) != ""
 
 
 def test_a_mapped_step_loses_its_index() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Container
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
@@ -23,6 +24,7 @@ from openlineage_dagster_core.namespaces import PLAIN_TOKENS, NamespaceTemplate
 from openlineage_dagster_core.physical import physical_name
 from openlineage_dagster_core.settings import DatasetIdentity, Settings
 
+RUN_SUFFIX = "__run"
 CHECKS_SUFFIX = "__checks"
 OBSERVATIONS_SUFFIX = "__observations"
 
@@ -79,6 +81,21 @@ def asset_path(key: AssetKey) -> str:
     """
     # Not AssetKey.to_escaped_user_string: 1.11 leaves backslashes alone, later versions do not.
     return "/".join(part.replace("\\", "\\\\").replace("/", "\\/") for part in key.path)
+
+
+def run_job_name(run: RunFacts, planned: Container[AssetKey]) -> str:
+    """Name the job of a Dagster run.
+
+    Args:
+        run: the Dagster run.
+        planned: the assets that it is to materialize.
+
+    Returns:
+        The Dagster job's name; with a suffix where it makes an asset of the same name, which is
+        another job: the run has no datasets, and would take the asset's from it.
+    """
+    name = run.job_name
+    return safe_name(name + RUN_SUFFIX if name and AssetKey([name]) in planned else name)
 
 
 def step_job_name(job_name: str, step_key: str) -> str:
@@ -241,30 +258,34 @@ class Identity:
         """
         return static_run_id(run.created_at, "asset", run.run_id, asset_path(key), partition)
 
-    def checks_run_id(self, run: RunFacts, key: AssetKey) -> str:
+    def checks_run_id(self, run: RunFacts, key: AssetKey, partition: str | None) -> str:
         """Give the run id of an asset's checks in a Dagster run.
 
         Args:
             run: the Dagster run.
             key: the checked asset's key.
+            partition: the partition key, None for checks of the whole asset.
 
         Returns:
             A UUID.
         """
-        return static_run_id(run.created_at, "checks", run.run_id, asset_path(key))
+        return static_run_id(run.created_at, "checks", run.run_id, asset_path(key), partition)
 
-    def late_check_run_id(self, run: RunFacts, key: AssetKey, timestamp: float) -> str:
+    def late_check_run_id(
+        self, run: RunFacts, key: AssetKey, partition: str | None, timestamp: float
+    ) -> str:
         """Give the run id of a check that is evaluated after the run of the checks has ended.
 
         Args:
             run: the Dagster run.
             key: the checked asset's key.
+            partition: the partition key, None for a check of the whole asset.
             timestamp: of the evaluation, in seconds since the epoch.
 
         Returns:
             A UUID.
         """
-        names = ("checks", run.run_id, asset_path(key), repr(timestamp))
+        names = ("late check", run.run_id, asset_path(key), partition, repr(timestamp))
         return static_run_id(run.created_at, *names)
 
     def observation_run_id(

@@ -1,9 +1,11 @@
 """Asset checks: one run an asset, which reads what the checks read, and ends once."""
 
+import inspect
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import dagster as dg
+import pytest
 
 from recorded_run import check_runs, converted, names, one, states_by_run
 
@@ -76,11 +78,30 @@ def job(name: str, selection: dg.AssetSelection) -> Any:
     return dg.define_asset_job(name, selection=selection)
 
 
+@dg.op
+def evaluates_partitions(context: dg.OpExecutionContext) -> None:
+    for partition, passed in (("a", False), ("b", True)):
+        context.log_event(
+            dg.AssetCheckEvaluation(
+                asset_key=dg.AssetKey("parted"),
+                check_name="each",
+                passed=passed,
+                partition=partition,
+            )
+        )
+
+
+@dg.job
+def by_partition() -> None:
+    evaluates_partitions()
+
+
 DEFINITIONS = dg.Definitions(
     assets=[reference, checked, behind, compared, tried_again],
     asset_checks=[agrees, not_empty, breaks],
     jobs=[
         by_hand,
+        by_partition,
         job("blocking", dg.AssetSelection.assets(checked, behind)),
         job("comparing", dg.AssetSelection.checks(agrees, not_empty)),
         job("breaking", dg.AssetSelection.checks(not_empty, breaks)),
@@ -148,3 +169,18 @@ def test_checks_that_nobody_planned_are_told_one_by_one() -> None:
     ends = [event for event in events if event["job"]["name"] == "nobody__checks"]
     assert [event["eventType"] for event in ends] == ["START", "COMPLETE"] * 2
     assert assertions(ends[-1]) == [("by_hand", False)]
+
+
+@pytest.mark.skipif(
+    "partition" not in inspect.signature(dg.AssetCheckEvaluation.__new__).parameters,
+    reason="before Dagster 1.13 checks have no partitions",
+)
+def test_the_checks_of_each_partition_are_a_run() -> None:
+    events = converted(DEFINITIONS, "by_partition")
+    check_runs(events)
+    found = {
+        event["run"]["facets"]["dagster_run"]["partition"]: assertions(event)
+        for event in events
+        if event["job"]["name"] == "parted__checks" and event["eventType"] == "COMPLETE"
+    }
+    assert found == {"a": [("each", False)], "b": [("each", True)]}

@@ -106,6 +106,9 @@ def test_facets_are_added_where_they_belong() -> None:
         {"openlineage/job_facets": {"jobType": {"a": 1}}},
         {"openlineage/job_facets": {"": {"a": 1}}},
         {"openlineage/facets": {"own": {}}},
+        {"openlineage/run_facets": {"own": {"_producer": 5}}},
+        {"openlineage/run_facets": {"own": {"_schemaURL": "not a uri"}}},
+        {"openlineage/dataset_facets": {"own": {"_deleted": "maybe"}}},
     ],
 )
 def test_a_mistake_in_metadata_is_left_out_said_once_and_counted(
@@ -196,6 +199,25 @@ def test_a_function_that_goes_wrong_costs_its_facets_and_no_more(
     assert events == events_of({})
     assert len([record for record in caplog.records if "users_facets" in record.message]) == 1
     assert custom.mistakes["users_facets:provide"] == len(events)
+
+
+def test_what_a_function_adds_to_one_event_is_not_in_another(module: ModuleType) -> None:
+    def provide(subject: custom.Subject) -> custom.Facets:
+        return {"input": {"own": {"state": subject.event.eventType.value}}}  # type: ignore[union-attr]
+
+    module.provide = provide  # type: ignore[attr-defined]
+
+    @dg.observable_source_asset
+    def watched() -> dg.DataVersion:
+        return dg.DataVersion("1")
+
+    settings = Settings.from_options(
+        {"facet_providers": PROVIDERS, "observation_events": "run", "families": ["observation"]},
+        {},
+    )
+    watch = dg.Definitions([watched], jobs=[dg.define_asset_job("watch", ["watched"])])
+    for event in converted(watch, "watch", settings=settings):
+        assert event["inputs"][0]["inputFacets"]["own"]["state"] == event["eventType"]
 
 
 def test_a_function_that_is_not_there_is_said_once(caplog: pytest.LogCaptureFixture) -> None:

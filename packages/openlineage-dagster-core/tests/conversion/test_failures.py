@@ -391,3 +391,48 @@ def test_a_run_that_fails_before_its_steps_ends_what_it_planned() -> None:
         ("source", one(events, "source", "FAIL")["run"]["runId"]),
     }
     assert error(one(events, "source", "FAIL"))["message"] == "Could not launch"
+
+
+def test_a_materialization_that_another_step_logged_first_is_the_assets_one_run() -> None:
+    @dg.op
+    def makes_early(context: dg.OpExecutionContext) -> int:
+        context.log_event(dg.AssetMaterialization("early"))
+        return 1
+
+    @dg.op
+    def goes_on(number: int) -> int:
+        return number
+
+    @dg.graph_asset
+    def early():
+        return goes_on(makes_early())
+
+    definitions = dg.Definitions([early], jobs=[dg.define_asset_job("all")])
+    events = converted(definitions, "all")
+    check_runs(events)
+    assert [e["eventType"] for e in events if e["job"]["name"] == "early"] == ["START", "COMPLETE"]
+
+
+def test_an_observable_asset_that_logs_its_own_materialization_starts_and_ends() -> None:
+    @dg.observable_source_asset
+    def watched(context: dg.OpExecutionContext) -> dg.DataVersion:
+        context.log_event(dg.AssetMaterialization("watched"))
+        return dg.DataVersion("1")
+
+    definitions = dg.Definitions([watched], jobs=[dg.define_asset_job("watch", ["watched"])])
+    check_runs(converted(definitions, "watch"))
+
+
+def test_a_job_with_the_name_of_its_asset_leaves_that_its_edges() -> None:
+    @dg.asset(deps=[source])
+    def orders() -> None: ...
+
+    definitions = dg.Definitions([source, orders], jobs=[dg.define_asset_job("orders", [orders])])
+    events = converted(definitions, "orders")
+    check_runs(events)
+    for event in events:
+        if event["job"]["name"] == "orders":
+            assert names(event["outputs"]) == ["orders"]
+    step = one(events, "orders.orders", "START")["run"]["facets"]["parent"]
+    assert step["job"]["name"] == "orders__run"
+    assert one(events, "orders__run", "COMPLETE")["run"]["runId"] == RUN_ID

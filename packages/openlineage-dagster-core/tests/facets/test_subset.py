@@ -34,6 +34,7 @@ def test_the_partitions_that_were_made_are_told() -> None:
     assert facet["outputCondition"] == CONDITION
 
 
-def test_without_partitions_there_is_no_facet() -> None:
-    assert input_subset_facet([]) is None
-    assert output_subset_facet([]) is None
+def test_nothing_of_a_dataset_is_a_part_too() -> None:
+    facet = json.loads(Serde.to_json(input_subset_facet([])))
+    assert facet_faults("subset", facet) == []
+    assert facet["inputCondition"]["partitions"] == []

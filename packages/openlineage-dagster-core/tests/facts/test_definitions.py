@@ -2,6 +2,7 @@ import dagster as dg
 import pytest
 from dagster import AssetKey
 
+from openlineage_dagster_core.facts import definitions
 from openlineage_dagster_core.facts.definitions import (
     DefinedAssets,
     DefinedJobs,
@@ -187,3 +188,16 @@ def test_a_job_that_cannot_be_resolved_is_as_if_it_were_not_there() -> None:
     except dg.DagsterInvalidDefinitionError:
         pytest.skip("this Dagster finds the fault at once")
     assert "impossible" not in found
+
+
+def test_an_odd_definition_costs_what_is_odd_and_no_more(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def odd(metadata: object) -> None:
+        raise RuntimeError("odd")
+
+    monkeypatch.setattr(definitions, "additions", odd)
+    found = DefinedAssets(REPOSITORY.asset_graph)[AssetKey("orders")]
+    assert found.upstream == (AssetKey(["erp", "stock"]), AssetKey("undefined"))
+    assert found.partitions is not None
+    assert "orders" in caplog.text

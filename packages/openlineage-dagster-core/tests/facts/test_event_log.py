@@ -2,6 +2,7 @@ import dagster as dg
 import pytest
 from dagster import AssetKey, DagsterEventType
 
+from openlineage_dagster_core.facts.definitions import DefinedAssets
 from openlineage_dagster_core.facts.event_log import EventLogFacts
 from openlineage_dagster_core.facts.model import Definitions
 from openlineage_dagster_core.families import CONVERTED
@@ -107,3 +108,42 @@ def test_what_a_run_is_tagged_with_at_its_end_is_no_fact_of_it() -> None:
     assert facts.run.tags["team"] == "a"
     assert "dagster/failure_reason" not in facts.run.tags
     assert "dagster/will_retry" not in facts.run.tags
+
+
+def test_the_definitions_are_chosen_once_all_is_planned() -> None:
+    repository = DEFINITIONS.get_repository_def()
+    known = Definitions(DefinedAssets(repository.asset_graph))
+    with dg.DagsterInstance.ephemeral() as instance:
+        run_id = execute(DEFINITIONS, "both", instance).run_id
+        following = EventLogFacts(lambda: instance)
+        for entry in entries(instance, run_id):
+            facts = following.facts_of(entry, known)
+            following.advance(entry)
+    assert set(facts.assets) == {AssetKey("first"), AssetKey("second")}
+
+
+def test_what_nobody_planned_has_its_definition_where_it_is_at_hand_and_else_its_last_edges() -> (
+    None
+):
+    @dg.op
+    def logs(context: dg.OpExecutionContext) -> None:
+        context.log_event(dg.AssetMaterialization("second"))
+
+    @dg.job
+    def by_hand() -> None:
+        logs()
+
+    graph = DEFINITIONS.get_repository_def().asset_graph
+    with dg.DagsterInstance.ephemeral() as instance:
+        execute(DEFINITIONS, "both", instance)
+        run_id = by_hand.execute_in_process(instance=instance).run_id
+        [entry] = [
+            entry
+            for entry in entries(instance, run_id)
+            if entry.dagster_event_type is DagsterEventType.ASSET_MATERIALIZATION
+        ]
+        found = EventLogFacts(lambda: instance)
+        defined = found.facts_of(entry, Definitions(DefinedAssets(graph)))
+        undefined = EventLogFacts(lambda: instance).facts_of(entry, Definitions())
+    assert defined.assets[AssetKey("second")].upstream == (AssetKey("first"),)
+    assert undefined.earlier_upstream[AssetKey("second")] == (AssetKey("first"),)

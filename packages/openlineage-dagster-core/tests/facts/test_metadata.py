@@ -4,6 +4,7 @@ import pytest
 from openlineage_dagster_core.facts.metadata import (
     additions,
     column_lineage,
+    named_assets,
     source_code,
     table_schema,
     text_of,
@@ -47,6 +48,26 @@ def test_a_url_of_the_code_comes_before_a_file() -> None:
         code_references=[dg.LocalFileCodeReference(file_path="a.py")]
     )
     assert source_code({"dagster/code_references": relative}) is None
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        dg.AssetKey("a"),
+        dg.MetadataValue.asset(dg.AssetKey("a")),
+        dg.MetadataValue.table_schema(SCHEMA),
+        dg.MetadataValue.column_lineage(LINEAGE),
+        b"bytes",
+        object(),
+    ],
+)
+def test_an_addition_that_is_none_is_told_as_what_it_is(value: object) -> None:
+    assert "which is not JSON" in str(additions({"openlineage/inputs": value})["inputs"])
+
+
+def test_the_assets_that_additions_name_are_found() -> None:
+    added = {"inputs": ["a/b", {"namespace": "n", "name": "m"}, "/"], "outputs": "c"}
+    assert named_assets(added) == (dg.AssetKey(["a", "b"]),)
 
 
 def test_additions_are_what_json_can_hold() -> None:

@@ -78,7 +78,7 @@ def test_where_no_key_is_a_time_there_is_none(definition: dg.PartitionsDefinitio
     assert Partitions(definition).window("2026-01-05|2026-01-05") is None
 
 
-@pytest.mark.parametrize("partition", ["yesterday", "", "2026-01-05|b", "2026-13-01"])
+@pytest.mark.parametrize("partition", ["yesterday", "", "2026-01-05|b", "2026-13-01", "9999-12-31"])
 def test_a_key_of_another_definition_has_no_window(partition: str) -> None:
     assert Partitions(DEFINITIONS["daily"]).window(partition) is None
 
@@ -167,6 +167,14 @@ def customers() -> None: ...
 def scores() -> None: ...
 
 
+@dg.asset(partitions_def=dg.StaticPartitionsDefinition(["us", "asia"]))
+def regions() -> None: ...
+
+
+@dg.asset(partitions_def=REGIONS, deps=[regions])
+def shifted() -> None: ...
+
+
 @dg.asset(deps=[both])
 def whole() -> None: ...
 
@@ -176,7 +184,20 @@ def latest() -> None: ...
 
 
 ASSETS = DefinedAssets(
-    dg.Definitions([balance, weekly, both, one_of_both, customers, scores, whole, latest])
+    dg.Definitions(
+        [
+            balance,
+            weekly,
+            both,
+            one_of_both,
+            customers,
+            scores,
+            regions,
+            shifted,
+            whole,
+            latest,
+        ]
+    )
     .get_repository_def()
     .asset_graph
 )
@@ -187,11 +208,15 @@ ASSETS = DefinedAssets(
     ("name", "upstream", "partition", "expected"),
     [
         ("balance", "balance", "2026-01-05", ("2026-01-04",)),
+        # Read before it is over.
+        ("balance", "balance", "2026-02-03", ("2026-02-02",)),
         # Nothing comes before the first.
-        ("balance", "balance", "2026-01-01", None),
+        ("balance", "balance", "2026-01-01", ()),
         ("weekly", "balance", "2026-01-04", tuple(f"2026-01-{day:02}" for day in range(4, 11))),
         ("one_of_both", "both", "2026-01-05", ("2026-01-05|eu", "2026-01-05|us")),
         ("scores", "customers", "ada", ("ada",)),
+        ("shifted", "regions", "eu", ()),
+        ("shifted", "regions", "us", ("us",)),
         ("whole", "both", None, None),
         ("latest", "balance", None, ("2026-01-31",)),
     ],

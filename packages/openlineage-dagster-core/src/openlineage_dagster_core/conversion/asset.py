@@ -36,7 +36,8 @@ def started(source: Source, step_key: str) -> list[RunEvent]:
     return [
         _event(source, planned, step_key, RunState.START)
         for planned in _planned(source, step_key)
-        if planned[0] in facts.assets
+        # Another step may have logged its materialization by hand.
+        if planned[0] in facts.assets and planned not in facts.progress.materialized
     ]
 
 
@@ -150,9 +151,11 @@ def _planned(source: Source, step_key: str) -> Iterator[AssetPartition]:
         if not policy.allows_asset(source, key, Family.ASSET):
             continue
         definition = source.facts.assets.get(key)
+        if definition is not None and not definition.is_materializable:
+            continue
         if definition is None or definition.partitions is not None:
             yield from ((key, partition) for partition in sorted(planned[key], key=_none_first))
-        elif definition.is_materializable:
+        else:
             yield key, None
 
 
@@ -164,7 +167,9 @@ def _has_start(facts: Facts, asset: AssetPartition, step_key: str | None) -> boo
     """Tell whether `started` gave START: the same question, asked later."""
     key, partition = asset
     definition = facts.assets.get(key)
-    if definition is None or step_key not in facts.progress.started:
+    if definition is None or not definition.is_materializable:
+        return False
+    if step_key not in facts.progress.started:
         return False
     planned = facts.progress.planned.get(step_key or "", {}).get(key)
     if planned is None:

@@ -14,7 +14,8 @@ from openlineage_dagster_core.conversion.envelope import Envelope, Lineage, Sour
 from openlineage_dagster_core.conversion.nominal_time import asset_nominal_time
 from openlineage_dagster_core.facets.assertions import assertions_facet
 from openlineage_dagster_core.facets.data_quality_metrics import metrics_facet
-from openlineage_dagster_core.facts.model import ErrorFacts
+from openlineage_dagster_core.facts.model import AssetPartition, ErrorFacts
+from openlineage_dagster_core.facts.progress import check_partition
 from openlineage_dagster_core.families import Family
 from openlineage_dagster_core.identity import checks_job_name
 
@@ -33,21 +34,21 @@ def evaluated(source: Source, evaluation: AssetCheckEvaluation) -> list[RunEvent
         all assertions known so far, because backends replace the earlier ones.
     """
     progress = source.facts.progress
-    key = evaluation.asset_key
-    if progress.has_ended or not policy.allows_asset(source, key, Family.CHECK):
+    checked = (evaluation.asset_key, check_partition(evaluation))
+    if progress.has_ended or not policy.allows_asset(source, checked[0], Family.CHECK):
         return []
-    before = progress.evaluations.get(key, {})
+    before = progress.evaluations.get(checked, {})
     known = {**before, evaluation.check_name: evaluation}
-    planned = progress.planned_checks.get(key, frozenset())
+    planned = progress.planned_checks.get(checked[0], frozenset())
     is_late = bool(before) and planned <= before.keys()
     began = progress.started.get(source.entry.step_key or "", source.entry.timestamp)
     events = []
     if is_late or not before:
-        events.append(_event(source, key, known, RunState.START, began, evaluation, is_late))
+        events.append(_event(source, checked, known, RunState.START, began, is_late=is_late))
     if planned <= known.keys():
-        events.append(_event(source, key, known, RunState.COMPLETE, None, evaluation, is_late))
+        events.append(_event(source, checked, known, RunState.COMPLETE, is_late=is_late))
     elif before:
-        events.append(_event(source, key, known, RunState.RUNNING, None, evaluation))
+        events.append(_event(source, checked, known, RunState.RUNNING))
     return events
 
 
@@ -64,31 +65,34 @@ def unfinished(source: Source, state: RunState, error: ErrorFacts | None) -> lis
     """
     progress = source.facts.progress
     return [
-        _event(source, key, evaluations, state, error=error)
-        for key, evaluations in sorted(progress.evaluations.items())
-        if not progress.planned_checks.get(key, frozenset()) <= evaluations.keys()
-        and policy.allows_asset(source, key, Family.CHECK)
+        _event(source, checked, evaluations, state, error=error)
+        for checked, evaluations in sorted(progress.evaluations.items(), key=_by_name)
+        if not progress.planned_checks.get(checked[0], frozenset()) <= evaluations.keys()
+        and policy.allows_asset(source, checked[0], Family.CHECK)
     ]
+
+
+def _by_name(item: tuple[AssetPartition, object]) -> tuple[AssetKey, str]:
+    (key, partition), _ = item
+    return key, partition or ""
 
 
 def _event(
     source: Source,
-    key: AssetKey,
+    checked: AssetPartition,
     known: Mapping[str, AssetCheckEvaluation],
     state: RunState,
     timestamp: float | None = None,
-    evaluation: AssetCheckEvaluation | None = None,
-    is_late: bool = False,
     error: ErrorFacts | None = None,
+    *,
+    is_late: bool = False,
 ) -> RunEvent:
     facts, identity = source.facts, source.identity
-    definition = facts.assets.get(key)
-    # From Dagster 1.13 on a check may be one of a partition.
-    partition = getattr(evaluation, "partition", None)
+    key, partition = checked
     if is_late:
-        run_id = identity.late_check_run_id(facts.run, key, source.entry.timestamp)
+        run_id = identity.late_check_run_id(facts.run, key, partition, source.entry.timestamp)
     else:
-        run_id = identity.checks_run_id(facts.run, key)
+        run_id = identity.checks_run_id(facts.run, key, partition)
     envelope = Envelope(
         source,
         run_id=run_id,
@@ -97,20 +101,18 @@ def _event(
         asset=key,
         step_key=source.entry.step_key,
         partition=partition,
-        run_facets=asset_nominal_time(definition, partition),
+        run_facets=asset_nominal_time(facts.assets.get(key), partition),
     )
-    event = envelope.event(state, timestamp, _lineage(source, key, known, partition), error)
+    event = envelope.event(state, timestamp, _lineage(source, checked, known), error)
     custom.with_additions(event, source, key)
     return event
 
 
 def _lineage(
-    source: Source,
-    key: AssetKey,
-    known: Mapping[str, AssetCheckEvaluation],
-    partition: str | None,
+    source: Source, checked: AssetPartition, known: Mapping[str, AssetCheckEvaluation]
 ) -> Lineage:
     """Read the asset with the assertions on it, and what its checks compare it with."""
+    key, partition = checked
     strict = source.identity.settings.strict_assertion_mapping
     input_facets: dict[str, InputDatasetFacet] = {
         "dataQualityAssertions": assertions_facet(known.values(), strict=strict)
@@ -119,7 +121,7 @@ def _lineage(
         metrics = metrics_facet(evaluation.metadata)
         if metrics is not None:
             input_facets["dataQualityMetrics"] = metrics
-    checked = read_dataset(
+    dataset = read_dataset(
         source,
         key,
         partitions=[partition] if partition is not None else None,
@@ -134,4 +136,4 @@ def _lineage(
         if name in names
         for other in read
     }
-    return Lineage((checked, *(read_dataset(source, other) for other in sorted(others - {key}))))
+    return Lineage((dataset, *(read_dataset(source, other) for other in sorted(others - {key}))))

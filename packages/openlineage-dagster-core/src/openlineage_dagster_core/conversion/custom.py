@@ -8,6 +8,7 @@ from __future__ import annotations
 import importlib
 import json
 import logging
+import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -46,6 +47,9 @@ RESERVED = frozenset({"jobType", "processing_engine", "dagster_run", "parent", "
 """Facets of runs and jobs that are ours, or that the client adds to."""
 
 _SCHEMA = "https://openlineage.io/spec/2-0-2/OpenLineage.json#/$defs/"
+
+_ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:[!-;=?-\[\]_a-z~]+")
+"""A URI with a scheme, of the characters that one may have."""
 
 logger = logging.getLogger(__name__)
 
@@ -298,10 +302,23 @@ def _facets(
             plain = json.loads(json.dumps(given, allow_nan=False))
             plain.setdefault("_producer", PRODUCER)
             plain.setdefault("_schemaURL", _SCHEMA + PLACES[place])
+            _check_standing_fields(plain)
         except (TypeError, ValueError, AttributeError) as error:
             _mistake(about, f"{place} facet {name}: {error}")
             continue
         yield name, plain
+
+
+def _check_standing_fields(facet: Mapping[str, Any]) -> None:
+    """Check what every facet has, by the schema of BaseFacet."""
+    for field in ("_producer", "_schemaURL"):
+        value = facet[field]
+        if not isinstance(value, str) or not _ADDRESS.fullmatch(value):
+            msg = f"{field} is no address: {value!r}"
+            raise ValueError(msg)
+    if not isinstance(facet.get("_deleted", False), bool):
+        msg = "_deleted is neither true nor false"
+        raise TypeError(msg)
 
 
 def _put(event: Event, found: Facets, places: tuple[str, ...]) -> None:

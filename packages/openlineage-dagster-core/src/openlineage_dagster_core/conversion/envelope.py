@@ -26,11 +26,13 @@ from openlineage_dagster_core.conversion.remembered import PerObject
 from openlineage_dagster_core.facets.error import error_facet
 from openlineage_dagster_core.facets.job_type import job_type_facet
 from openlineage_dagster_core.facets.run import (
+    NAME_BYTES,
     DagsterRunFacet,
     launch_in_tags,
     processing_engine_facet,
 )
 from openlineage_dagster_core.facets.tags import run_tags_facet
+from openlineage_dagster_core.facets.text import limited
 from openlineage_dagster_core.facts.model import ErrorFacts, Facts, RunFacts
 from openlineage_dagster_core.families import Family
 from openlineage_dagster_core.identity import Identity
@@ -147,18 +149,22 @@ class Envelope:
         return DagsterRunFacet(
             runId=run.run_id,
             jobName=run.job_name,
-            stepKey=self.step_key,
+            stepKey=_name(self.step_key),
             attempt=facts.progress.retries.get(self.step_key, 0) + 1 if self.step_key else None,
-            partition=self.partition,
+            partition=_name(self.partition),
             codeLocation=run.code_location,
             repository=run.repository,
-            codeVersion=asset.code_version if asset else None,
+            codeVersion=_name(asset.code_version) if asset else None,
             parentRunId=run.parent_run_id,
             rootRunId=run.root_run_id,
             launch=launch_in_tags(run.tags),
             url=f"{url}/runs/{run.run_id}" if url else None,
             producer=PRODUCER,
         )
+
+
+def _name(text: str | None) -> str | None:
+    return limited(text, NAME_BYTES) if text is not None else None
 
 
 @lru_cache(maxsize=1)

@@ -5,6 +5,7 @@ A DatasetEvent, or a run that reads the dataset, for backends that take nothing 
 
 from __future__ import annotations
 
+import attr
 from dagster import AssetKey, AssetObservation
 from openlineage.client.event_v2 import DatasetEvent, InputDataset, RunState, StaticDataset
 
@@ -82,8 +83,10 @@ def _events(
         partition=partition,
         run_facets=asset_nominal_time(facts.assets.get(key), partition),
     )
-    lineage = Lineage(inputs=(dataset,))
+    # A dataset each: users' functions may add to them.
     return [
-        custom.with_additions(envelope.event(state, lineage=lineage), source, key)
+        custom.with_additions(
+            envelope.event(state, lineage=Lineage((attr.evolve(dataset),))), source, key
+        )
         for state in (RunState.START, RunState.COMPLETE)
     ]

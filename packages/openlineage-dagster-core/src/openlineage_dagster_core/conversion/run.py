@@ -16,7 +16,7 @@ from openlineage_dagster_core.facets.run import launch_in_tags, parent_facet
 from openlineage_dagster_core.facts.model import ErrorFacts
 from openlineage_dagster_core.facts.progress import stored_error
 from openlineage_dagster_core.families import Family
-from openlineage_dagster_core.identity import canonical_run_id
+from openlineage_dagster_core.identity import canonical_run_id, run_job_name
 
 END_STATE = {
     DagsterEventType.RUN_SUCCESS: RunState.COMPLETE,
@@ -98,7 +98,7 @@ def _events(source: Source, state: RunState, error: ErrorFacts | None = None) ->
     envelope = Envelope(
         source,
         run_id=identity.job_run_id(facts.run),
-        name=facts.run.job_name,
+        name=run_job_name(facts.run, facts.progress.planned_keys),
         family=Family.RUN,
         run_facets=_run_facets(source),
         job_facets=described.job_facets(facts.job) if facts.job is not None else {},
@@ -130,7 +130,8 @@ def _launched_by(source: Source) -> list[Upstream]:
     if run.parent_run_id:
         # Retried runs were stored at another time; their ids stand for themselves.
         run_id = canonical_run_id(run.created_at, run.parent_run_id)
-        found.append(Upstream(namespace, run.job_name, run_id, RETRY))
+        name = run_job_name(run, source.facts.progress.planned_keys)
+        found.append(Upstream(namespace, name, run_id, RETRY))
     launch = launch_in_tags(run.tags)
     if launch is not None and launch.type in LAUNCHED_BY_JOBS:
         found.append(Upstream(namespace, launch.name, None, launch.type))

@@ -11,7 +11,11 @@ from openlineage_dagster_core.conversion.nominal_time import run_nominal_time
 from openlineage_dagster_core.facets.run import parent_facet
 from openlineage_dagster_core.facts.model import ErrorFacts, KnownRun, StepFacts
 from openlineage_dagster_core.families import Family
-from openlineage_dagster_core.identity import step_job_name, without_mapping_index
+from openlineage_dagster_core.identity import (
+    run_job_name,
+    step_job_name,
+    without_mapping_index,
+)
 
 
 def changed(
@@ -82,7 +86,8 @@ def _parent(source: Source) -> ParentRunFacet:
 
 def _dagster_run(source: Source) -> KnownRun:
     run, identity = source.facts.run, source.identity
-    return KnownRun(identity.job_namespace(run), run.job_name, identity.job_run_id(run))
+    name = run_job_name(run, source.facts.progress.planned_keys)
+    return KnownRun(identity.job_namespace(run), name, identity.job_run_id(run))
 
 
 def _root(source: Source) -> KnownRun:

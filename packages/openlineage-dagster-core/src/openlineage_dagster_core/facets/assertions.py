@@ -11,6 +11,7 @@ from openlineage.client.generated.data_quality_assertions_dataset import (
     DataQualityAssertionsDatasetFacet,
 )
 
+from openlineage_dagster_core.facets.text import limited
 from openlineage_dagster_core.names import safe_name
 from openlineage_dagster_core.version import PRODUCER
 
@@ -33,13 +34,13 @@ def assertions_facet(
     return DataQualityAssertionsDatasetFacet(
         assertions=[
             Assertion(
-                assertion=evaluation.check_name,
+                assertion=limited(evaluation.check_name),
                 success=evaluation.passed
                 and not (strict and evaluation.severity is AssetCheckSeverity.WARN),
                 column=_column(evaluation.metadata),
                 severity=evaluation.severity.value.lower(),
-                name=evaluation.check_name,
-                description=evaluation.description,
+                name=limited(evaluation.check_name),
+                description=limited(evaluation.description) if evaluation.description else None,
             )
             for evaluation in sorted(evaluations, key=lambda evaluation: evaluation.check_name)
         ],

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dagster import AssetKey
 from openlineage.client.generated.dataset_version_dataset import DatasetVersionDatasetFacet
 
+from openlineage_dagster_core.facets.text import limited
 from openlineage_dagster_core.version import PRODUCER
 
 DATA_VERSION = "dagster/data_version"
@@ -44,4 +45,4 @@ def input_version_facet(
 
 
 def _facet(version: str | None) -> DatasetVersionDatasetFacet | None:
-    return DatasetVersionDatasetFacet(version, producer=PRODUCER) if version else None
+    return DatasetVersionDatasetFacet(limited(version), producer=PRODUCER) if version else None

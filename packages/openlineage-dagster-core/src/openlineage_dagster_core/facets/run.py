@@ -11,7 +11,9 @@ from openlineage.client.generated.parent_run import Job, ParentRunFacet, Root, R
 from openlineage.client.generated.processing_engine_run import ProcessingEngineRunFacet
 from openlineage.client.utils import RedactMixin
 
+from openlineage_dagster_core.facets.text import limited
 from openlineage_dagster_core.facts.model import KnownRun
+from openlineage_dagster_core.names import safe_job_namespace, safe_name
 from openlineage_dagster_core.version import PRODUCER, REPOSITORY_URL, __version__
 
 DAGSTER_RUN_SCHEMA = (
@@ -84,6 +86,9 @@ def processing_engine_facet() -> ProcessingEngineRunFacet:
     )
 
 
+NAME_BYTES = 4096
+"""Of what is a name or a key in `dagster_run`, which no limit on an event's size leaves out."""
+
 LAUNCH_TAGS = (
     ("dagster/backfill", "BACKFILL"),
     ("dagster/schedule_name", "SCHEDULE"),
@@ -108,7 +113,7 @@ def launch_in_tags(tags: Mapping[str, str]) -> Launch | None:
     for tag, kind in LAUNCH_TAGS:
         if name := tags.get(tag):
             is_automation = kind == "SENSOR" and any(tags.get(tag) for tag in AUTOMATION_TAGS)
-            return Launch("AUTOMATION" if is_automation else kind, name)
+            return Launch("AUTOMATION" if is_automation else kind, limited(name, NAME_BYTES))
     return None
 
 
@@ -125,10 +130,10 @@ def parent_facet(parent: KnownRun, root: KnownRun | None = None) -> ParentRunFac
     first = root or parent
     return ParentRunFacet(
         run=Run(runId=parent.run_id),
-        job=Job(namespace=parent.namespace, name=parent.name),
+        job=Job(namespace=safe_job_namespace(parent.namespace), name=safe_name(parent.name)),
         root=Root(
             run=RootRun(runId=first.run_id),
-            job=RootJob(namespace=first.namespace, name=first.name),
+            job=RootJob(namespace=safe_job_namespace(first.namespace), name=safe_name(first.name)),
         ),
         producer=PRODUCER,
     )

@@ -15,17 +15,15 @@ Partition = tuple[str, Mapping[str, str]]
 
 def input_subset_facet(
     partitions: Sequence[Partition],
-) -> base_subset_dataset.InputSubsetInputDatasetFacet | None:
+) -> base_subset_dataset.InputSubsetInputDatasetFacet:
     """Build an input's facet (InputSubsetInputDatasetFacet of BaseSubsetDatasetFacet 1-0-0).
 
     Args:
         partitions: those that were read.
 
     Returns:
-        The facet, with the partitions in their order; None where there are none.
+        The facet, with the partitions in their order; without any, nothing of it.
     """
-    if not partitions:
-        return None
     return base_subset_dataset.InputSubsetInputDatasetFacet(
         inputCondition=_condition(partitions), producer=PRODUCER
     )
@@ -33,17 +31,15 @@ def input_subset_facet(
 
 def output_subset_facet(
     partitions: Sequence[Partition],
-) -> base_subset_dataset.OutputSubsetOutputDatasetFacet | None:
+) -> base_subset_dataset.OutputSubsetOutputDatasetFacet:
     """Build an output's facet (OutputSubsetOutputDatasetFacet of BaseSubsetDatasetFacet 1-0-0).
 
     Args:
         partitions: those that were made.
 
     Returns:
-        The facet, with the partitions in their order; None where there are none.
+        The facet, with the partitions in their order; without any, nothing of it.
     """
-    if not partitions:
-        return None
     return base_subset_dataset.OutputSubsetOutputDatasetFacet(
         outputCondition=_condition(partitions), producer=PRODUCER
     )

@@ -12,6 +12,7 @@ from dagster import AssetKey, GraphDefinition
 
 from openlineage_dagster_core.facts.metadata import (
     additions,
+    named_assets,
     source_code,
     table_schema,
     text_of,
@@ -55,10 +56,24 @@ class DefinedAssets(Mapping[AssetKey, AssetFacts]):
         if key not in self._read:
             if not self._graph.has(key):
                 raise KeyError(key)
-            self._read[key] = _asset_facts(
-                self._graph, self._graph.get(key), self._checks.get(key, {})
-            )
+            self._read[key] = self._facts(self._graph.get(key))
         return self._read[key]
+
+    def _facts(self, node: AssetNode) -> AssetFacts:
+        try:
+            return _asset_facts(self._graph, node, self._checks.get(node.key, {}))
+        except Exception:
+            # What is odd about one asset must not cost its run, nor those that read it.
+            logger.exception(
+                "OpenLineage: the definition of %s cannot be read; only what it depends on is told",
+                node.key,
+            )
+            return AssetFacts(
+                key=node.key,
+                upstream=tuple(sorted(node.parent_keys)),
+                partitions=Partitions(None) if node.is_partitioned else None,
+                is_materializable=node.is_materializable,
+            )
 
     def __iter__(self) -> Iterator[AssetKey]:
         return iter(sorted(self._graph.get_all_asset_keys()))
@@ -196,7 +211,7 @@ def _steps(graph: GraphDefinition, prefix: str = "") -> Iterator[tuple[str, Step
 def with_upstream(
     assets: Mapping[AssetKey, AssetFacts], keys: Collection[AssetKey]
 ) -> dict[AssetKey, AssetFacts]:
-    """Choose assets, and those that they or their checks read.
+    """Choose assets, and those that they or their checks read, or that users name beside them.
 
     Args:
         assets: all that are at hand.
@@ -207,6 +222,8 @@ def with_upstream(
     """
     chosen = {key: assets[key] for key in sorted(keys) if key in assets}
     upstream = {parent for asset in chosen.values() for parent in asset.upstream}
-    upstream |= {key for asset in chosen.values() for read in asset.checks.values() for key in read}
+    for asset in chosen.values():
+        upstream.update(key for read in asset.checks.values() for key in read)
+        upstream.update(named_assets(asset.additions))
     upstream -= chosen.keys()
     return chosen | {key: assets[key] for key in sorted(upstream) if key in assets}

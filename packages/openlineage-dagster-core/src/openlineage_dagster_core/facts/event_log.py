@@ -4,15 +4,21 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from dagster import AssetKey, AssetRecordsFilter, DagsterEventType, EventLogEntry, RunsFilter
 
 from openlineage_dagster_core.errors import FactsUnavailableError
 from openlineage_dagster_core.facts.definitions import with_upstream
-from openlineage_dagster_core.facts.model import AssetFacts, Definitions, Facts, RunFacts
+from openlineage_dagster_core.facts.model import (
+    AssetFacts,
+    Definitions,
+    Facts,
+    RunFacts,
+    RunProgress,
+)
 from openlineage_dagster_core.facts.outside import parent_in_tags
 from openlineage_dagster_core.facts.progress import FOLLOWED, ProgressLog
 from openlineage_dagster_core.facts.upstream import upstream_in_tags
@@ -39,11 +45,14 @@ UNFINISHED = RUN_ENDS | {DagsterEventType.STEP_FAILURE, DagsterEventType.STEP_SK
 """The events that may end assets which were not materialized."""
 
 
-class _Run(NamedTuple):
+@dataclass
+class _Run:
     facts: RunFacts
     log: ProgressLog
-    assets: Mapping[AssetKey, AssetFacts]
-    earlier_upstream: dict[AssetKey, tuple[AssetKey, ...]]
+    earlier_upstream: dict[AssetKey, tuple[AssetKey, ...]] = field(default_factory=dict)
+    assets: Mapping[AssetKey, AssetFacts] = field(default_factory=dict)
+    planned: int = -1
+    """How much was planned when the assets were chosen."""
 
 
 class EventLogFacts:
@@ -95,15 +104,14 @@ class EventLogFacts:
             while len(self._runs) > RUNS_REMEMBERED:
                 self._runs.popitem(last=False)
         self._runs.move_to_end(entry.run_id)
-        if entry.dagster_event_type in UNFINISHED:
-            self._look_back(run, entry)
+        assets = _assets_of_run(run, entry, definitions.assets)
         return Facts(
             run=run.facts,
             progress=run.log.progress,
-            assets=run.assets,
+            assets=assets,
             job=definitions.jobs.get(run.facts.job_name),
             environment=definitions.environment,
-            earlier_upstream=run.earlier_upstream,
+            earlier_upstream=self._earlier_upstream(run, entry, assets),
         )
 
     def _runless(self, entry: EventLogEntry, definitions: Definitions) -> Facts:
@@ -121,19 +129,20 @@ class EventLogFacts:
             earlier_upstream=upstream,
         )
 
-    def _look_back(self, run: _Run, entry: EventLogEntry) -> None:
-        """Find what the assets that this event ends without a definition were made from before."""
-        progress = run.log.progress
-        steps = progress.planned if entry.step_key is None else (entry.step_key,)
-        for step_key in steps:
-            if step_key in progress.ended:
-                continue
-            for key, partitions in progress.planned.get(step_key, {}).items():
-                if key in run.assets or key in run.earlier_upstream:
-                    continue
-                if any((key, partition) not in progress.materialized for partition in partitions):
-                    before = run.facts.created_at.timestamp()
-                    run.earlier_upstream[key] = self._upstream_before(key, before)
+    def _earlier_upstream(
+        self, run: _Run, entry: EventLogEntry, assets: Mapping[AssetKey, AssetFacts]
+    ) -> dict[AssetKey, tuple[AssetKey, ...]]:
+        """Find the edges of those assets of an event of which nothing else tells them."""
+        if entry.dagster_event_type in UNFINISHED:
+            keys = _ended_without_definition(run.log.progress, entry, assets)
+        elif entry.dagster_event_type is DagsterEventType.ASSET_MATERIALIZATION:
+            keys = _logged_by_hand(entry, assets)
+        else:
+            return {}
+        before = run.facts.created_at.timestamp()
+        for key in keys - run.earlier_upstream.keys():
+            run.earlier_upstream[key] = self._upstream_before(key, before)
+        return {key: run.earlier_upstream[key] for key in keys}
 
     def _upstream_before(self, key: AssetKey, timestamp: float) -> tuple[AssetKey, ...]:
         records = (
@@ -170,21 +179,49 @@ class EventLogFacts:
             if logged == entry:
                 break
             log.observe(logged)
-        return _Run(facts, log, _assets_of_run(log, definitions.assets), {})
+        return _Run(facts, log)
 
 
 def _assets_of_run(
-    log: ProgressLog, assets: Mapping[AssetKey, AssetFacts]
+    run: _Run, entry: EventLogEntry, assets: Mapping[AssetKey, AssetFacts]
 ) -> Mapping[AssetKey, AssetFacts]:
-    """Keep the definitions of what the run planned, and of what that depends on.
+    """Choose the definitions of what the run planned and of what that depends on.
 
     One mechanism has the definitions of the job at hand, the other those of the code location: what
-    a run tells must not depend on it.
+    a run tells must not depend on it. An event of an asset that nobody planned has its own.
     """
-    progress = log.progress
-    planned = {key for of_step in progress.planned.values() for key in of_step}
-    planned |= progress.planned_checks.keys()
-    return with_upstream(assets, planned)
+    progress = run.log.progress
+    planned, checked = progress.planned_keys, progress.planned_checks
+    if len(planned) + len(checked) != run.planned:
+        run.planned = len(planned) + len(checked)
+        run.assets = with_upstream(assets, planned | checked.keys())
+    event = entry.dagster_event
+    key = event.asset_key if event is not None else None
+    if key is None or key in planned or key in checked or key not in assets:
+        return run.assets
+    return {**run.assets, **with_upstream(assets, [key])}
+
+
+def _ended_without_definition(
+    progress: RunProgress, entry: EventLogEntry, assets: Mapping[AssetKey, AssetFacts]
+) -> set[AssetKey]:
+    steps = progress.planned if entry.step_key is None else (entry.step_key,)
+    return {
+        key
+        for step_key in steps
+        if step_key not in progress.ended
+        for key, partitions in progress.planned.get(step_key, {}).items()
+        if key not in assets
+        and any((key, partition) not in progress.materialized for partition in partitions)
+    }
+
+
+def _logged_by_hand(entry: EventLogEntry, assets: Mapping[AssetKey, AssetFacts]) -> set[AssetKey]:
+    """Find what is materialized without a word on what it is made from."""
+    event = entry.get_dagster_event()
+    key = event.asset_key
+    tags = event.step_materialization_data.materialization.tags
+    return {key} if key and key not in assets and not upstream_in_tags(tags or {}) else set()
 
 
 def _entries_of_run(instance: DagsterInstance, run_id: str) -> Iterator[EventLogEntry]:

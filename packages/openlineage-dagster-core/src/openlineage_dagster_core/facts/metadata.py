@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import PurePath
 from typing import Any
 
-from dagster import TableColumnLineage, TableSchema
+from dagster import AssetKey, TableColumnLineage, TableSchema
 
 COLUMN_SCHEMA = "dagster/column_schema"
 """A `TableSchema`, in a definition or in an event."""
@@ -123,12 +123,31 @@ def additions(metadata: Mapping[str, Any]) -> dict[str, object]:
     }
 
 
+def named_assets(added: Mapping[str, object]) -> tuple[AssetKey, ...]:
+    """Find the assets that a user names as inputs or outputs.
+
+    Args:
+        added: from `additions`.
+
+    Returns:
+        Their keys; other datasets are named in full.
+    """
+    sides = (added.get(side) for side in ("inputs", "outputs"))
+    return tuple(
+        AssetKey.from_user_string(item)
+        for side in sides
+        if isinstance(side, list)
+        for item in side
+        if isinstance(item, str) and item.strip("/")
+    )
+
+
 def _plain(value: object) -> object:
     """Make a value one that survives being written down, for that it is the same everywhere."""
     if isinstance(value, float) and not math.isfinite(value):
         return repr(value)
     try:
         plain: object = json.loads(json.dumps(value, allow_nan=False))
-    except (TypeError, ValueError):
+    except Exception:
         return f"({type(value).__name__}, which is not JSON)"
     return plain

@@ -213,24 +213,26 @@ class RunProgress:
 
     Args:
         planned: by step key and asset, the partitions that the step is to materialize.
+        planned_keys: the assets that any step is to materialize.
         planned_checks: by asset, the names of the checks that are to run.
         started: when each step that has started did, in seconds since the epoch.
         ended: the steps that have ended, whichever way.
         retries: how often each step has been up for a retry.
         materialized: what has been materialized, or has been said to have failed at it.
-        evaluations: by asset and check name, the latest evaluation.
+        evaluations: by asset, partition and check name, the latest evaluation.
         errors: by step key, why the step failed; the first to fail comes first.
         has_started: whether the run has.
         has_ended: whether the run has, whichever way.
     """
 
     planned: Mapping[str, Mapping[AssetKey, AbstractSet[str | None]]]
+    planned_keys: AbstractSet[AssetKey]
     planned_checks: Mapping[AssetKey, AbstractSet[str]]
     started: Mapping[str, float]
     ended: AbstractSet[str]
     retries: Mapping[str, int]
     materialized: AbstractSet[AssetPartition]
-    evaluations: Mapping[AssetKey, Mapping[str, AssetCheckEvaluation]]
+    evaluations: Mapping[AssetPartition, Mapping[str, AssetCheckEvaluation]]
     errors: Mapping[str, ErrorFacts]
     has_started: bool
     has_ended: bool
@@ -246,7 +248,7 @@ class Facts:
         assets: the definitions that are at hand; an asset may be missing.
         job: the definition of the run's job, where it is at hand.
         environment: the variables of the executing process that the user wants to see.
-        earlier_upstream: for assets without a definition, what they were made from before this run.
+        earlier_upstream: for assets without a definition, what they were made from before.
     """
 
     run: RunFacts

@@ -71,7 +71,8 @@ class Partitions:
             return None
         try:
             window = definition.time_window_for_partition_key(key)
-        except (ValueError, DagsterError):
+        except (ValueError, OverflowError, DagsterError):
+            # A key of another definition, or one at the end of time, such as 9999-12-31.
             return None
         return window.start, window.end
 
@@ -119,12 +120,11 @@ class UpstreamPartitions:
             now: up to when partitions exist; a run's creation, so that it is always the same.
 
         Returns:
-            The upstream keys, sorted; None where it is the whole asset, or cannot be told.
+            The upstream keys, sorted, and none at all where the first partition reads the one
+            before; None where it is the whole asset, or cannot be told.
         """
         if isinstance(self.mapping, AllPartitionMapping):
             return None
-        if isinstance(self.mapping, IdentityPartitionMapping):
-            return None if key is None else (key,)
         if (key, now) not in self._found:
             # Asked for each event of a partition's run, and answered slowly.
             while len(self._found) >= MOST_REMEMBERED:
@@ -143,13 +143,17 @@ class UpstreamPartitions:
             found = self.mapping.get_upstream_mapped_partitions_result_for_partitions(
                 subset, of, self.upstream.definition, current_time=now
             )
-            keys = tuple(sorted(map(str, found.partitions_subset.get_partition_keys())))
+            keys = set(map(str, found.partitions_subset.get_partition_keys()))
+            if isinstance(self.upstream.definition, TimeWindowPartitionsDefinition):
+                # A window that is not over yet: the run was early, and reads it none the less.
+                keys |= set(map(str, found.required_but_nonexistent_subset.get_partition_keys()))
         except Exception as error:
             # A key that is no longer one, dynamic partitions that only the instance knows, or a
             # mapping of the user's own: the whole asset is right, if less exact.
             logger.debug("OpenLineage: upstream partitions unknown: %s", type(error).__name__)
-            return None
-        return keys if 0 < len(keys) <= MOST_UPSTREAM_PARTITIONS else None
+            is_same = isinstance(self.mapping, IdentityPartitionMapping) and key is not None
+            return (str(key),) if is_same else None
+        return tuple(sorted(keys)) if len(keys) <= MOST_UPSTREAM_PARTITIONS else None
 
 
 class PartitionsTable:

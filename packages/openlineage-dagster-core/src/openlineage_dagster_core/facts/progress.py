@@ -26,13 +26,14 @@ class ProgressLog:
 
     def __init__(self) -> None:
         self._planned: defaultdict[str, dict[AssetKey, set[str | None]]] = defaultdict(dict)
+        self._planned_keys: set[AssetKey] = set()
         self._planned_checks: defaultdict[AssetKey, set[str]] = defaultdict(set)
         self._started: dict[str, float] = {}
         self._ended: set[str] = set()
         self._retries: Counter[str] = Counter()
         self._materialized: set[AssetPartition] = set()
-        self._evaluations: defaultdict[AssetKey, dict[str, AssetCheckEvaluation]] = defaultdict(
-            dict
+        self._evaluations: defaultdict[AssetPartition, dict[str, AssetCheckEvaluation]] = (
+            defaultdict(dict)
         )
         self._errors: dict[str, ErrorFacts] = {}
         self._has_started = False
@@ -43,6 +44,7 @@ class ProgressLog:
         """What has happened so far; a view that is valid until the next `observe`."""
         return RunProgress(
             planned=self._planned,
+            planned_keys=self._planned_keys,
             planned_checks=self._planned_checks,
             started=self._started,
             ended=self._ended,
@@ -90,6 +92,7 @@ class ProgressLog:
                     else [plan.partition]
                 )
                 self._planned[event.step_key].setdefault(plan.asset_key, set()).update(partitions)
+                self._planned_keys.add(plan.asset_key)
         elif event.event_type is DagsterEventType.ASSET_CHECK_EVALUATION_PLANNED:
             planned_check = event.asset_check_planned_data
             self._planned_checks[planned_check.asset_key].add(planned_check.check_name)
@@ -101,7 +104,20 @@ class ProgressLog:
             self._materialized.add((failure.asset_key, failure.partition))
         elif event.event_type is DagsterEventType.ASSET_CHECK_EVALUATION:
             evaluation = event.asset_check_evaluation_data
-            self._evaluations[evaluation.asset_key][evaluation.check_name] = evaluation
+            checked = (evaluation.asset_key, check_partition(evaluation))
+            self._evaluations[checked][evaluation.check_name] = evaluation
+
+
+def check_partition(evaluation: AssetCheckEvaluation) -> str | None:
+    """Find the partition that a check was made of.
+
+    Args:
+        evaluation: of the check.
+
+    Returns:
+        The partition key; None for a check of the whole asset, and before Dagster 1.13.
+    """
+    return getattr(evaluation, "partition", None)
 
 
 def stored_error(event: DagsterEvent) -> ErrorFacts | None:
