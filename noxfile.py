@@ -63,7 +63,13 @@ TEST_TOOLS = [
     "referencing>=0.35",
 ]
 DEMO_TOOLS = ["dagster-webserver", "rich>=13"]
-MYPY_PLACES = ["testing", "docs/examples/demo.py", "docs/examples/lineage.py", "noxfile.py"]
+MYPY_PLACES = [
+    "testing",
+    "benchmarks",
+    "docs/examples/demo.py",
+    "docs/examples/lineage.py",
+    "noxfile.py",
+]
 
 
 def install(session: nox.Session, packages: list[str], *tools: str) -> None:
@@ -135,6 +141,13 @@ def demo(session: nox.Session) -> None:
     """Run the example project through both mechanisms and show the lineage; no servers needed."""
     install(session, EVERYTHING, *DEMO_TOOLS)
     session.run("python", "docs/examples/demo.py", *session.posargs)
+
+
+@nox.session
+def bench(session: nox.Session) -> None:
+    """Measure how fast something is: `nox -s bench -- conversion`."""
+    install(session, ["core"], "rich>=13")
+    session.run("python", "-m", "benchmarks", *session.posargs)
 
 
 if __name__ == "__main__":

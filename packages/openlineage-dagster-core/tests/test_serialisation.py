@@ -344,7 +344,7 @@ def test_a_mapping_can_be_called_shared_too() -> None:
     assert_same(run_event(any=facet))
 
 
-def test_what_was_used_longest_ago_is_let_go_and_written_again() -> None:
+def test_what_was_written_longest_ago_is_let_go_and_written_again() -> None:
     facets = [schema(name) for name in "abc"]
     length = len(facet_text(facets[0]))
     shared_texts = SharedTexts(2 * length)
@@ -352,12 +352,11 @@ def test_what_was_used_longest_ago_is_let_go_and_written_again() -> None:
         shared_texts.mark(facet)
     first, second, third = facets
     expected = [facet_text(facet) for facet in facets]
-    kept = shared_texts.text(first)
-    shared_texts.text(second)
-    assert shared_texts.text(first) is kept
+    shared_texts.text(first)
+    kept = shared_texts.text(second)
     shared_texts.text(third)
     assert shared_texts.size == 2 * length
-    assert shared_texts.text(first) is kept
+    assert shared_texts.text(second) is kept
     assert [shared_texts.text(facet) for facet in facets] == expected
     assert shared_texts.size == 2 * length
 

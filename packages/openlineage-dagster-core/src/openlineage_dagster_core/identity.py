@@ -31,6 +31,7 @@ OBSERVATIONS_SUFFIX = "__observations"
 _MAPPING_INDEX = re.compile(r"\[[^\[\]]*\]$")
 
 
+@lru_cache(maxsize=16384)
 def static_run_id(instant: datetime, *names: str | None) -> str:
     """Make the run id of something that happened in a Dagster run.
 
@@ -70,6 +71,7 @@ def asset_job_name(key: AssetKey) -> str:
     return safe_name(asset_path(key))
 
 
+@lru_cache(maxsize=16384)
 def asset_path(key: AssetKey) -> str:
     r"""Write an asset key as one text.
 
@@ -306,6 +308,7 @@ class Identity:
         return static_run_id(run.created_at, *names)
 
 
+@lru_cache(maxsize=1024)
 def canonical_run_id(instant: datetime, run_id: str) -> str:
     """Make a Dagster run id fit for OpenLineage, which takes UUIDs only.
 

@@ -6,7 +6,7 @@ import json
 import os
 import threading
 import weakref
-from collections import OrderedDict, deque
+from collections import deque
 from collections.abc import Callable, Collection
 from datetime import date
 from enum import Enum
@@ -118,7 +118,7 @@ class _Mark:
 
 
 class SharedTexts:
-    """The texts of shared facets, those used last; safe to use from many threads.
+    """The texts of shared facets, those written last; safe to use from many threads.
 
     Args:
         limit: of all kept texts, in bytes.
@@ -128,7 +128,7 @@ class SharedTexts:
         self.limit = limit
         self.lock = threading.Lock()
         self._marks: dict[int, _Mark] = {}
-        self._kept: OrderedDict[int, _Mark] = OrderedDict()
+        self._kept: dict[int, _Mark] = {}
         self._size = 0
         # Facets die whenever garbage is collected, which may be while this thread has the lock.
         self._dead: deque[weakref.KeyedRef[int, Any]] = deque()
@@ -173,11 +173,6 @@ class SharedTexts:
         if text is None:
             text = _text(facet)
             self._keep(key, mark, text)
-        else:
-            with self.lock:
-                # Another thread may have let go of it meanwhile.
-                if key in self._kept:
-                    self._kept.move_to_end(key)
         return text
 
     def _keep(self, key: int, mark: _Mark, text: str) -> None:

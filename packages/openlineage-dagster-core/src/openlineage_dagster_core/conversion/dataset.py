@@ -13,6 +13,10 @@ from openlineage.client.generated.base import (
     InputDatasetFacet,
     OutputDatasetFacet,
 )
+from openlineage.client.generated.base_subset_dataset import (
+    InputSubsetInputDatasetFacet,
+    OutputSubsetOutputDatasetFacet,
+)
 from openlineage.client.generated.column_lineage_dataset import ColumnLineageDatasetFacet
 from openlineage.client.generated.datasource_dataset import DatasourceDatasetFacet
 
@@ -38,16 +42,19 @@ from openlineage_dagster_core.facets.symlinks import symlinks_facet
 from openlineage_dagster_core.facets.tags import dataset_tags_facet
 from openlineage_dagster_core.facts.metadata import column_lineage, table_schema
 from openlineage_dagster_core.facts.model import AssetFacts, Facts
-from openlineage_dagster_core.facts.partitions import Partitions, dimensions_in_tags
+from openlineage_dagster_core.facts.partitions import dimensions_in_tags
 from openlineage_dagster_core.identity import DatasetName
 from openlineage_dagster_core.serialisation import shared
 from openlineage_dagster_core.settings import DatasetIdentity
+
+SUBSETS_KEPT = 1024
 
 ASSET_SYMLINK = "ASSET"
 LOCATION_SYMLINK = "LOCATION"
 """Types of the other name; DataHub takes one of type TABLE for the dataset's own."""
 
-LINEAGES_KEPT = 4096
+LINEAGES_KEPT = 512
+"""They may have hundreds of columns."""
 
 
 def dataset_of(source: Source, key: AssetKey) -> DatasetName:
@@ -89,7 +96,7 @@ def read_dataset(
     if read_by is not None:
         _add(facets, "version", input_version_facet(read_by.tags or {}, key))
     if partitions is not None:
-        _add(inputs, "subset", input_subset_facet(_parts(source.facts, key, partitions)))
+        _add(inputs, "subset", _input_subset(_parts(source.facts, key, partitions)))
     namespace, name = dataset_of(source, key)
     return InputDataset(namespace=namespace, name=name, facets=facets, inputFacets=inputs)
 
@@ -113,7 +120,7 @@ def observed_dataset(source: Source, observation: AssetObservation) -> InputData
     _add(inputs, "dataQualityMetrics", metrics_facet(metadata))
     if observation.partition is not None:
         parts = _parts(source.facts, key, [observation.partition])
-        _add(inputs, "subset", input_subset_facet(parts))
+        _add(inputs, "subset", _input_subset(parts))
     namespace, name = dataset_of(source, key)
     return InputDataset(namespace=namespace, name=name, facets=facets, inputFacets=inputs)
 
@@ -139,7 +146,7 @@ def written_dataset(
     facets = _facets(source, key, metadata)
     outputs: dict[str, OutputDatasetFacet] = {}
     if partition is not None:
-        _add(outputs, "subset", output_subset_facet(_parts(source.facts, key, [partition])))
+        _add(outputs, "subset", _output_subset(_parts(source.facts, key, [partition])))
     if made_by is not None:
         _add(facets, "columnLineage", _column_lineage(source, metadata))
         _add(facets, "version", data_version_facet(made_by.tags or {}))
@@ -182,13 +189,32 @@ def _symlinks(source: Source, key: AssetKey, asset: AssetFacts | None) -> Datase
     return symlinks_facet([(other.namespace, other.name, kind)])
 
 
-def _parts(facts: Facts, key: AssetKey, partitions: Sequence[str]) -> list[Partition]:
+_Parts = tuple[tuple[str, tuple[tuple[str, str], ...]], ...]
+
+
+def _parts(facts: Facts, key: AssetKey, partitions: Sequence[str]) -> _Parts:
     asset = facts.assets.get(key)
     of = asset.partitions if asset is not None else None
-    if isinstance(of, Partitions) and of.definition is not None:
-        return [(partition, of.dimensions(partition)) for partition in partitions]
-    tags = facts.run.tags
-    return [(partition, dimensions_in_tags(partition, tags)) for partition in partitions]
+    if of is not None and of.definition is not None:
+        found = ((partition, of.dimensions(partition)) for partition in partitions)
+    else:
+        tags = facts.run.tags
+        found = ((partition, dimensions_in_tags(partition, tags)) for partition in partitions)
+    return tuple((partition, tuple(dimensions.items())) for partition, dimensions in found)
+
+
+def _partitions(parts: _Parts) -> list[Partition]:
+    return [(partition, dict(dimensions)) for partition, dimensions in parts]
+
+
+@lru_cache(maxsize=SUBSETS_KEPT)
+def _input_subset(parts: _Parts) -> InputSubsetInputDatasetFacet:
+    return shared(input_subset_facet(_partitions(parts)))
+
+
+@lru_cache(maxsize=SUBSETS_KEPT)
+def _output_subset(parts: _Parts) -> OutputSubsetOutputDatasetFacet:
+    return shared(output_subset_facet(_partitions(parts)))
 
 
 def _column_lineage(
@@ -198,17 +224,18 @@ def _column_lineage(
     if lineage is None:
         return None
     # A wide table names few assets, each of them often.
-    names = {
-        dep.asset_key: dataset_of(source, dep.asset_key)
-        for deps in lineage.deps_by_column.values()
-        for dep in deps
-    }
-    return _shared_column_lineage(
-        tuple(
-            (column, tuple((*names[dep.asset_key], dep.column_name) for dep in deps))
-            for column, deps in lineage.deps_by_column.items()
-        )
-    )
+    names: dict[AssetKey, DatasetName] = {}
+    fields = []
+    for column, deps in lineage.deps_by_column.items():
+        made_from = []
+        for dep in deps:
+            key = dep.asset_key
+            name = names.get(key)
+            if name is None:
+                name = names[key] = dataset_of(source, key)
+            made_from.append((name.namespace, name.name, dep.column_name))
+        fields.append((column, tuple(made_from)))
+    return _shared_column_lineage(tuple(fields))
 
 
 @lru_cache(maxsize=LINEAGES_KEPT)

@@ -29,7 +29,8 @@ from openlineage_dagster_core.facets.tags import (
 from openlineage_dagster_core.facts.model import AssetFacts, JobFacts, StepFacts
 from openlineage_dagster_core.serialisation import shared
 
-SCHEMAS_KEPT = 4096
+SCHEMAS_KEPT = 512
+"""They may have hundreds of columns; those of definitions are kept with these, too."""
 
 _Facet = TypeVar("_Facet", bound=BaseFacet)
 

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import datetime
+from functools import lru_cache
 
 from openlineage.client.generated.base import RunFacet
+from openlineage.client.generated.nominal_time_run import NominalTimeRunFacet
 
+from openlineage_dagster_core.conversion.remembered import PerObject
 from openlineage_dagster_core.facets.nominal_time import guessed_window, nominal_time_facet
-from openlineage_dagster_core.facts.model import AssetFacts, Facts
+from openlineage_dagster_core.facts.model import AssetFacts, Facts, RunFacts
 from openlineage_dagster_core.facts.partitions import Partitions
+from openlineage_dagster_core.serialisation import shared
 
 PARTITION_TAG = "dagster/partition"
 RANGE_TAGS = ("dagster/asset_partition_range_start", "dagster/asset_partition_range_end")
@@ -18,7 +22,7 @@ SCHEDULED_TAG = ".dagster/scheduled_execution_time"
 Window = tuple[datetime, datetime]
 
 
-def run_nominal_time(facts: Facts) -> dict[str, RunFacet]:
+def run_nominal_time(facts: Facts) -> Mapping[str, RunFacet]:
     """Find out what time a run is for.
 
     Args:
@@ -28,6 +32,15 @@ def run_nominal_time(facts: Facts) -> dict[str, RunFacet]:
         The `nominalTime` facet by its name: the window of the run's partition or range of
         partitions, else the time that its schedule launched it for; empty where it is for none.
     """
+    # Asked for each step, and found among all that is planned: until the run starts that grows.
+    found = _of_run(facts.run)
+    planned = len(facts.progress.planned_keys)
+    if planned not in found:
+        found[planned] = _run_nominal_time(facts)
+    return found[planned]
+
+
+def _run_nominal_time(facts: Facts) -> dict[str, RunFacet]:
     tags = facts.run.tags
     first, last = (tags.get(tag) for tag in RANGE_TAGS)
     if PARTITION_TAG in tags:
@@ -80,8 +93,7 @@ def _partitions(facts: Facts) -> Iterator[Partitions]:
 
 def _of_planned(facts: Facts) -> Iterator[Partitions]:
     # In the order of the keys: the first that has partitions decides, all of a run are alike.
-    planned = {key for of_step in facts.progress.planned.values() for key in of_step}
-    for key in sorted(planned):
+    for key in sorted(facts.progress.planned_keys):
         asset = facts.assets.get(key)
         if asset is not None and asset.partitions is not None:
             yield asset.partitions
@@ -89,4 +101,17 @@ def _of_planned(facts: Facts) -> Iterator[Partitions]:
 
 
 def _facet(start: datetime, end: datetime | None) -> dict[str, RunFacet]:
-    return {"nominalTime": nominal_time_facet(start, end)}
+    return {"nominalTime": _shared_facet(start, end)}
+
+
+@lru_cache(maxsize=1024)
+def _shared_facet(start: datetime, end: datetime | None) -> NominalTimeRunFacet:
+    return shared(nominal_time_facet(start, end))
+
+
+def _nothing(_: RunFacts) -> dict[int, dict[str, RunFacet]]:
+    return {}
+
+
+_of_run = PerObject(_nothing)
+"""By how much is planned, the nominal time of a run."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from openlineage.client.event_v2 import RunEvent, RunState
 from openlineage.client.generated.parent_run import ParentRunFacet
 
@@ -16,6 +18,7 @@ from openlineage_dagster_core.identity import (
     step_job_name,
     without_mapping_index,
 )
+from openlineage_dagster_core.serialisation import shared
 
 
 def changed(
@@ -77,11 +80,16 @@ def step_as_parent(source: Source, step_key: str) -> ParentRunFacet:
         name=step_job_name(run.job_name, step_key),
         run_id=identity.step_run_id(run, step_key),
     )
-    return parent_facet(step, _root(source))
+    return _parent_facet(step, _root(source))
 
 
 def _parent(source: Source) -> ParentRunFacet:
-    return parent_facet(_dagster_run(source), _root(source))
+    return _parent_facet(_dagster_run(source), _root(source))
+
+
+@lru_cache(maxsize=4096)
+def _parent_facet(parent: KnownRun, root: KnownRun) -> ParentRunFacet:
+    return shared(parent_facet(parent, root))
 
 
 def _dagster_run(source: Source) -> KnownRun:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
 
 from dagster import AssetKey
 from openlineage.client.generated.dataset_version_dataset import DatasetVersionDatasetFacet
 
 from openlineage_dagster_core.facets.text import limited
+from openlineage_dagster_core.serialisation import shared
 from openlineage_dagster_core.version import PRODUCER
 
 DATA_VERSION = "dagster/data_version"
@@ -44,5 +46,8 @@ def input_version_facet(
     return _facet(tags.get(INPUT_DATA_VERSION_PREFIX + upstream.to_user_string()))
 
 
+@lru_cache(maxsize=4096)
 def _facet(version: str | None) -> DatasetVersionDatasetFacet | None:
-    return DatasetVersionDatasetFacet(limited(version), producer=PRODUCER) if version else None
+    return (
+        shared(DatasetVersionDatasetFacet(limited(version), producer=PRODUCER)) if version else None
+    )

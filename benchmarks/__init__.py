@@ -1,0 +1,1 @@
+"""How fast the integration is; `python -m benchmarks` lists what can be measured."""
