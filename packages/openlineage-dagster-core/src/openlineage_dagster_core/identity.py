@@ -28,6 +28,9 @@ RUN_SUFFIX = "__run"
 CHECKS_SUFFIX = "__checks"
 OBSERVATIONS_SUFFIX = "__observations"
 
+_Tokens = tuple[str, str | None, str | None, str | None]
+_Tags = tuple[tuple[str, str], ...]
+
 _MAPPING_INDEX = re.compile(r"\[[^\[\]]*\]$")
 
 
@@ -168,7 +171,8 @@ class Identity:
         Returns:
             The namespace.
         """
-        return safe_job_namespace(self._resolve(self.settings.job_namespace, run, None))
+        template = self.settings.job_namespace
+        return _job_namespace(template, *self._values(template, run, None))
 
     def dataset(self, run: RunFacts, key: AssetKey, asset: AssetFacts | None) -> DatasetName:
         """Name the dataset of an asset: on either side, and in column lineage.
@@ -205,8 +209,8 @@ class Identity:
         return physical
 
     def _of_asset(self, run: RunFacts, key: AssetKey, asset: AssetFacts | None) -> DatasetName:
-        namespace = self._resolve(self.settings.namespace_template, run, asset)
-        return DatasetName(safe_dataset_namespace(namespace), safe_name(asset_path(key)))
+        template = self.settings.namespace_template
+        return _asset_dataset(template, *self._values(template, run, asset), key)
 
     def _physical(self, key: AssetKey, asset: AssetFacts | None) -> DatasetName | None:
         if asset is None:
@@ -214,15 +218,19 @@ class Identity:
         found = physical_name(asset, asset_path(key), self.settings.dataset_namespaces)
         return found and DatasetName(safe_dataset_namespace(found[0]), safe_name(found[1]))
 
-    def _resolve(self, template: NamespaceTemplate, run: RunFacts, asset: AssetFacts | None) -> str:
-        values = (
+    def _values(
+        self, template: NamespaceTemplate, run: RunFacts, asset: AssetFacts | None
+    ) -> tuple[_Tokens, _Tags]:
+        """Collect what the tokens of a template stand for; of the tags, those that it names."""
+        tokens = (
             self.settings.namespace,
             run.code_location,
             run.repository,
-            asset.group if asset else None,
+            asset.group if asset is not None else None,
         )
-        tags = run.tags if self.settings.resolve_run_tags else {}
-        return _resolved(template, values, tuple((key, tags.get(key, "")) for key in template.tags))
+        if not (template.tags and self.settings.resolve_run_tags):
+            return tokens, ()
+        return tokens, tuple((key, run.tags.get(key, "")) for key in template.tags)
 
     def job_run_id(self, run: RunFacts) -> str:
         """Give the run id of a Dagster run: its own.
@@ -325,10 +333,18 @@ def canonical_run_id(instant: datetime, run_id: str) -> str:
         return static_run_id(instant, "run", run_id)
 
 
-@lru_cache(maxsize=4096)
-def _resolved(
-    template: NamespaceTemplate,
-    values: tuple[str, str | None, str | None, str | None],
-    tags: tuple[tuple[str, str], ...],
-) -> str:
-    return template.resolve(dict(zip(PLAIN_TOKENS, values, strict=True)), dict(tags))
+@lru_cache(maxsize=16384)
+def _asset_dataset(
+    template: NamespaceTemplate, tokens: _Tokens, tags: _Tags, key: AssetKey
+) -> DatasetName:
+    namespace = safe_dataset_namespace(_resolved(template, tokens, tags))
+    return DatasetName(namespace, safe_name(asset_path(key)))
+
+
+@lru_cache(maxsize=1024)
+def _job_namespace(template: NamespaceTemplate, tokens: _Tokens, tags: _Tags) -> str:
+    return safe_job_namespace(_resolved(template, tokens, tags))
+
+
+def _resolved(template: NamespaceTemplate, tokens: _Tokens, tags: _Tags) -> str:
+    return template.resolve(dict(zip(PLAIN_TOKENS, tokens, strict=True)), dict(tags))

@@ -21,6 +21,7 @@ from openlineage.client.naming.dataset import (
 )
 
 from openlineage_dagster_core.facts.model import AssetFacts
+from openlineage_dagster_core.redaction import without_secrets, without_user
 
 HDFS_PORT = 8020
 AZURE_SUFFIX = ".dfs.core.windows.net"
@@ -66,7 +67,8 @@ def _mapped(asset: AssetFacts, asset_path: str, namespaces: Mapping[str, str]) -
 
 def _of_uri(uri: str) -> tuple[str, str] | None:
     try:
-        parts = urlsplit(uri.strip())
+        # A dataset's name is shown everywhere.
+        parts = urlsplit(without_secrets(without_user(uri.strip())))
         naming = _naming(parts)
         if naming is not None:
             return naming.get_namespace(), naming.get_name()

@@ -165,14 +165,13 @@ class SharedTexts:
         Returns:
             Its JSON, None where it is not shared.
         """
-        key = id(facet)
-        mark = self._marks.get(key)
+        mark = self._marks.get(id(facet))
         if mark is None or mark.reference() is not facet:
             return None
         text = mark.text
         if text is None:
             text = _text(facet)
-            self._keep(key, mark, text)
+            self._keep(id(facet), mark, text)
         return text
 
     def _keep(self, key: int, mark: _Mark, text: str) -> None:
@@ -251,17 +250,35 @@ def _tuple_getter(names: tuple[str, ...]) -> Callable[[Any], tuple[Any, ...]]:
 
 def _facets(facets: Any) -> str:
     """Write the mapping in which facets are."""
-    return _dict(facets, facet_text) if isinstance(facets, dict) else _text(facets)
+    if type(facets) is not dict:
+        return _text(facets)
+    pairs = []
+    for name, facet in facets.items():
+        if facet is not None and (text := facet_text(facet)) != _NULL:
+            key = _names.get(name)
+            pairs.append((_name(name) if key is None else key) + text)
+    return "{" + ",".join(pairs) + "}"
+
+
+_names: dict[Any, str] = {}
+"""How the names of facets are written; there are few."""
+
+
+def _name(name: Any) -> str:
+    text = f"{_key(name)}:"
+    if type(name) is str and len(_names) < CLASSES:
+        _names[name] = text
+    return text
 
 
 def _text(value: Any) -> str:
     return _writers[type(value)](value)
 
 
-def _dict(values: dict[Any, Any], text_of: Writer = _text) -> str:
+def _dict(values: dict[Any, Any]) -> str:
     pairs = []
     for key, value in values.items():
-        if value is not None and (text := text_of(value)) != _NULL:
+        if value is not None and (text := _text(value)) != _NULL:
             pairs.append(f"{_key(key)}:{text}")
     return "{" + ",".join(pairs) + "}"
 

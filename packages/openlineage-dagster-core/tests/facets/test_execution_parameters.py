@@ -49,6 +49,33 @@ def test_a_secret_is_masked_by_its_name_and_by_its_parents() -> None:
     }
 
 
+def test_a_secret_is_masked_by_the_name_beside_it() -> None:
+    config = {
+        "env": [
+            {"name": "DB_PASSWORD", "value": "hunter2"},
+            {"value": {"a": "b", "c": ""}, "key": "token"},
+            {"name": "REGION", "value": "eu"},
+        ],
+        "args": ["--token", "x", "-v"],
+        "json": '{"name": "TOKEN", "value": "x"}',
+        "x://u:p@h": 1,
+    }
+    assert parameters(config, "*") == {
+        "args.0": "--token",
+        "args.1": "***",
+        "args.2": "-v",
+        "env.0.name": "DB_PASSWORD",
+        "env.0.value": "***",
+        "env.1.key": "token",
+        "env.1.value.a": "***",
+        "env.1.value.c": "",
+        "env.2.name": "REGION",
+        "env.2.value": "eu",
+        "json": '{"name":"TOKEN","value":"***"}',
+        "x://***@h": "1",
+    }
+
+
 def test_texts_are_made_fit_and_lose_their_secrets() -> None:
     config = {"url": "x://u:p@h", "text": "\x00", "long": "x" * 10**5}
     found = parameters(config, "*")

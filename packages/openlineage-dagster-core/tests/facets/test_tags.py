@@ -48,6 +48,29 @@ def test_the_tags_of_columns_come_behind_with_their_column() -> None:
     assert field.startswith("a_b-")
 
 
+def test_the_tags_of_assets_and_columns_come_without_secrets() -> None:
+    asset = AssetFacts(AssetKey("orders"), tags={"api_key": "abc", "url": "x://u:p@h"})
+    columns = TableSchema([TableColumn("id", tags={"token": "abc", "url": "x://u:p@h"})])
+    own = [("api_key", "***", None), ("url", "x://***@h", None)]
+    assert tags(job_tags_facet(asset)) == own
+    assert tags(dataset_tags_facet(asset, columns)) == [
+        *own,
+        ("token", "***", "id"),
+        ("url", "x://***@h", "id"),
+    ]
+
+
+def test_a_tag_that_is_json_loses_its_secrets() -> None:
+    config = '{"container_config": {"env": [{"name": "DB_PASSWORD", "value": "hunter2"}]}}'
+    assert tags(run_tags_facet({"dagster-k8s/config": config})) == [
+        (
+            "dagster-k8s/config",
+            '{"container_config":{"env":[{"name":"DB_PASSWORD","value":"***"}]}}',
+            None,
+        )
+    ]
+
+
 def test_an_asset_without_any_has_no_facet() -> None:
     asset = AssetFacts(AssetKey("orders"))
     assert dataset_tags_facet(asset, TableSchema([TableColumn("id")])) is None

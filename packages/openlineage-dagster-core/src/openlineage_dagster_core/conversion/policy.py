@@ -14,6 +14,8 @@ from openlineage_dagster_core.families import Family
 from openlineage_dagster_core.identity import asset_path
 from openlineage_dagster_core.settings import Globs, Settings
 
+_ALL = Globs()
+
 
 def allows_job(settings: Settings, run: RunFacts) -> bool:
     """Tell whether anything of a Dagster run is emitted.
@@ -44,6 +46,8 @@ def allows_asset(source: Source, key: AssetKey, family: Family) -> bool:
 
 
 def _allows(globs: Globs, name: str) -> bool:
+    if globs == _ALL:
+        return True
     is_included = any(fnmatchcase(name, glob) for glob in globs.include)
     return is_included and not any(fnmatchcase(name, glob) for glob in globs.exclude)
 

@@ -29,7 +29,7 @@ def environment_variables_facet(
         return None
     return EnvironmentVariablesRunFacet(
         environmentVariables=[
-            EnvironmentVariable(name=limited(name), value=limited(redacted(name, value)))
+            EnvironmentVariable(name=limited(name), value=limited(redacted(name, limited(value))))
             for name, value in sorted(variables.items())
         ],
         producer=PRODUCER,

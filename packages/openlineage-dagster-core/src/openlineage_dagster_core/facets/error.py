@@ -19,9 +19,10 @@ def error_facet(error: ErrorFacts) -> ErrorMessageRunFacet:
     Returns:
         The facet, with the secrets in both texts masked.
     """
+    # Cut before secrets are looked for: an exception may hold megabytes.
     return ErrorMessageRunFacet(
-        message=limited(without_secrets(error.message)),
+        message=limited(without_secrets(limited(error.message))),
         programmingLanguage="PYTHON",
-        stackTrace=limited(without_secrets(error.stack)) or None,
+        stackTrace=limited(without_secrets(limited(error.stack))) or None,
         producer=PRODUCER,
     )

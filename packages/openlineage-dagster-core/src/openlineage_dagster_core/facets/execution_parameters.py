@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
 
 from openlineage.client.generated.execution_parameters_run import (
@@ -12,7 +12,7 @@ from openlineage.client.generated.execution_parameters_run import (
 )
 
 from openlineage_dagster_core.facets.text import limited
-from openlineage_dagster_core.redaction import redacted
+from openlineage_dagster_core.redaction import MASK, redacted, secrets_within, without_secrets
 from openlineage_dagster_core.version import PRODUCER
 
 DEEPEST = 64
@@ -31,13 +31,14 @@ def execution_parameters_facet(
 
     Returns:
         The facet, in the order of the keys and with secrets masked; what stands under a secret's
-        name is one. None where nothing may be told.
+        name is one, and so is the value beside it, as in {"name": "DB_PASSWORD", "value": …}. None
+        where nothing may be told.
     """
     values: dict[str, str] = {}
     for key, value in sorted(_flat("", run_config, 0)):
         if any(fnmatchcase(key, pattern) for pattern in allowed):
             # 1 and '1' may be keys of the same mapping.
-            values.setdefault(limited(key), limited(redacted(key, value)))
+            values.setdefault(limited(without_secrets(key)), limited(redacted(key, limited(value))))
     if not values:
         return None
     return ExecutionParametersRunFacet(
@@ -48,20 +49,27 @@ def execution_parameters_facet(
     )
 
 
-def _flat(key: str, value: object, depth: int) -> Iterator[tuple[str, str]]:
+def _flat(
+    key: str, value: object, depth: int, *, is_secret: bool = False
+) -> Iterator[tuple[str, str]]:
     if depth > DEEPEST:
         return
     prefix = f"{key}." if key else ""
+    items: Iterable[tuple[object, object]]
     if isinstance(value, Mapping) and value:
-        for name, inner in value.items():
-            yield from _flat(f"{prefix}{name}", inner, depth + 1)
+        items = value.items()
     elif isinstance(value, (list, tuple)) and value:
-        for index, inner in enumerate(value):
-            yield from _flat(f"{prefix}{index}", inner, depth + 1)
-    elif key:
-        text = _text(value)
+        items = enumerate(value)
+    else:
+        text = _text(value) if key else None
         if text is not None:
-            yield key, text
+            yield key, MASK if is_secret and text else text
+        return
+    secrets = secrets_within(value)
+    for name, inner in items:
+        yield from _flat(
+            f"{prefix}{name}", inner, depth + 1, is_secret=is_secret or name in secrets
+        )
 
 
 def _text(value: object) -> str | None:

@@ -20,7 +20,7 @@ def sql_facet(query: str, dialect: str | None) -> SQLJobFacet:
         The facet, with secrets masked.
     """
     return SQLJobFacet(
-        query=limited(without_secrets(query)),
+        query=limited(without_secrets(limited(query))),
         dialect=limited(dialect) if dialect else None,
         producer=PRODUCER,
     )

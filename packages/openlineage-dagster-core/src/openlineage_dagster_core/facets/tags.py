@@ -39,7 +39,8 @@ def dataset_tags_facet(
         columns: the asset's columns, for their tags.
 
     Returns:
-        The facet, with the asset's own tags first; None where there is nothing to tell.
+        The facet, with the asset's own tags first and secrets masked; None where there is nothing
+        to tell.
     """
     own = _tags(asset) if asset is not None else ()
     tags = [TagsDatasetFacetFields(key, value, source=SOURCE) for key, value in own]
@@ -57,7 +58,7 @@ def job_tags_facet(asset: AssetFacts) -> TagsJobFacet | None:
         asset: the definition of the asset that the job makes.
 
     Returns:
-        The facet, None where there is nothing to tell.
+        The facet, with secrets masked; None where there is nothing to tell.
     """
     tags = [TagsJobFacetFields(key, value, source=SOURCE) for key, value in _tags(asset)]
     return TagsJobFacet(tags=tags, producer=PRODUCER) if tags else None
@@ -93,7 +94,7 @@ def run_tags_facet(tags: Mapping[str, str]) -> TagsRunFacet | None:
 def _shown(tags: Mapping[str, str]) -> Iterator[tuple[str, str]]:
     for key, value in sorted(tags.items()):
         if not key.startswith(HIDDEN_PREFIX):
-            yield limited(key), limited(redacted(key, value))
+            yield limited(key), limited(redacted(key, limited(value)))
 
 
 def _tags(asset: AssetFacts) -> Iterator[tuple[str, str]]:
@@ -101,7 +102,7 @@ def _tags(asset: AssetFacts) -> Iterator[tuple[str, str]]:
         if key.startswith(KIND_PREFIX):
             yield KIND, limited(key[len(KIND_PREFIX) :])
         else:
-            yield limited(key), limited(value)
+            yield limited(key), limited(redacted(key, limited(value)))
     if asset.group:
         yield GROUP, limited(asset.group)
 
@@ -115,4 +116,4 @@ def _column_tags(columns: TableSchema | None) -> Iterator[tuple[str, str, str]]:
             continue
         seen.add(name)
         for key, value in sorted(column.tags.items()):
-            yield name, limited(key), limited(value)
+            yield name, limited(key), limited(redacted(key, limited(value)))

@@ -63,27 +63,29 @@ class ProgressLog:
             entry: an event of the run; those that are not `FOLLOWED` change nothing.
         """
         event = entry.dagster_event
-        if event is None or event.event_type not in FOLLOWED:
+        # Dagster makes the type anew each time it is asked.
+        event_type = event.event_type if event is not None else None
+        if event is None or event_type not in FOLLOWED:
             return
-        if event.event_type in RUN_ENDS:
+        if event_type in RUN_ENDS:
             self._has_ended = True
-        elif event.event_type is DagsterEventType.RUN_START:
+        elif event_type is DagsterEventType.RUN_START:
             self._has_started = True
-        elif event.event_type in STEP_ENDS and event.step_key:
+        elif event_type in STEP_ENDS and event.step_key:
             self._ended.add(event.step_key)
             error = stored_error(event)
             if error is not None:
                 self._errors.setdefault(event.step_key, error)
-        elif event.event_type is DagsterEventType.STEP_START and event.step_key:
+        elif event_type is DagsterEventType.STEP_START and event.step_key:
             # A retried step starts again; the run that stands for it began the first time.
             self._started.setdefault(event.step_key, entry.timestamp)
-        elif event.event_type is DagsterEventType.STEP_UP_FOR_RETRY and event.step_key:
+        elif event_type is DagsterEventType.STEP_UP_FOR_RETRY and event.step_key:
             self._retries[event.step_key] += 1
         else:
-            self._observe_asset(event)
+            self._observe_asset(event, event_type)
 
-    def _observe_asset(self, event: DagsterEvent) -> None:
-        if event.event_type is DagsterEventType.ASSET_MATERIALIZATION_PLANNED:
+    def _observe_asset(self, event: DagsterEvent, event_type: DagsterEventType | None) -> None:
+        if event_type is DagsterEventType.ASSET_MATERIALIZATION_PLANNED:
             plan = event.asset_materialization_planned_data
             if event.step_key:
                 partitions = (
@@ -93,16 +95,16 @@ class ProgressLog:
                 )
                 self._planned[event.step_key].setdefault(plan.asset_key, set()).update(partitions)
                 self._planned_keys.add(plan.asset_key)
-        elif event.event_type is DagsterEventType.ASSET_CHECK_EVALUATION_PLANNED:
+        elif event_type is DagsterEventType.ASSET_CHECK_EVALUATION_PLANNED:
             planned_check = event.asset_check_planned_data
             self._planned_checks[planned_check.asset_key].add(planned_check.check_name)
-        elif event.event_type is DagsterEventType.ASSET_MATERIALIZATION:
+        elif event_type is DagsterEventType.ASSET_MATERIALIZATION:
             materialization = event.step_materialization_data.materialization
             self._materialized.add((materialization.asset_key, materialization.partition))
-        elif event.event_type is DagsterEventType.ASSET_FAILED_TO_MATERIALIZE:
+        elif event_type is DagsterEventType.ASSET_FAILED_TO_MATERIALIZE:
             failure = event.asset_failed_to_materialize_data
             self._materialized.add((failure.asset_key, failure.partition))
-        elif event.event_type is DagsterEventType.ASSET_CHECK_EVALUATION:
+        elif event_type is DagsterEventType.ASSET_CHECK_EVALUATION:
             evaluation = event.asset_check_evaluation_data
             checked = (evaluation.asset_key, check_partition(evaluation))
             self._evaluations[checked][evaluation.check_name] = evaluation
