@@ -1,4 +1,5 @@
 import warnings
+from dataclasses import replace
 
 import dagster as dg
 from dagster import AssetKey
@@ -92,9 +93,13 @@ def test_what_is_written_down_is_read_back() -> None:
     assert decode_definitions(encode_definitions(Definitions())) == Definitions()
 
 
-def test_the_same_text_is_read_once() -> None:
-    text = encode_definitions(DEFINITIONS)
-    assert decode_definitions(text) is decode_definitions(text)
+def test_what_is_the_same_in_every_run_is_read_once() -> None:
+    other = replace(DEFINITIONS, environment={"HOSTNAME": "another"}, parent=None)
+    first, second = (
+        decode_definitions(encode_definitions(definitions)) for definitions in (DEFINITIONS, other)
+    )
+    assert first.assets is second.assets
+    assert (first, second) == (DEFINITIONS, other)
 
 
 def test_a_mapping_of_the_users_own_is_no_fact() -> None:

@@ -9,7 +9,11 @@ from typing import Generic, TypeVar
 _Object = TypeVar("_Object")
 _Value = TypeVar("_Value")
 
-KEPT = 16384
+KEPT = 4096
+"""Of definitions: each may have a schema of hundreds of columns."""
+
+RUNS_KEPT = 256
+"""Of runs: those under way, and some more."""
 
 
 class PerObject(Generic[_Object, _Value]):

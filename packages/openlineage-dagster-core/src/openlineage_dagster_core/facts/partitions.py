@@ -6,8 +6,9 @@ The only way to write a partitions definition down is a private class of Dagster
 from __future__ import annotations
 
 import logging
+from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, cast
 
@@ -33,7 +34,8 @@ THE_DIMENSION = "partition"
 MOST_UPSTREAM_PARTITIONS = 1000
 """More are not named: a part that large says no more than the whole."""
 
-MOST_REMEMBERED = 1024
+MOST_REMEMBERED = 8192
+"""Of all assets together."""
 
 logger = logging.getLogger(__name__)
 
@@ -105,9 +107,6 @@ class UpstreamPartitions:
 
     mapping: PartitionMapping
     upstream: Partitions
-    _found: dict[tuple[str | None, datetime], tuple[str, ...] | None] = field(
-        default_factory=dict, init=False, repr=False, compare=False
-    )
 
     def keys(
         self, downstream: Partitions | None, key: str | None, now: datetime
@@ -125,12 +124,16 @@ class UpstreamPartitions:
         """
         if isinstance(self.mapping, AllPartitionMapping):
             return None
-        if (key, now) not in self._found:
-            # Asked for each event of a partition's run, and answered slowly.
-            while len(self._found) >= MOST_REMEMBERED:
-                self._found.pop(next(iter(self._found)), None)
-            self._found[key, now] = self._mapped(downstream, key, now)
-        return self._found[key, now]
+        # Asked for each event of a partition's run, and answered slowly.
+        asked = (id(self), key, now)
+        answer = _answers.get(asked)
+        if answer is None or answer[0] is not self:
+            # Kept with this object, so that no other can have its identity meanwhile.
+            answer = _answers[asked] = (self, self._mapped(downstream, key, now))
+            while len(_answers) > MOST_REMEMBERED:
+                # At one stroke: several threads may be at it.
+                _answers.popitem(last=False)
+        return answer[1]
 
     def _mapped(
         self, downstream: Partitions | None, key: str | None, now: datetime
@@ -154,6 +157,11 @@ class UpstreamPartitions:
             is_same = isinstance(self.mapping, IdentityPartitionMapping) and key is not None
             return (str(key),) if is_same else None
         return tuple(sorted(keys)) if len(keys) <= MOST_UPSTREAM_PARTITIONS else None
+
+
+_answers: OrderedDict[
+    tuple[int, str | None, datetime], tuple[UpstreamPartitions, tuple[str, ...] | None]
+] = OrderedDict()
 
 
 class PartitionsTable:

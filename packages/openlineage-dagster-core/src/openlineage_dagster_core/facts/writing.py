@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import lru_cache
 from typing import Any
 
@@ -27,7 +27,7 @@ from openlineage_dagster_core.facts.partitions import (
 
 Json = dict[str, Any]
 
-DECODED_KEPT = 64
+DECODED_KEPT = 16
 """The runs of one job mostly have the same definitions; reading them again yields the same."""
 
 
@@ -38,37 +38,52 @@ def encode_definitions(definitions: Definitions) -> str:
         definitions: what is at hand.
 
     Returns:
-        JSON; partitions of a class of the user's own are not in it.
+        Two lines of JSON, the second without what differs from run to run; partitions of a class of
+        the user's own are not in it.
     """
     table = PartitionsTable()
     written = {
         "assets": [_encode_asset(asset, table) for asset in definitions.assets.values()],
         "jobs": {name: _encode_job(job, table) for name, job in definitions.jobs.items()},
-        "parent": asdict(definitions.parent) if definitions.parent else None,
-        "environment": dict(definitions.environment),
         "partitions": table.texts,
     }
+    process = {
+        "parent": asdict(definitions.parent) if definitions.parent else None,
+        "environment": dict(definitions.environment),
+    }
+    return f"{_to_json(process)}\n{_to_json(written)}"
+
+
+def _to_json(written: Json) -> str:
     return json.dumps(written, separators=(",", ":"))
 
 
-@lru_cache(maxsize=DECODED_KEPT)
 def decode_definitions(text: str) -> Definitions:
     """Read what `encode_definitions` wrote.
 
     Args:
-        text: JSON.
+        text: two lines of JSON.
 
     Returns:
-        The definitions; the same object for the same text.
+        The definitions; assets and jobs are the same objects for the same second line.
     """
+    process, _, written = text.partition("\n")
+    of_process: Json = json.loads(process)
+    return replace(
+        _decode(written),
+        parent=_decode_parent(of_process["parent"]),
+        environment=of_process["environment"],
+    )
+
+
+@lru_cache(maxsize=DECODED_KEPT)
+def _decode(text: str) -> Definitions:
     written: Json = json.loads(text)
     table = PartitionsTable(written["partitions"])
     assets = [_decode_asset(asset, table) for asset in written["assets"]]
     return Definitions(
         assets={asset.key: asset for asset in assets},
         jobs={name: _decode_job(job, table) for name, job in written["jobs"].items()},
-        parent=_decode_parent(written["parent"]),
-        environment=written["environment"],
     )
 
 
