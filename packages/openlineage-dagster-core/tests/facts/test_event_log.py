@@ -5,7 +5,12 @@ from dagster import AssetKey, DagsterEventType
 from openlineage_dagster_core.facts.definitions import DefinedAssets
 from openlineage_dagster_core.facts.event_log import EventLogFacts
 from openlineage_dagster_core.facts.model import Definitions
-from openlineage_dagster_core.families import CONVERTED
+from openlineage_dagster_core.families import (
+    ASSET_FAMILY,
+    CHECK_FAMILY,
+    CONVERTED,
+    OBSERVATION_FAMILY,
+)
 from recorded_run import execute
 
 
@@ -128,6 +133,12 @@ def test_what_nobody_planned_has_its_definition_where_it_is_at_hand_and_else_its
     @dg.op
     def logs(context: dg.OpExecutionContext) -> None:
         context.log_event(dg.AssetMaterialization("second"))
+        context.log_event(dg.AssetObservation("second"))
+        context.log_event(
+            dg.AssetCheckEvaluation(
+                asset_key=dg.AssetKey("second"), check_name="by_hand", passed=True
+            )
+        )
 
     @dg.job
     def by_hand() -> None:
@@ -137,13 +148,18 @@ def test_what_nobody_planned_has_its_definition_where_it_is_at_hand_and_else_its
     with dg.DagsterInstance.ephemeral() as instance:
         execute(DEFINITIONS, "both", instance)
         run_id = by_hand.execute_in_process(instance=instance).run_id
-        [entry] = [
-            entry
+        by_type = {
+            entry.dagster_event_type: entry
             for entry in entries(instance, run_id)
-            if entry.dagster_event_type is DagsterEventType.ASSET_MATERIALIZATION
-        ]
-        found = EventLogFacts(lambda: instance)
-        defined = found.facts_of(entry, Definitions(DefinedAssets(graph)))
-        undefined = EventLogFacts(lambda: instance).facts_of(entry, Definitions())
-    assert defined.assets[AssetKey("second")].upstream == (AssetKey("first"),)
+            if entry.dagster_event_type in ASSET_FAMILY | CHECK_FAMILY | OBSERVATION_FAMILY
+        }
+        for entry in by_type.values():
+            defined = EventLogFacts(lambda: instance).facts_of(
+                entry, Definitions(DefinedAssets(graph))
+            )
+            assert defined.assets[AssetKey("second")].upstream == (AssetKey("first"),)
+        undefined = EventLogFacts(lambda: instance).facts_of(
+            by_type[DagsterEventType.ASSET_MATERIALIZATION], Definitions()
+        )
+    assert len(by_type) == 3
     assert undefined.earlier_upstream[AssetKey("second")] == (AssetKey("first"),)

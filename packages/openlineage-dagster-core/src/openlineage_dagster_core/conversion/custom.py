@@ -131,7 +131,7 @@ def with_additions(event: Event, source: Source, key: AssetKey | None) -> Event:
     """
     asset = source.facts.assets.get(key) if key is not None else None
     if asset is not None and asset.additions:
-        _put(event, _checked(asset.additions, str(key)), ("run", "job"))
+        _put(event, _of_definition(asset), ("run", "job"))
     for name in source.identity.settings.facet_providers:
         provider = _provider(name)
         if provider is not None:

@@ -22,7 +22,12 @@ from openlineage_dagster_core.facts.model import (
 from openlineage_dagster_core.facts.outside import parent_in_tags
 from openlineage_dagster_core.facts.progress import FOLLOWED, ProgressLog
 from openlineage_dagster_core.facts.upstream import upstream_in_tags
-from openlineage_dagster_core.families import ASSET_FAMILY, RUN_ENDS
+from openlineage_dagster_core.families import (
+    ASSET_FAMILY,
+    CHECK_FAMILY,
+    OBSERVATION_FAMILY,
+    RUN_ENDS,
+)
 
 if TYPE_CHECKING:
     from dagster import DagsterInstance, DagsterRun
@@ -40,6 +45,8 @@ PAGE = 1000
 
 _BEGINNING = datetime.fromtimestamp(0, timezone.utc)
 
+
+OF_AN_ASSET = ASSET_FAMILY | CHECK_FAMILY | OBSERVATION_FAMILY
 
 UNFINISHED = RUN_ENDS | {DagsterEventType.STEP_FAILURE, DagsterEventType.STEP_SKIPPED}
 """The events that may end assets which were not materialized."""
@@ -116,7 +123,7 @@ class EventLogFacts:
 
     def _runless(self, entry: EventLogEntry, definitions: Definitions) -> Facts:
         event = entry.get_dagster_event()
-        key = event.asset_key
+        key = _asset_of(entry)
         assets = with_upstream(definitions.assets, [key] if key else [])
         upstream = {}
         if key and key not in assets and event.event_type in ASSET_FAMILY:
@@ -195,11 +202,21 @@ def _assets_of_run(
     if len(planned) + len(checked) != run.planned:
         run.planned = len(planned) + len(checked)
         run.assets = with_upstream(assets, planned | checked.keys())
-    event = entry.dagster_event
-    key = event.asset_key if event is not None else None
+    key = _asset_of(entry)
     if key is None or key in planned or key in checked or key not in assets:
         return run.assets
     return {**run.assets, **with_upstream(assets, [key])}
+
+
+def _asset_of(entry: EventLogEntry) -> AssetKey | None:
+    event = entry.dagster_event
+    # Dagster makes the type anew each time it is asked.
+    event_type = event.event_type if event is not None else None
+    if event is None or event_type not in OF_AN_ASSET:
+        return None
+    if event_type is DagsterEventType.ASSET_CHECK_EVALUATION:
+        return event.asset_check_evaluation_data.asset_key
+    return event.asset_key
 
 
 def _ended_without_definition(
