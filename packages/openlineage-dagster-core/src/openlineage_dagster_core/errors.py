@@ -44,4 +44,13 @@ class FactsUnavailableError(DeliveryError):
 
 
 class BackendUnavailableError(DeliveryError):
-    """The backend takes no events at the moment: they wait and are sent again in order."""
+    """The backend takes no events at the moment: they wait and are sent again in order.
+
+    Args:
+        message: what happened.
+        status: the HTTP status, None where there was no answer.
+    """
+
+    def __init__(self, message: str, status: int | None = None) -> None:
+        super().__init__(message)
+        self.status = status

@@ -4,6 +4,7 @@ import json
 import logging
 import threading
 from collections.abc import Iterator
+from functools import partialmethod
 from pathlib import Path
 from typing import Any
 
@@ -13,25 +14,30 @@ from openlineage.client.event_v2 import Job, Run, RunEvent, RunState
 from openlineage.client.generated.job_type_job import JobTypeJobFacet
 from openlineage.client.generated.processing_engine_run import ProcessingEngineRunFacet
 
+from openlineage_dagster_core.delivery import shipper as delivery_shipper
 from openlineage_dagster_core.delivery.client import Event, LineageClient
 from openlineage_dagster_core.delivery.outbox import Outbox, Record
 from openlineage_dagster_core.delivery.shipper import Shipper
+from openlineage_dagster_core.errors import FactsUnavailableError
 from openlineage_dagster_core.version import PRODUCER
 from receiver import Receiver
 from recorded_run import RUN_ID
 
 
 class Converter:
-    """The payload is the job's name; `broken` cannot be converted."""
+    """The payload is the job's name; `broken` cannot be converted, `unreadable` not yet."""
 
     is_usable = True
 
     def __init__(self) -> None:
         self.finished: list[str] = []
+        self.can_read = False
 
     def to_events(self, record: Record) -> list[Event]:
         if record.payload == "broken":
             raise ValueError(record.payload)
+        if record.payload == "unreadable" and not self.can_read:
+            raise FactsUnavailableError(record.payload)
         engine = ProcessingEngineRunFacet("1.0", name="Dagster", producer=PRODUCER)
         job_type = JobTypeJobFacet("BATCH", "DAGSTER", "JOB", producer=PRODUCER)
         return [
@@ -151,6 +157,80 @@ def test_a_record_that_cannot_be_converted_is_parked_and_the_rest_flows(
     assert reason == "not converted: ValueError: broken"
     [logged] = [r for r in caplog.records if r.levelno == logging.ERROR]
     assert "run-1" in logged.getMessage()
+
+
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(delivery_shipper, "FIRST_BACKOFF_SECONDS", 0.01)
+    monkeypatch.setattr(delivery_shipper, "LONGEST_BACKOFF_SECONDS", 0.02)
+    monkeypatch.setattr(
+        delivery_shipper._Hold,
+        "__init__",
+        partialmethod(delivery_shipper._Hold.__init__, backoff=0.01),
+    )
+
+
+@pytest.mark.usefixtures("quick")
+def test_an_event_that_the_backend_cannot_bear_holds_up_its_own_run_and_no_other(
+    receiver: Receiver, outbox: Outbox, shipper: Shipper
+) -> None:
+    receiver.answer = lambda event: 500 if event["job"]["name"] == "poison" else 201
+    outbox.append([("a", "one"), ("a", "poison"), ("a", "behind"), ("b", "two"), ("b", "three")])
+    shipper.notify()
+    receiver.wait_for(lambda: len(receiver.events) == 3)
+    assert names(receiver.events) == ["one", "two", "three"]
+    receiver.answer = lambda event: 201
+    receiver.wait_for(lambda: len(receiver.events) == 5)
+    assert names(receiver.events) == ["one", "two", "three", "poison", "behind"]
+    assert outbox.parked() == []
+
+
+@pytest.mark.usefixtures("quick")
+def test_an_event_that_fails_again_and_again_while_others_are_sent_is_parked(
+    receiver: Receiver, outbox: Outbox, shipper: Shipper
+) -> None:
+    receiver.answer = lambda event: 500 if event["job"]["name"] == "poison" else 201
+    receiver.body = "cannot store it"
+    outbox.append([("a", "poison"), ("a", "behind")])
+    for number in range(200):
+        outbox.append([("b", str(number))])
+        shipper.notify()
+        asked = receiver.requests
+        receiver.wait_for(lambda: receiver.requests >= asked + 2)  # noqa: B023
+        if outbox.parked():
+            break
+    receiver.wait_for(lambda: "behind" in names(receiver.events))
+    [(record, reason)] = outbox.parked()
+    assert record.payload == "poison"
+    assert "HTTP 500" in reason
+    assert "cannot store it" in reason
+
+
+@pytest.mark.usefixtures("quick")
+def test_a_backend_that_can_bear_nothing_parks_nothing(
+    receiver: Receiver, outbox: Outbox, shipper: Shipper
+) -> None:
+    receiver.answer = lambda event: 500
+    outbox.append([("a", "one"), ("b", "two"), ("a", "three")])
+    shipper.notify()
+    receiver.wait_for(lambda: receiver.requests >= 60)
+    assert not shipper.flush(3600)
+    assert outbox.parked() == []
+    receiver.answer = lambda event: 201
+    receiver.wait_for(lambda: len(receiver.events) == 3)
+    assert names(receiver.events).index("one") < names(receiver.events).index("three")
+
+
+@pytest.mark.usefixtures("quick")
+def test_a_run_that_cannot_be_read_holds_up_no_other(
+    receiver: Receiver, outbox: Outbox, shipper: Shipper, converter: Converter
+) -> None:
+    outbox.append([("a", "unreadable"), ("b", "two")])
+    shipper.notify()
+    receiver.wait_for(lambda: len(receiver.events) == 1)
+    assert names(receiver.events) == ["two"]
+    converter.can_read = True
+    receiver.wait_for(lambda: len(receiver.events) == 2)
 
 
 def test_while_another_process_sends_nobody_here_does(

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import sqlite3
 import threading
 import time
 import weakref
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -129,18 +130,21 @@ class Outbox:
             ).fetchone()
         return row[0] if row else None
 
-    def pending(self, limit: int) -> list[Record]:
+    def pending(self, limit: int, without: Collection[str] = ()) -> list[Record]:
         """Read the oldest records.
 
         Args:
             limit: how many at most.
+            without: the ordering keys to leave out.
 
         Returns:
             The records in order.
         """
         with self._transaction() as connection:
             rows = connection.execute(
-                "SELECT id, ordering_key, payload FROM record ORDER BY id LIMIT ?", (limit,)
+                "SELECT id, ordering_key, payload FROM record WHERE ordering_key NOT IN "
+                "(SELECT value FROM json_each(?)) ORDER BY id LIMIT ?",
+                (json.dumps(sorted(without)), limit),
             ).fetchall()
         return [Record(*row) for row in rows]
 

@@ -9,6 +9,7 @@ import threading
 import time
 import weakref
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, Protocol
 
@@ -32,6 +33,12 @@ IDLE_SECONDS = 0.5
 
 FIRST_BACKOFF_SECONDS = 0.5
 LONGEST_BACKOFF_SECONDS = 30.0
+
+PARK_AFTER = 10
+"""How often a record fails, with others sent in between, before it is set aside: some 2 minutes."""
+
+ABOUT_THE_BACKEND = frozenset({502, 503, 504})
+"""5xx answers that gateways give; behind any other may be an event that the backend cannot bear."""
 
 logger = logging.getLogger(__name__)
 
@@ -64,6 +71,25 @@ class RecordConverter(Protocol):
         """
 
 
+@dataclass
+class _Hold:
+    """What keeps a key waiting while the others go on.
+
+    Args:
+        record_id: the record that failed.
+        failures: how often, with others sent in between.
+        sent: how many had been sent at the last failure.
+        backoff: how long it waits next, in seconds.
+        not_before: when it is tried again, by the monotonic clock.
+    """
+
+    record_id: int
+    failures: int = 0
+    sent: int = -1
+    backoff: float = FIRST_BACKOFF_SECONDS
+    not_before: float = 0.0
+
+
 class _Role(Enum):
     """What a process does for the outbox."""
 
@@ -82,6 +108,14 @@ class _Thread(threading.Thread):
 
     def run(self) -> None:
         self._body(self)
+
+
+def _may_be_the_record(error: DeliveryError) -> bool:
+    """Tell whether another record may fare better."""
+    if isinstance(error, BackendUnavailableError):
+        status = error.status
+        return status is not None and status >= 500 and status not in ABOUT_THE_BACKEND
+    return True
 
 
 class Shipper:
@@ -108,6 +142,7 @@ class Shipper:
         self._faults: set[str] = set()
         self._sent = 0
         self._sent_when_flush_failed: int | None = None
+        self._holds: dict[str, _Hold] = {}
 
     def attach(self, converter: RecordConverter) -> None:
         """Use a converter as long as it lives.
@@ -247,13 +282,62 @@ class Shipper:
                     self._wake.wait(IDLE_SECONDS)
 
     def _send_batch(self, thread: _Thread, client: LineageClient) -> bool:
-        records = self.outbox.pending(BATCH)
+        """Send the oldest records; one that fails holds up its own key and no other.
+
+        Returns:
+            Whether there is nothing to send now.
+
+        Raises:
+            DeliveryError: nothing could be sent.
+        """
+        now = time.monotonic()
+        held = [key for key, hold in self._holds.items() if hold.not_before > now]
+        records = self.outbox.pending(BATCH, without=held)
+        failed: dict[str, DeliveryError] = {}
+        sent_before = self._sent
         for record in records:
             converter = self._converter()
             if converter is None or thread.stopping.is_set():
                 return False
-            self._send(client, converter, record)
+            if record.ordering_key in failed:
+                continue
+            try:
+                self._send(client, converter, record)
+                self._holds.pop(record.ordering_key, None)
+            except (BackendUnavailableError, FactsUnavailableError) as error:
+                if not _may_be_the_record(error):
+                    raise
+                failed[record.ordering_key] = error
+                self._hold(converter, record, error)
+        if failed and self._sent == sent_before:
+            raise next(iter(failed.values()))
+        if not records and self._holds:
+            # What is left is not worth waiting for.
+            self._set(is_failing=True)
         return not records
+
+    def _hold(self, converter: RecordConverter, record: Record, error: DeliveryError) -> None:
+        hold = self._holds.get(record.ordering_key)
+        if hold is None or hold.record_id != record.id:
+            hold = self._holds[record.ordering_key] = _Hold(record.id)
+        # Where nothing else goes either, it says nothing of this record.
+        if self._sent > hold.sent:
+            hold.failures += 1
+        hold.sent = self._sent
+        hold.not_before = time.monotonic() + hold.backoff * random.uniform(0.5, 1)  # noqa: S311
+        hold.backoff = min(hold.backoff * 2, LONGEST_BACKOFF_SECONDS)
+        if hold.failures >= PARK_AFTER:
+            logger.error(
+                "OpenLineage: record %s of %s failed %s times while others were sent (%s) and is "
+                "parked; no impact on your runs",
+                record.id,
+                record.ordering_key,
+                hold.failures,
+                error,
+            )
+            self.outbox.park(record, f"failed again and again: {error}")
+            converter.done(record)
+            del self._holds[record.ordering_key]
 
     def _send(self, client: LineageClient, converter: RecordConverter, record: Record) -> None:
         try:
