@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
@@ -67,8 +68,9 @@ def _run(event: Json) -> tuple[str, str]:
 
 
 def _stack_summary(stack: str) -> str:
-    """Keep who called whom in the user's code, without files and lines."""
-    return f"{{stack}} {stack.strip().splitlines()[-1].strip()}"
+    """Keep where it was raised, without files and lines: how code is shown differs by Python."""
+    functions = re.findall(r'File ".*", line \d+, in (.+)', stack)
+    return f"{{stack}} in {functions[-1]}" if functions else "{stack}"
 
 
 @pytest.fixture
