@@ -23,7 +23,7 @@ from openlineage.client.serde import Serde
 from openlineage_dagster_core.conversion.envelope import Event, Lineage, Source
 from openlineage_dagster_core.conversion.remembered import PerObject
 from openlineage_dagster_core.errors import ConfigurationError
-from openlineage_dagster_core.facts.metadata import additions
+from openlineage_dagster_core.facts.metadata import additions, named_asset
 from openlineage_dagster_core.facts.model import AssetFacts, RunFacts
 from openlineage_dagster_core.names import safe_dataset_namespace, safe_name
 from openlineage_dagster_core.version import PRODUCER
@@ -211,9 +211,11 @@ def with_datasets(
     """
     asset = source.facts.assets.get(key)
     inputs, outputs = list(lineage.inputs), list(lineage.outputs)
-    for added in (asset.additions if asset is not None else {}, additions(metadata)):
-        if not added:
-            continue
+    made = additions(metadata)
+    for added, found in (
+        (asset.additions, _of_definition(asset)) if asset is not None else ({}, {}),
+        (made, _checked(made, str(key))),
+    ):
         inputs += (_as_input(dataset, named) for dataset in _datasets(added, "inputs", key))
         for dataset in _datasets(added, "outputs", key):
             as_input = _as_input(dataset, named)
@@ -222,7 +224,7 @@ def with_datasets(
                     namespace=as_input.namespace, name=as_input.name, facets=as_input.facets
                 )
             )
-        facets = _checked(added, str(key)).get("output")
+        facets = found.get("output")
         if facets:
             own = outputs[0]
             own.outputFacets = {**(own.outputFacets or {}), **facets}
@@ -251,8 +253,9 @@ def _datasets(
         _mistake(f"openlineage/{side} of {key}", "expected a list")
         return
     for item in given:
-        if isinstance(item, str) and item.strip("/"):
-            yield AssetKey.from_user_string(item)
+        asset = named_asset(item)
+        if asset is not None:
+            yield asset
         elif isinstance(item, dict) and all(
             isinstance(item.get(part), str) and item[part] for part in ("namespace", "name")
         ):

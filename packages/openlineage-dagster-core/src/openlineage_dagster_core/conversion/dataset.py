@@ -91,13 +91,13 @@ def read_dataset(
         The dataset, with the facets of its definition: backends forget what an event leaves out,
         on either side.
     """
-    facets = _facets(source, key)
+    namespace, name = dataset_of(source, key)
+    facets = _facets(source, key, namespace)
     inputs = dict(input_facets or {})
     if read_by is not None:
         _add(facets, "version", input_version_facet(read_by.tags or {}, key))
     if partitions is not None:
-        _add(inputs, "subset", _input_subset(_parts(source.facts, key, partitions)))
-    namespace, name = dataset_of(source, key)
+        inputs["subset"] = _input_subset(_parts(source.facts, key, partitions))
     return InputDataset(namespace=namespace, name=name, facets=facets, inputFacets=inputs)
 
 
@@ -113,15 +113,14 @@ def observed_dataset(source: Source, observation: AssetObservation) -> InputData
         either form shows it.
     """
     key, metadata = observation.asset_key, observation.metadata
-    facets = _facets(source, key, metadata)
+    namespace, name = dataset_of(source, key)
+    facets = _facets(source, key, namespace, metadata)
     _add(facets, "version", data_version_facet(observation.tags or {}))
     _add(facets, "dataQualityMetrics", dataset_metrics_facet(metadata))
     inputs: dict[str, InputDatasetFacet] = {}
     _add(inputs, "dataQualityMetrics", metrics_facet(metadata))
     if observation.partition is not None:
-        parts = _parts(source.facts, key, [observation.partition])
-        _add(inputs, "subset", _input_subset(parts))
-    namespace, name = dataset_of(source, key)
+        inputs["subset"] = _input_subset(_parts(source.facts, key, [observation.partition]))
     return InputDataset(namespace=namespace, name=name, facets=facets, inputFacets=inputs)
 
 
@@ -143,20 +142,20 @@ def written_dataset(
         The dataset, with the facets of its definition and those of its materialization.
     """
     metadata: Mapping[str, Any] = made_by.metadata if made_by else {}
-    facets = _facets(source, key, metadata)
+    namespace, name = dataset_of(source, key)
+    facets = _facets(source, key, namespace, metadata)
     outputs: dict[str, OutputDatasetFacet] = {}
     if partition is not None:
-        _add(outputs, "subset", _output_subset(_parts(source.facts, key, [partition])))
+        outputs["subset"] = _output_subset(_parts(source.facts, key, [partition]))
     if made_by is not None:
         _add(facets, "columnLineage", _column_lineage(source, metadata))
         _add(facets, "version", data_version_facet(made_by.tags or {}))
         _add(outputs, "outputStatistics", output_statistics_facet(metadata))
-    namespace, name = dataset_of(source, key)
     return OutputDataset(namespace=namespace, name=name, facets=facets, outputFacets=outputs)
 
 
 def _facets(
-    source: Source, key: AssetKey, metadata: Mapping[str, Any] | None = None
+    source: Source, key: AssetKey, namespace: str, metadata: Mapping[str, Any] | None = None
 ) -> dict[str, DatasetFacet]:
     asset = source.facts.assets.get(key)
     facets = dict(described.dataset_facets(asset)) if asset is not None else {}
@@ -166,8 +165,7 @@ def _facets(
         if any(column.tags for column in columns.columns):
             _add(facets, "tags", dataset_tags_facet(asset, columns))
     uri = asset.physical.uri if asset is not None else None
-    own = dataset_of(source, key)
-    _add(facets, "dataSource", _data_source(own.namespace, uri))
+    _add(facets, "dataSource", _data_source(namespace, uri))
     if source.identity.settings.dataset_symlinks:
         _add(facets, "symlinks", _symlinks(source, key, asset))
     facets.update(custom.dataset_facets(key, asset, metadata))

@@ -17,7 +17,7 @@ from openlineage_dagster_core.serialisation import Event
 _INSIDE = ("_prepare_request", "url", "endpoint", "session", "timeout", "verify", "cert")
 
 
-def takes_text(transport: Transport) -> bool:
+def takes_text(transport: Transport) -> TypeGuard[HttpTransport]:
     """Tell whether a transport can be given the text of an event.
 
     Args:
@@ -26,7 +26,7 @@ def takes_text(transport: Transport) -> bool:
     Returns:
         Whether it is plain HTTP as we know it; a subclass may do anything.
     """
-    return _is_plain_http(transport)
+    return type(transport) is HttpTransport and all(hasattr(transport, name) for name in _INSIDE)
 
 
 def send(transport: Transport, event: Event, text: str | None) -> None:
@@ -41,14 +41,10 @@ def send(transport: Transport, event: Event, text: str | None) -> None:
         requests.RequestException: over HTTP, the backend did not take it.
         Exception: whatever the transport raises.
     """
-    if text is not None and _is_plain_http(transport):
+    if text is not None and takes_text(transport):
         _post(transport, text)
     else:
         transport.emit(event)
-
-
-def _is_plain_http(transport: Transport) -> TypeGuard[HttpTransport]:
-    return type(transport) is HttpTransport and all(hasattr(transport, name) for name in _INSIDE)
 
 
 def _post(transport: HttpTransport, text: str) -> None:

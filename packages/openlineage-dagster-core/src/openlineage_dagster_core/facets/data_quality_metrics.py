@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import Any
 
@@ -13,8 +12,9 @@ from openlineage.client.generated import (
     data_quality_metrics_input_dataset,
 )
 
-from openlineage_dagster_core.facets.output_statistics import as_count, bare, row_count
+from openlineage_dagster_core.facets.output_statistics import as_count, row_count
 from openlineage_dagster_core.facets.text import limited
+from openlineage_dagster_core.facts.metadata import value_of
 from openlineage_dagster_core.names import safe_name
 from openlineage_dagster_core.version import PRODUCER
 
@@ -28,13 +28,6 @@ _COUNTS = ("nullCount", "distinctCount")
 _NUMBERS = ("sum", "count", "min", "max")
 
 
-@dataclass(frozen=True)
-class _Metrics:
-    rows: int | None
-    last_updated: str | None
-    columns: dict[str, dict[str, Any]]
-
-
 def metrics_facet(
     metadata: Mapping[str, Any],
 ) -> data_quality_metrics_input_dataset.DataQualityMetricsInputDatasetFacet | None:
@@ -46,17 +39,11 @@ def metrics_facet(
     Returns:
         The facet, None where the metadata measures nothing.
     """
-    metrics = _metrics(metadata)
-    if metrics is None:
+    measured = _measured(metadata, data_quality_metrics_input_dataset.ColumnMetrics)
+    if measured is None:
         return None
-    module = data_quality_metrics_input_dataset
-    return module.DataQualityMetricsInputDatasetFacet(
-        columnMetrics={
-            column: module.ColumnMetrics(**values) for column, values in metrics.columns.items()
-        },
-        rowCount=metrics.rows,
-        lastUpdated=metrics.last_updated,
-        producer=PRODUCER,
+    return data_quality_metrics_input_dataset.DataQualityMetricsInputDatasetFacet(
+        **measured, producer=PRODUCER
     )
 
 
@@ -71,27 +58,26 @@ def dataset_metrics_facet(
     Returns:
         The facet, None where the metadata measures nothing.
     """
-    metrics = _metrics(metadata)
-    if metrics is None:
+    measured = _measured(metadata, data_quality_metrics_dataset.ColumnMetrics)
+    if measured is None:
         return None
-    module = data_quality_metrics_dataset
-    return module.DataQualityMetricsDatasetFacet(
-        columnMetrics={
-            column: module.ColumnMetrics(**values) for column, values in metrics.columns.items()
-        },
-        rowCount=metrics.rows,
-        lastUpdated=metrics.last_updated,
-        producer=PRODUCER,
+    return data_quality_metrics_dataset.DataQualityMetricsDatasetFacet(
+        **measured, producer=PRODUCER
     )
 
 
-def _metrics(metadata: Mapping[str, Any]) -> _Metrics | None:
-    metrics = _Metrics(
-        row_count(metadata),
-        _time(bare(metadata.get(LAST_UPDATED))),
-        _columns(bare(metadata.get(COLUMN_METRICS))),
-    )
-    return None if metrics == _Metrics(None, None, {}) else metrics
+def _measured(metadata: Mapping[str, Any], column_metrics: type[Any]) -> dict[str, Any] | None:
+    """Collect the fields that both facets have; each has a class of its own for a column's."""
+    rows = row_count(metadata)
+    last_updated = _time(value_of(metadata, LAST_UPDATED))
+    columns = _columns(value_of(metadata, COLUMN_METRICS))
+    if rows is None and last_updated is None and not columns:
+        return None
+    return {
+        "columnMetrics": {column: column_metrics(**values) for column, values in columns.items()},
+        "rowCount": rows,
+        "lastUpdated": last_updated,
+    }
 
 
 def _time(seconds: object) -> str | None:

@@ -9,14 +9,12 @@ from dagster import AssetKey
 from openlineage.client.generated.dataset_version_dataset import DatasetVersionDatasetFacet
 
 from openlineage_dagster_core.facets.text import limited
+from openlineage_dagster_core.facts.upstream import INPUT_DATA_VERSION_PREFIX
 from openlineage_dagster_core.serialisation import shared
 from openlineage_dagster_core.version import PRODUCER
 
 DATA_VERSION = "dagster/data_version"
 """Tag of a materialization or an observation: the version of what it made or saw."""
-
-INPUT_DATA_VERSION_PREFIX = "dagster/input_data_version/"
-"""Tags of a materialization, followed by an upstream asset's key: the version that it read."""
 
 
 def data_version_facet(tags: Mapping[str, str]) -> DatasetVersionDatasetFacet | None:

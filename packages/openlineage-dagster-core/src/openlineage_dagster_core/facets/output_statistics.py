@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from dagster import MetadataValue
 from openlineage.client.generated.output_statistics_output_dataset import (
     OutputStatisticsOutputDatasetFacet,
 )
 
+from openlineage_dagster_core.facts.metadata import value_of
 from openlineage_dagster_core.version import PRODUCER
 
 PARTITION_ROW_COUNT = "dagster/partition_row_count"
@@ -40,8 +40,8 @@ def output_statistics_facet(
         The facet, None where the metadata counts nothing.
     """
     rows = row_count(metadata)
-    size = as_count(bare(metadata.get(SIZE_BYTES)))
-    files = as_count(bare(metadata.get(FILE_COUNT)))
+    size = as_count(value_of(metadata, SIZE_BYTES))
+    files = as_count(value_of(metadata, FILE_COUNT))
     if rows is None and size is None and files is None:
         return None
     return OutputStatisticsOutputDatasetFacet(
@@ -58,20 +58,8 @@ def row_count(metadata: Mapping[str, Any]) -> int | None:
     Returns:
         The rows of the partition, else of the table; None where neither is known.
     """
-    counts = (as_count(bare(metadata.get(key))) for key in (PARTITION_ROW_COUNT, ROW_COUNT))
+    counts = (as_count(value_of(metadata, key)) for key in (PARTITION_ROW_COUNT, ROW_COUNT))
     return next((count for count in counts if count is not None), None)
-
-
-def bare(value: object) -> object:
-    """Take a metadata value out of what Dagster puts around it.
-
-    Args:
-        value: as it is in the metadata.
-
-    Returns:
-        What the user gave; the metadata of a definition may have it as it is.
-    """
-    return value.value if isinstance(value, MetadataValue) else value
 
 
 def as_count(value: object) -> int | None:

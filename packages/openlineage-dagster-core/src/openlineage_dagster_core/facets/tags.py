@@ -10,7 +10,7 @@ from openlineage.client.generated.tags_job import TagsJobFacet, TagsJobFacetFiel
 from openlineage.client.generated.tags_run import TagsRunFacet, TagsRunFacetFields
 
 from openlineage_dagster_core.facets.text import limited
-from openlineage_dagster_core.facts.model import AssetFacts
+from openlineage_dagster_core.facts.model import KIND_PREFIX, AssetFacts
 from openlineage_dagster_core.names import safe_name
 from openlineage_dagster_core.redaction import redacted
 from openlineage_dagster_core.version import PRODUCER
@@ -19,9 +19,6 @@ if TYPE_CHECKING:
     from dagster import TableSchema
 
 SOURCE = "DAGSTER"
-KIND_PREFIX = "dagster/kind/"
-"""Dagster keeps a kind as a tag without a value."""
-
 KIND = "dagster/kind"
 GROUP = "dagster/group"
 

@@ -134,12 +134,25 @@ def named_assets(added: Mapping[str, object]) -> tuple[AssetKey, ...]:
     """
     sides = (added.get(side) for side in ("inputs", "outputs"))
     return tuple(
-        AssetKey.from_user_string(item)
+        key
         for side in sides
         if isinstance(side, list)
         for item in side
-        if isinstance(item, str) and item.strip("/")
+        if (key := named_asset(item)) is not None
     )
+
+
+def named_asset(item: object) -> AssetKey | None:
+    """Read what a user names as an input or an output.
+
+    Args:
+        item: of the list.
+
+    Returns:
+        The asset's key, None for what is not one as `a/b`.
+    """
+    is_key = isinstance(item, str) and item.strip("/")
+    return AssetKey.from_user_string(str(item)) if is_key else None
 
 
 def _plain(value: object) -> object:

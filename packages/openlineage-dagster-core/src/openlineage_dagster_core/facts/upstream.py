@@ -6,7 +6,10 @@ from collections.abc import Mapping
 
 from dagster import AssetKey
 
-INPUT_TAG_PREFIXES = ("dagster/input_event_pointer/", "dagster/input_data_version/")
+INPUT_DATA_VERSION_PREFIX = "dagster/input_data_version/"
+"""Tags of a materialization, followed by an upstream asset's key: the version that it read."""
+
+INPUT_TAG_PREFIXES = ("dagster/input_event_pointer/", INPUT_DATA_VERSION_PREFIX)
 """One tag for every declared parent, also where no definition is at hand."""
 
 
