@@ -10,16 +10,11 @@ from openlineage.client import OpenLineageClient
 from openlineage.client.event_v2 import (
     DatasetEvent,
     InputDataset,
-    Job,
     OutputDataset,
-    Run,
     RunEvent,
-    RunState,
     StaticDataset,
 )
 from openlineage.client.generated.documentation_dataset import DocumentationDatasetFacet
-from openlineage.client.generated.job_type_job import JobTypeJobFacet
-from openlineage.client.generated.processing_engine_run import ProcessingEngineRunFacet
 from openlineage.client.generated.tags_job import TagsJobFacet, TagsJobFacetFields
 
 from openlineage_dagster_core import serialisation
@@ -28,20 +23,7 @@ from openlineage_dagster_core.errors import BackendUnavailableError, EventRefuse
 from openlineage_dagster_core.serialisation import shared
 from openlineage_dagster_core.version import PRODUCER
 from receiver import Receiver
-
-RUN_ID = "0199a1b2-0000-7000-8000-000000000001"
-
-
-def event(state: RunState = RunState.START, name: str = "nightly") -> RunEvent:
-    engine = ProcessingEngineRunFacet("1.0", name="Dagster", producer=PRODUCER)
-    job_type = JobTypeJobFacet("BATCH", "DAGSTER", "RUN", producer=PRODUCER)
-    return RunEvent(
-        eventType=state,
-        eventTime="2026-01-05T03:00:00+00:00",
-        run=Run(RUN_ID, {"processing_engine": engine}),
-        job=Job("dagster", name, {"jobType": job_type}),
-        producer=PRODUCER,
-    )
+from small_event import event
 
 
 def test_an_event_arrives(receiver: Receiver) -> None:

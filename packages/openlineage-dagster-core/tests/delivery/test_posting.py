@@ -7,9 +7,6 @@ from typing import Any
 import pytest
 import requests
 from openlineage.client import OpenLineageClient
-from openlineage.client.event_v2 import Job, Run, RunEvent, RunState
-from openlineage.client.generated.job_type_job import JobTypeJobFacet
-from openlineage.client.generated.processing_engine_run import ProcessingEngineRunFacet
 from openlineage.client.serde import Serde
 from openlineage.client.transport import Transport
 from openlineage.client.transport.http import HttpConfig, HttpTransport
@@ -18,8 +15,8 @@ from openlineage.client.transport.noop import NoopConfig, NoopTransport
 from openlineage_dagster_core.delivery import posting
 from openlineage_dagster_core.delivery.client import LineageClient
 from openlineage_dagster_core.serialisation import to_json
-from openlineage_dagster_core.version import PRODUCER
 from receiver import Receiver
+from small_event import event
 
 CERTIFICATE = {"clientCertPath": "client.pem", "clientKeyPath": "client.key"}
 
@@ -32,21 +29,6 @@ CONFIGURATIONS: list[dict[str, Any]] = [
     {"sslContext": CERTIFICATE},
     {"sslContext": {"caCertPath": "ca.pem", **CERTIFICATE}},
 ]
-
-
-RUN_ID = "0199a1b2-0000-7000-8000-000000000001"
-
-
-def event(state: RunState = RunState.START, name: str = "nightly") -> RunEvent:
-    engine = ProcessingEngineRunFacet("1.0", name="Dagster", producer=PRODUCER)
-    job_type = JobTypeJobFacet("BATCH", "DAGSTER", "RUN", producer=PRODUCER)
-    return RunEvent(
-        eventType=state,
-        eventTime="2026-01-05T03:00:00+00:00",
-        run=Run(RUN_ID, {"processing_engine": engine}),
-        job=Job("dagster", name, {"jobType": job_type}),
-        producer=PRODUCER,
-    )
 
 
 class RecordingSession(requests.Session):

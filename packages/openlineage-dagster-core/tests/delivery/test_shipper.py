@@ -10,18 +10,15 @@ from typing import Any
 
 import pytest
 from filelock import FileLock
-from openlineage.client.event_v2 import Job, Run, RunEvent, RunState
-from openlineage.client.generated.job_type_job import JobTypeJobFacet
-from openlineage.client.generated.processing_engine_run import ProcessingEngineRunFacet
+from openlineage.client.event_v2 import RunState
 
 from openlineage_dagster_core.delivery import shipper as delivery_shipper
 from openlineage_dagster_core.delivery.client import Event, LineageClient
 from openlineage_dagster_core.delivery.outbox import Outbox, Record
 from openlineage_dagster_core.delivery.shipper import Shipper
 from openlineage_dagster_core.errors import FactsUnavailableError
-from openlineage_dagster_core.version import PRODUCER
 from receiver import Receiver
-from recorded_run import RUN_ID
+from small_event import event
 
 
 class Converter:
@@ -38,17 +35,7 @@ class Converter:
             raise ValueError(record.payload)
         if record.payload == "unreadable" and not self.can_read:
             raise FactsUnavailableError(record.payload)
-        engine = ProcessingEngineRunFacet("1.0", name="Dagster", producer=PRODUCER)
-        job_type = JobTypeJobFacet("BATCH", "DAGSTER", "JOB", producer=PRODUCER)
-        return [
-            RunEvent(
-                eventType=RunState.COMPLETE,
-                eventTime="2026-01-05T03:00:00+00:00",
-                run=Run(RUN_ID, {"processing_engine": engine}),
-                job=Job("dagster", record.payload, {"jobType": job_type}),
-                producer=PRODUCER,
-            )
-        ]
+        return [event(RunState.COMPLETE, record.payload)]
 
     def done(self, record: Record) -> None:
         self.finished.append(record.payload)
