@@ -14,7 +14,10 @@ import dagster as dg
 import pytest
 import yaml
 
+from openlineage_dagster_core.delivery import outbox as delivery_outbox
+from openlineage_dagster_core.delivery.outbox import Outbox
 from openlineage_dagster_core.errors import ConfigurationError
+from openlineage_dagster_core.families import CONVERTED_VALUES
 from openlineage_dagster_storage import OpenLineageEventLogStorage, storage
 from orders_project import DEFINITIONS, NIGHTLY_JOBS
 from receiver import Receiver
@@ -219,10 +222,8 @@ def test_an_instance_that_is_forgotten_costs_another_no_event(
         forgotten.report_runless_asset_event(dg.AssetMaterialization("x"))
         del forgotten
         execute(DEFINITIONS, "nightly", living)
-    wrapper: Any = living.event_log_storage
-    outbox, _ = wrapper._delivery()
     living.dispose()
-    assert outbox.parked() == []
+    assert Outbox(tmp_path / "openlineage").parked() == []
     assert len(receiver.events) == 5 * (10 + 2)
 
 
@@ -251,12 +252,15 @@ def test_the_end_of_a_run_counts_what_other_machines_have_stored(
     """Steps that run elsewhere have an outbox elsewhere; the event log is one."""
     instance = make_instance()
     wrapper: Any = instance.event_log_storage
-    store = wrapper._record
+    store = wrapper.store_event
 
-    def is_of_step(event: dg.EventLogEntry) -> bool:
-        return event.step_key is not None
+    def stored_elsewhere(event: dg.EventLogEntry) -> None:
+        if event.step_key is None:
+            store(event)
+        else:
+            wrapper._inner.store_event(event)
 
-    wrapper._record = lambda events: store([event for event in events if not is_of_step(event)])
+    wrapper.store_event = stored_elsewhere
     execute(DEFINITIONS, "nightly", instance)
     instance.dispose()
     assert states_by_run(receiver.events).keys() == {
@@ -270,10 +274,15 @@ def test_a_locked_outbox_costs_a_run_one_short_wait_and_not_one_an_event(
     instance = make_instance()
     instance.report_runless_asset_event(dg.AssetMaterialization("x"))
     wrapper: Any = instance.event_log_storage
-    outbox, _ = wrapper._delivery()
+    outbox = wrapper._delivery().outbox
     attempts = []
     append = outbox.append
-    monkeypatch.setattr(outbox, "append", lambda *args: (attempts.append(args), append(*args))[1])
+
+    def counted(*args: Any, **options: Any) -> Any:
+        attempts.append(args)
+        return append(*args, **options)
+
+    monkeypatch.setattr(outbox, "append", counted)
     locked = sqlite3.connect(outbox.path, isolation_level=None)
     locked.execute("BEGIN IMMEDIATE")
     assert execute(DEFINITIONS, "nightly", instance).success
@@ -284,10 +293,10 @@ def test_a_locked_outbox_costs_a_run_one_short_wait_and_not_one_an_event(
 def test_what_goes_wrong_with_the_definitions_does_not_cost_the_event(
     make_instance: MakeInstance, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def broken(entry: object, settings: object) -> None:
+    def broken(entries: object, settings: object) -> None:
         raise AttributeError("a later Dagster has moved it")
 
-    monkeypatch.setattr(storage, "encode_surroundings", broken)
+    monkeypatch.setattr(storage, "surroundings_of", broken)
     instance = make_instance()
     execute(DEFINITIONS, "nightly", instance)
     instance.dispose()
@@ -307,18 +316,21 @@ def test_tags_resolve_in_namespaces_only_where_asked_for(
         assert {event["job"]["namespace"] for event in receiver.events} == {namespace}
 
 
-def test_the_definitions_of_a_run_are_kept_until_its_end_is_sent(
-    make_instance: MakeInstance, receiver: Receiver
+def test_the_definitions_of_a_run_are_kept_until_its_end_is_sent_and_for_a_while(
+    make_instance: MakeInstance, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     receiver.answer = lambda _: 503
     instance = make_instance()
     run_id = execute(DEFINITIONS, "nightly", instance).run_id
     wrapper: Any = instance.event_log_storage
-    outbox, _ = wrapper._delivery()
+    outbox = wrapper._delivery().outbox
     assert outbox.attachment(run_id) is not None
     receiver.answer = lambda _: 201
     receiver.wait_for(lambda: len(receiver.events) == 10)
     instance.dispose()
+    assert outbox.attachment(run_id) is not None
+    monkeypatch.setattr(delivery_outbox, "ENDED_ATTACHMENT_SECONDS", -1.0)
+    outbox.drop_old_attachments()
     assert outbox.attachment(run_id) is None
 
 
@@ -342,10 +354,10 @@ def test_nothing_of_ours_reaches_the_run(
     def broken(*args: object) -> None:
         raise OSError("disk full")
 
-    monkeypatch.setattr(storage, "outbox_and_shipper", broken)
+    monkeypatch.setattr(storage, "delivery_of", broken)
     assert execute(DEFINITIONS, "nightly", make_instance()).success
     messages = [r.getMessage() for r in caplog.records if "lineage may be" in r.getMessage()]
-    assert len(messages) == 2, "one at the instance's start, one for the first of many events"
+    assert len(messages) == 3, "at the instance's start; the first of many before and after storing"
     assert "PIPELINE_START of run" in messages[1]
     assert "disk full" in caplog.text
     assert all("no impact on your run" in message for message in messages)
@@ -512,13 +524,17 @@ def test_every_option_is_described_in_the_schema() -> None:
     assert all(field.description for field in schema.fields.values())
 
 
-def test_records_are_plain_json(make_instance: MakeInstance, receiver: Receiver) -> None:
+def test_the_outbox_holds_references_and_nothing_of_what_events_say(
+    make_instance: MakeInstance, receiver: Receiver
+) -> None:
     receiver.answer = lambda event: 503
     instance = make_instance()
-    execute(DEFINITIONS, "nightly", instance)
+    run_id = execute(DEFINITIONS, "nightly", instance).run_id
     wrapper: Any = instance.event_log_storage
-    outbox, _ = wrapper._delivery()
-    records = outbox.pending(1000)
+    records = wrapper._delivery().outbox.pending(1000)
     assert len(records) == 8
     for record in records:
-        assert json.loads(record.payload)["__class__"] == "EventLogEntry"
+        assert record.ordering_key == run_id
+        [[event_type, _, _]] = json.loads(record.payload)["events"]
+        assert event_type in CONVERTED_VALUES
+        assert len(record.payload) < 100

@@ -22,7 +22,21 @@ class ConfigurationError(DagsterError, ValueError):
 
 
 class DeliveryError(Exception):
-    """An event that the backend did not take; never reaches a user's run."""
+    """An event that the backend did not take; never reaches a user's run.
+
+    Args:
+        message: what happened, fit for a log.
+        answer: the beginning of what the backend said: it may repeat what is in the event.
+    """
+
+    def __init__(self, message: str, answer: str = "") -> None:
+        super().__init__(message)
+        self.answer = answer
+
+    @property
+    def in_full(self) -> str:
+        """The message and the answer, for where events themselves may be seen."""
+        return f"{self}: {self.answer}" if self.answer else str(self)
 
 
 class EventRefusedError(DeliveryError):
@@ -34,9 +48,8 @@ class EventRefusedError(DeliveryError):
     """
 
     def __init__(self, status: int | None, answer: str) -> None:
-        super().__init__(f"refused with {status}: {answer}" if status else f"refused: {answer}")
+        super().__init__(f"refused with {status}" if status else "refused", answer)
         self.status = status
-        self.answer = answer
 
 
 class FactsUnavailableError(DeliveryError):
@@ -49,8 +62,9 @@ class BackendUnavailableError(DeliveryError):
     Args:
         message: what happened.
         status: the HTTP status, None where there was no answer.
+        answer: the beginning of what the backend said.
     """
 
-    def __init__(self, message: str, status: int | None = None) -> None:
-        super().__init__(message)
+    def __init__(self, message: str, status: int | None = None, answer: str = "") -> None:
+        super().__init__(message, answer)
         self.status = status

@@ -43,3 +43,6 @@ OBSERVATION_FAMILY = frozenset({DagsterEventType.ASSET_OBSERVATION, DagsterEvent
 
 CONVERTED = RUN_FAMILY | STEP_FAMILY | ASSET_FAMILY | CHECK_FAMILY | OBSERVATION_FAMILY
 """All of them. Other families' runs start and end with these events too."""
+
+CONVERTED_VALUES = frozenset(event_type.value for event_type in CONVERTED)
+"""As events name them: a later Dagster's may have types that this one does not know."""

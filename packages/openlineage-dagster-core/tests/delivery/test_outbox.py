@@ -44,7 +44,8 @@ def test_a_parked_record_is_kept_with_its_reason_and_holds_nothing_up(outbox: Ou
     [bad] = outbox.pending(1)
     outbox.park(bad, "422: no")
     assert payloads(outbox) == ["good"]
-    assert outbox.parked() == [(bad, "422: no")]
+    [(parked, reason)] = outbox.parked()
+    assert (parked.id, parked.payload, reason) == (bad.id, "bad", "422: no")
 
 
 def test_the_latest_attachment_of_a_key_is_kept(outbox: Outbox) -> None:

@@ -3,27 +3,56 @@
 from __future__ import annotations
 
 import atexit
+import contextlib
 import os
+import sqlite3
 import threading
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from openlineage_dagster_core.delivery.outbox import APPEND_BUSY_SECONDS, Outbox
 from openlineage_dagster_core.delivery.shipper import Shipper
+from openlineage_dagster_storage.recording import Recorder
 
 if TYPE_CHECKING:
     from openlineage_dagster_core.delivery.client import LineageClient
     from openlineage_dagster_core.settings import Settings
 
 _lock = threading.Lock()
-_shippers: dict[tuple[int, Path], tuple[Outbox, Shipper]] = {}
+_deliveries: dict[tuple[int, Path], Delivery] = {}
 """By process too: threads and connections do not survive a fork."""
 
 
-def outbox_and_shipper(
-    directory: Path, settings: Settings, flush_timeout: float
-) -> tuple[Outbox, Shipper]:
-    """Get the outbox of a directory and the shipper that sends it.
+@dataclass(frozen=True, eq=False)
+class Delivery:
+    """What the storages of a process share that use one outbox.
+
+    Args:
+        outbox: for the threads that store events.
+        recorder: appends to it.
+        shipper: sends from it, in a thread of its own.
+        flush_timeout: how long the process's exit may wait, in seconds.
+        pid: of the process.
+    """
+
+    outbox: Outbox
+    recorder: Recorder
+    shipper: Shipper
+    flush_timeout: float
+    pid: int = field(default_factory=os.getpid)
+
+    def flush_at_exit(self) -> None:
+        """Send what waits when the process ends without a `dispose`."""
+        # A forked child inherits the handler, but not the thread.
+        if self.pid == os.getpid():
+            with contextlib.suppress(OSError, sqlite3.Error):
+                self.recorder.close()
+                self.shipper.flush(self.flush_timeout)
+
+
+def delivery_of(directory: Path, settings: Settings, flush_timeout: float) -> Delivery:
+    """Get the outbox of a directory, and what fills and empties it.
 
     Args:
         directory: the outbox's.
@@ -31,23 +60,35 @@ def outbox_and_shipper(
         flush_timeout: how long the process's exit may wait, in seconds.
 
     Returns:
-        The same pair for every call in this process.
+        The same for every call in this process.
     """
-    key = (os.getpid(), directory.resolve())
+    key = (os.getpid(), directory)
+    delivery = _deliveries.get(key)
+    if delivery is not None:
+        return delivery
     with _lock:
-        if key not in _shippers:
+        # Two spellings of one directory are one outbox.
+        resolved = (os.getpid(), directory.resolve())
+        if resolved not in _deliveries:
             # Two connections: an append never waits for what the sender does with its own.
-            outbox = Outbox(directory, APPEND_BUSY_SECONDS)
+            outbox = Outbox(directory, APPEND_BUSY_SECONDS, checkpoints=False)
             shipper = Shipper(Outbox(directory), lambda: _make_client(settings))
-            atexit.register(_flush_at_exit, os.getpid(), shipper, flush_timeout)
-            _shippers[key] = (outbox, shipper)
-        return _shippers[key]
+            delivery = Delivery(outbox, Recorder(outbox), shipper, flush_timeout)
+            atexit.register(delivery.flush_at_exit)
+            _deliveries[resolved] = delivery
+        return _deliveries.setdefault(key, _deliveries[resolved])
 
 
-def _flush_at_exit(pid: int, shipper: Shipper, timeout: float) -> None:
-    # A forked child inherits the handler, but not the thread.
-    if pid == os.getpid():
-        shipper.flush(timeout)
+def let_go_of(delivery: Delivery) -> None:
+    """Forget a delivery that no storage uses any more.
+
+    Args:
+        delivery: from `delivery_of`; who asks again gets another one.
+    """
+    with _lock:
+        for key in [key for key, known in _deliveries.items() if known is delivery]:
+            del _deliveries[key]
+    atexit.unregister(delivery.flush_at_exit)
 
 
 def _make_client(settings: Settings) -> LineageClient:

@@ -1,27 +1,28 @@
-"""The event log storage of `dagster.yaml`: stores in the wrapped one, then fills the outbox."""
+"""The event log storage of `dagster.yaml`: stores in the wrapped one, and fills the outbox."""
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import inspect
 import logging
 import os
-import sqlite3
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import yaml
-from dagster import EventLogEntry
+from dagster import DagsterEventType, EventLogEntry
 from dagster._core.storage.event_log.base import EventLogStorage
 from dagster._serdes import ConfigurableClass, ConfigurableClassData
 
+from openlineage_dagster_core import fault
 from openlineage_dagster_core.delivery import transport
 from openlineage_dagster_core.errors import ConfigurationError
-from openlineage_dagster_core.families import CONVERTED
 from openlineage_dagster_core.settings import (
     DEFAULT_FLUSH_TIMEOUT_SECONDS,
     STORAGE_OPTIONS,
@@ -30,27 +31,22 @@ from openlineage_dagster_core.settings import (
     storage_config_schema,
 )
 from openlineage_dagster_core.validation import reject_unknown, seconds
+from openlineage_dagster_storage.converter import StoredEventConverter
 from openlineage_dagster_storage.delegation import DelegatingEventLogStorage
-from openlineage_dagster_storage.records import (
-    StoredEventConverter,
-    encode_entry,
-    encode_surroundings,
-)
-from openlineage_dagster_storage.shipping import outbox_and_shipper
+from openlineage_dagster_storage.references import is_converted
+from openlineage_dagster_storage.shipping import Delivery, delivery_of, let_go_of
+from openlineage_dagster_storage.surroundings import surroundings_of
 
 if TYPE_CHECKING:
     from dagster import DagsterInstance
-
-    from openlineage_dagster_core.delivery.outbox import Outbox
-    from openlineage_dagster_core.delivery.shipper import Shipper
 
 WRAPPED_ALLOWED = (
     "{module, class, config} of an event log storage, such as module: dagster_postgres.event_log, "
     "class: PostgresEventLogStorage"
 )
 
-SUSPENSION_SECONDS = 10.0
-"""After an append that failed, the next ones are not tried for so long."""
+SLOW_SECONDS = 60.0
+"""A write that takes longer may have been given up by whoever looks for its event."""
 
 JOIN_SECONDS = 1.0
 """For the thread to end once there is nothing left to send; otherwise it may be in a request."""
@@ -58,15 +54,12 @@ JOIN_SECONDS = 1.0
 logger = logging.getLogger(__name__)
 
 
-class OutboxSuspendedError(Exception):
-    """The outbox could not be written a moment ago."""
-
-
 class OpenLineageEventLogStorage(DelegatingEventLogStorage, ConfigurableClass):
     """Wraps an event log storage and emits each stored event to OpenLineage, in the background.
 
-    Storing is the wrapped storage's and comes first. What follows never raises and never waits for
-    the network: the event is appended to a file, and a thread of one process sends it.
+    Storing is the wrapped storage's. What is ours never raises and never waits for the network: a
+    reference to the event is appended to a file, and a thread of one process reads the event from
+    the log and sends it.
 
     Args:
         inner: the storage that keeps the event log.
@@ -96,7 +89,6 @@ class OpenLineageEventLogStorage(DelegatingEventLogStorage, ConfigurableClass):
         self._converter: StoredEventConverter | None = None
         self._converter_pid = 0
         self._failures: Counter[str] = Counter()
-        self._no_append_before = 0.0
 
     @property
     def inst_data(self) -> ConfigurableClassData | None:
@@ -158,87 +150,103 @@ class OpenLineageEventLogStorage(DelegatingEventLogStorage, ConfigurableClass):
         self._guarded("left by earlier processes", self._resume)
 
     def store_event(self, event: EventLogEntry) -> None:
-        """Store an event, then queue it for OpenLineage.
+        """Store an event, and refer to it for OpenLineage.
 
         Args:
             event: the event.
         """
-        self._inner.store_event(event)
-        self._record([event])
+        with self._referred_to((event,)):
+            self._inner.store_event(event)
 
     def store_event_batch(self, events: Sequence[EventLogEntry]) -> None:
-        """Store events in one batch of the wrapped storage, then queue them.
+        """Store events in one batch of the wrapped storage, and refer to them.
 
         Args:
             events: the events.
         """
-        self._inner.store_event_batch(events)
-        self._record(events)
+        with self._referred_to(events):
+            self._inner.store_event_batch(events)
 
     def dispose(self) -> None:
         """Send what waits, for a bounded time, and dispose of the wrapped storage."""
         self._guarded("at dispose", self._flush)
         self._inner.dispose()
 
-    def _record(self, stored: Sequence[EventLogEntry]) -> None:
-        self._guarded(stored, self._append, stored)
+    @contextlib.contextmanager
+    def _referred_to(self, events: Sequence[EventLogEntry]) -> Iterator[None]:
+        """Append references before the events are stored: no death can come in between."""
+        pending = _Pending([])
+        self._guarded(events, self._refer, events, pending)
+        began = time.monotonic()
+        try:
+            yield
+        except BaseException:
+            # Dagster's own; some of it may have been stored all the same.
+            if pending.ids:
+                self._guarded(events, self._release, pending.ids)
+            raise
+        if pending.entries:
+            if time.monotonic() - began > SLOW_SECONDS:
+                # Somebody may have given up on them.
+                self._guarded(events, self._append, pending)
+            self._guarded(events, self._notify)
 
-    def _append(self, stored: Sequence[EventLogEntry]) -> None:
-        events = [event for event in stored if event.dagster_event_type in CONVERTED]
-        if not events:
+    def _refer(self, events: Sequence[EventLogEntry], pending: _Pending) -> None:
+        entries = [event for event in events if is_converted(event)]
+        if not entries:
             return
         if not self._emits:
-            if not is_disabled(os.environ):
+            if not is_disabled(os.environ) and any(map(_begins_something, entries)):
                 _warn_once(f"OpenLineage: nothing is emitted; {transport.HOW_TO_CONFIGURE}")
             return
-        outbox, shipper = self._delivery()
-        if time.monotonic() < self._no_append_before:
-            msg = "appending is suspended"
-            raise OutboxSuspendedError(msg)
-        attachments: dict[str, str] = {}
-        for event in events:
-            # What goes wrong with the definitions must not cost the event.
-            self._guarded([event], self._attach_surroundings, event, attachments)
-        try:
-            outbox.append([(event.run_id, encode_entry(event)) for event in events], attachments)
-        except sqlite3.OperationalError:
-            # Locked or full: every further event would make the run wait as long again.
-            self._no_append_before = time.monotonic() + SUSPENSION_SECONDS
-            raise
-        shipper.notify()
+        pending.entries = entries
+        self._append(pending)
 
-    def _attach_surroundings(self, event: EventLogEntry, attachments: dict[str, str]) -> None:
-        surroundings = encode_surroundings(event, self._settings)
-        if surroundings is not None:
-            attachments[event.run_id] = surroundings
+    def _append(self, pending: _Pending) -> None:
+        surroundings: dict[str, str] = {}
+        # What goes wrong with the definitions must not cost the event.
+        self._guarded(pending.entries, self._look_around, pending.entries, surroundings)
+        pending.ids = self._delivery().recorder.append(pending.entries, surroundings)
+
+    def _look_around(self, entries: Sequence[EventLogEntry], surroundings: dict[str, str]) -> None:
+        surroundings.update(surroundings_of(entries, self._settings))
+
+    def _release(self, ids: Sequence[int]) -> None:
+        self._delivery().recorder.release(ids)
+
+    def _notify(self) -> None:
+        self._delivery().shipper.notify()
 
     def _resume(self) -> None:
         if self._emits:
-            outbox, shipper = self._delivery()
-            if outbox.path.exists() and outbox.depth() > 0:
-                shipper.notify()
+            delivery = self._delivery()
+            if delivery.outbox.path.exists() and delivery.outbox.newest():
+                delivery.shipper.notify()
 
     def _flush(self) -> None:
         if self._converter is not None:
-            outbox, shipper = self._delivery()
-            has_sent_all = shipper.flush(self._flush_timeout)
+            delivery = self._delivery()
+            self._guarded("at dispose", delivery.recorder.close)
+            has_sent_all = delivery.shipper.flush(self._flush_timeout)
             # Dagster may dispose and go on: the next event attaches a converter again.
-            shipper.detach(self._converter, JOIN_SECONDS if has_sent_all else 0)
+            is_last = delivery.shipper.detach(self._converter, JOIN_SECONDS if has_sent_all else 0)
             self._converter = None
-            outbox.close()
+            if is_last:
+                let_go_of(delivery)
 
     @cached_property
     def _emits(self) -> bool:
         return transport.is_configured(os.environ)
 
-    def _delivery(self) -> tuple[Outbox, Shipper]:
+    def _delivery(self) -> Delivery:
         directory = self._outbox_directory or Path(self._instance.root_directory, "openlineage")
-        outbox, shipper = outbox_and_shipper(directory, self._settings, self._flush_timeout)
+        delivery = delivery_of(directory, self._settings, self._flush_timeout)
         if self._converter is None or self._converter_pid != os.getpid():
-            self._converter = StoredEventConverter(shipper.outbox, self._settings, self._instance)
+            outbox = delivery.shipper.outbox
+            self._converter = StoredEventConverter(outbox, self._settings, self._instance)
             self._converter_pid = os.getpid()
-            shipper.attach(self._converter)
-        return outbox, shipper
+            delivery.shipper.attach(self._converter)
+        return delivery
 
     def _guarded(
         self, about: str | Sequence[EventLogEntry], action: Callable[..., None], *args: object
@@ -250,12 +258,32 @@ class OpenLineageEventLogStorage(DelegatingEventLogStorage, ConfigurableClass):
             kind = f"{type(error).__name__} in {action.__name__}"
             self._failures[kind] += 1
             if self._failures[kind] == 1:
-                logger.exception(
-                    "OpenLineage: lineage may be missing (%s); no impact on your run. The next "
-                    "%s are only counted.",
+                logger.error(  # noqa: TRY400 -- its text may hold what the event says
+                    "OpenLineage: lineage may be late or missing (%s; %s); no impact on your run. "
+                    "The next %s are only counted.",
                     about if isinstance(about, str) else _identity_of(about),
+                    fault.described(error),
                     kind,
                 )
+
+
+@dataclass
+class _Pending:
+    """References to events that are being stored.
+
+    Args:
+        entries: the events.
+        ids: of the records.
+    """
+
+    entries: Sequence[EventLogEntry]
+    ids: Sequence[int] = ()
+
+
+def _begins_something(entry: EventLogEntry) -> bool:
+    """Tell whether an event is one of few in its run, and all its processes need not speak."""
+    event = entry.get_dagster_event()
+    return not entry.run_id or event.event_type_value == DagsterEventType.RUN_START.value
 
 
 def _identity_of(events: Sequence[EventLogEntry]) -> str:

@@ -198,7 +198,7 @@ def _sorted_answer(error: requests.HTTPError) -> EventRefusedError | BackendUnav
     is_refused = 400 <= status < 500 and status not in NOT_ABOUT_THE_EVENT
     if is_refused or (status == 500 and _code_in(response) == 400):
         return EventRefusedError(status, answer)
-    return BackendUnavailableError(f"HTTP {status}: {answer}", status)
+    return BackendUnavailableError(f"HTTP {status}", status, answer)
 
 
 def _code_in(response: requests.Response) -> object:

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import sqlite3
-import threading
 import time
-import weakref
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 
-FILE_NAME = "outbox.db"
+from openlineage_dagster_core.delivery import gap_notes
+from openlineage_dagster_core.delivery.outbox_file import FILE_NAME, OutboxFile, insert_gap
+from openlineage_dagster_core.delivery.writer import this_writer
+
 LOCK_NAME = "shipper.lock"
 
 BUSY_SECONDS = 5.0
@@ -23,30 +23,17 @@ BUSY_SECONDS = 5.0
 APPEND_BUSY_SECONDS = 0.25
 """How long an append may: a run is waiting for it."""
 
+ENDED_ATTACHMENT_SECONDS = 24 * 3600.0
+"""How long the attachment of an ended run is kept, for what is sent once more."""
+
+ENDED_ATTACHMENT_CHARACTERS = 100_000_000
+"""How much all of those may be together."""
+
 ATTACHMENT_SECONDS = 30 * 24 * 3600.0
+"""How long that of a run that does not end."""
 
 _NONE: Mapping[str, str] = MappingProxyType({})
-
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS record (
-    id INTEGER PRIMARY KEY AUTOINCREMENT,
-    ordering_key TEXT NOT NULL,
-    payload TEXT NOT NULL,
-    appended_at REAL NOT NULL
-);
-CREATE TABLE IF NOT EXISTS parked (
-    id INTEGER PRIMARY KEY,
-    ordering_key TEXT NOT NULL,
-    payload TEXT NOT NULL,
-    reason TEXT NOT NULL,
-    parked_at REAL NOT NULL
-);
-CREATE TABLE IF NOT EXISTS attachment (
-    ordering_key TEXT PRIMARY KEY,
-    content TEXT NOT NULL,
-    attached_at REAL NOT NULL
-);
-"""
+_NO_GAPS: Mapping[str | None, float] = MappingProxyType({})
 
 
 @dataclass(frozen=True)
@@ -57,38 +44,82 @@ class Record:
         id: grows with each append.
         ordering_key: records with the same key are sent in the order of their ids.
         payload: what the owner of the outbox makes events of.
+        appended_at: in seconds since the epoch.
+        writer: who appended it and may not be through with what it stands for; None if nobody.
     """
 
     id: int
     ordering_key: str
     payload: str
+    appended_at: float = 0.0
+    writer: str | None = None
+
+
+@dataclass(frozen=True)
+class Gap:
+    """Records that could not be appended, or were lost.
+
+    Args:
+        id: grows with each gap.
+        ordering_key: whose they are; None for any.
+        since: when the first of them was to be appended, in seconds since the epoch.
+        reason: why they are missing.
+    """
+
+    id: int
+    ordering_key: str | None
+    since: float
+    reason: str
+
+
+@dataclass(frozen=True)
+class OutboxStatus:
+    """How an outbox is.
+
+    Args:
+        depth: records that wait.
+        oldest_seconds: how long the oldest has waited; None if none waits.
+        parked: records that were set aside.
+        gaps: what is missing and has not been read from the event log again.
+        last_sent_at: when a record was sent, in seconds since the epoch; None if never.
+        last_error: what the backend said last, or why nothing can be sent; None while all is well.
+        last_error_at: when that was, in seconds since the epoch.
+    """
+
+    depth: int = 0
+    oldest_seconds: float | None = None
+    parked: int = 0
+    gaps: tuple[Gap, ...] = ()
+    last_sent_at: float | None = None
+    last_error: str | None = None
+    last_error_at: float | None = None
 
 
 class Outbox:
-    """One SQLite file (WAL), private to the user; usable from any thread and after a fork.
+    """Records in one SQLite file, private to the user; usable from any thread and after a fork.
 
-    Once `append` has returned, the record survives the death of the process.
+    Once `append` has returned, the records survive the death of the process.
 
     Args:
         directory: made if need be, with mode 0700.
         busy_seconds: how long to wait for another's write.
+        checkpoints: for the one who sends; the others leave it to that one, and are faster.
 
     Raises:
         OSError: the directory cannot be made (on first use).
         sqlite3.Error: the file cannot be used (any method).
     """
 
-    def __init__(self, directory: Path, busy_seconds: float = BUSY_SECONDS) -> None:
+    def __init__(
+        self, directory: Path, busy_seconds: float = BUSY_SECONDS, *, checkpoints: bool = True
+    ) -> None:
         self.directory = directory
-        self._busy_seconds = busy_seconds
-        self._lock = threading.Lock()
-        self._connection: sqlite3.Connection | None = None
-        _open_outboxes.add(self)
+        self._file = OutboxFile(directory, busy_seconds, checkpoints=checkpoints)
 
     @property
     def path(self) -> Path:
         """The SQLite file."""
-        return self.directory / FILE_NAME
+        return self._file.path
 
     @property
     def lock_path(self) -> Path:
@@ -96,24 +127,170 @@ class Outbox:
         return self.directory / LOCK_NAME
 
     def append(
-        self, records: Iterable[tuple[str, str]], attachments: Mapping[str, str] = _NONE
-    ) -> None:
+        self,
+        records: Iterable[tuple[str, str]],
+        attachments: Mapping[str, str] = _NONE,
+        gaps: Mapping[str | None, float] = _NO_GAPS,
+        *,
+        reason: str = "",
+    ) -> list[int]:
         """Add records, all or none.
 
         Args:
             records: the ordering key and the payload of each.
             attachments: by ordering key, replaces what is kept beside the key's records.
+            gaps: by ordering key, None for any, since when records are missing, in seconds since
+                the epoch.
+            reason: why they are.
+
+        Returns:
+            The ids of the records.
         """
-        now = time.time()
-        with self._transaction() as connection:
-            connection.executemany(
-                "INSERT INTO record (ordering_key, payload, appended_at) VALUES (?, ?, ?)",
-                [(ordering_key, payload, now) for ordering_key, payload in records],
+        now, writer = time.time(), this_writer()
+        added = list(records)
+
+        def add(connection: sqlite3.Connection) -> list[int]:
+            ids = [
+                connection.execute(
+                    "INSERT INTO record (ordering_key, payload, appended_at, writer) "
+                    "VALUES (?, ?, ?, ?)",
+                    (ordering_key, payload, now, writer),
+                ).lastrowid
+                or 0
+                for ordering_key, payload in added
+            ]
+            if attachments:
+                connection.executemany(
+                    "INSERT OR REPLACE INTO attachment VALUES (?, ?, ?, NULL)",
+                    [(ordering_key, content, now) for ordering_key, content in attachments.items()],
+                )
+            for ordering_key, since in gaps.items():
+                insert_gap(connection, ordering_key, since, reason)
+            return ids
+
+        return self._file.run(add)
+
+    def release(self, ids: Iterable[int]) -> None:
+        """Say that whoever appended records is through with what they stand for.
+
+        Args:
+            ids: of the records.
+        """
+        rows = [(each,) for each in ids]
+        self._file.run(
+            lambda connection: connection.executemany(
+                "UPDATE record SET writer = NULL WHERE id = ?", rows
             )
-            connection.executemany(
-                "INSERT OR REPLACE INTO attachment VALUES (?, ?, ?)",
-                [(ordering_key, content, now) for ordering_key, content in attachments.items()],
+        )
+
+    def pending(
+        self, limit: int, without: Collection[str] = (), without_ids: Collection[int] = ()
+    ) -> list[Record]:
+        """Read the oldest records.
+
+        Args:
+            limit: how many at most.
+            without: the ordering keys to leave out.
+            without_ids: the ids of records to leave out.
+
+        Returns:
+            The records in order.
+        """
+        left_out = (json.dumps(sorted(without)), json.dumps(sorted(without_ids)), limit)
+        rows = self._file.run(
+            lambda connection: connection.execute(
+                "SELECT id, ordering_key, payload, appended_at, writer FROM record WHERE "
+                "ordering_key NOT IN (SELECT value FROM json_each(?)) AND "
+                "id NOT IN (SELECT value FROM json_each(?)) ORDER BY id LIMIT ?",
+                left_out,
+            ).fetchall()
+        )
+        return [Record(*row) for row in rows]
+
+    def remove(self, records: Sequence[Record]) -> None:
+        """Forget records that were sent.
+
+        Args:
+            records: from `pending`.
+        """
+        rows = [(record.id,) for record in records]
+
+        def forget(connection: sqlite3.Connection) -> None:
+            connection.executemany("DELETE FROM record WHERE id = ?", rows)
+            connection.execute(
+                "INSERT OR REPLACE INTO delivery VALUES ('sent', NULL, ?)", (time.time(),)
             )
+
+        self._file.run(forget)
+
+    def park(self, record: Record, reason: str) -> None:
+        """Set a record aside, with what was said of it.
+
+        Args:
+            record: from `pending`.
+            reason: the backend's answer, or the error of the conversion.
+        """
+
+        def set_aside(connection: sqlite3.Connection) -> None:
+            connection.execute(
+                "INSERT OR REPLACE INTO parked VALUES (?, ?, ?, ?, ?)",
+                (record.id, record.ordering_key, record.payload, reason, time.time()),
+            )
+            connection.execute("DELETE FROM record WHERE id = ?", (record.id,))
+
+        self._file.run(set_aside)
+
+    def depth(self) -> int:
+        """Count what waits.
+
+        Returns:
+            The number of records.
+        """
+        return self._file.run(
+            lambda connection: int(connection.execute("SELECT count(*) FROM record").fetchone()[0])
+        )
+
+    def newest(self) -> int:
+        """Find the end of what waits.
+
+        Returns:
+            The id of the newest record; 0 where none waits.
+        """
+        return self._file.run(
+            lambda connection: int(
+                connection.execute("SELECT max(id) FROM record").fetchone()[0] or 0
+            )
+        )
+
+    def has_older(self, newest: int) -> bool:
+        """Tell whether anything is left of what waited at some time.
+
+        Args:
+            newest: the end of it, from `newest`.
+
+        Returns:
+            Whether a record with that id or a lower one waits.
+        """
+        return self._file.run(
+            lambda connection: bool(
+                connection.execute(
+                    "SELECT EXISTS (SELECT 1 FROM record WHERE id <= ?)", (newest,)
+                ).fetchone()[0]
+            )
+        )
+
+    def parked(self) -> list[tuple[Record, str]]:
+        """Read what was set aside.
+
+        Returns:
+            Each record with the reason.
+        """
+        rows = self._file.run(
+            lambda connection: connection.execute(
+                "SELECT id, ordering_key, payload, reason FROM parked ORDER BY id"
+            ).fetchall()
+        )
+        return [(Record(*row[:3]), row[3]) for row in rows]
 
     def attachment(self, ordering_key: str) -> str | None:
         """Get what is kept for a key.
@@ -124,148 +301,146 @@ class Outbox:
         Returns:
             The latest attachment.
         """
-        with self._transaction() as connection:
-            row = connection.execute(
+        row = self._file.run(
+            lambda connection: connection.execute(
                 "SELECT content FROM attachment WHERE ordering_key = ?", (ordering_key,)
             ).fetchone()
+        )
         return row[0] if row else None
 
-    def pending(self, limit: int, without: Collection[str] = ()) -> list[Record]:
-        """Read the oldest records.
-
-        Args:
-            limit: how many at most.
-            without: the ordering keys to leave out.
-
-        Returns:
-            The records in order.
-        """
-        with self._transaction() as connection:
-            rows = connection.execute(
-                "SELECT id, ordering_key, payload FROM record WHERE ordering_key NOT IN "
-                "(SELECT value FROM json_each(?)) ORDER BY id LIMIT ?",
-                (json.dumps(sorted(without)), limit),
-            ).fetchall()
-        return [Record(*row) for row in rows]
-
-    def remove(self, records: Sequence[Record]) -> None:
-        """Forget records that were sent.
-
-        Args:
-            records: from `pending`.
-        """
-        with self._transaction() as connection:
-            connection.executemany(
-                "DELETE FROM record WHERE id = ?", [(record.id,) for record in records]
-            )
-
-    def park(self, record: Record, reason: str) -> None:
-        """Set a record aside, with what was said of it.
-
-        Args:
-            record: from `pending`.
-            reason: the backend's answer, or the error of the conversion.
-        """
-        with self._transaction() as connection:
-            connection.execute(
-                "INSERT OR REPLACE INTO parked VALUES (?, ?, ?, ?, ?)",
-                (record.id, record.ordering_key, record.payload, reason, time.time()),
-            )
-            connection.execute("DELETE FROM record WHERE id = ?", (record.id,))
-
-    def depth(self) -> int:
-        """Count what waits.
-
-        Returns:
-            The number of records.
-        """
-        with self._transaction() as connection:
-            return int(connection.execute("SELECT count(*) FROM record").fetchone()[0])
-
-    def parked(self) -> list[tuple[Record, str]]:
-        """Read what was set aside.
-
-        Returns:
-            Each record with the reason.
-        """
-        with self._transaction() as connection:
-            rows = connection.execute(
-                "SELECT id, ordering_key, payload, reason FROM parked ORDER BY id"
-            ).fetchall()
-        return [(Record(*row[:3]), row[3]) for row in rows]
-
-    def drop_attachment(self, ordering_key: str) -> None:
-        """Forget what is kept for a key, unless something of it is parked and may be retried.
+    def end_attachment(self, ordering_key: str) -> None:
+        """Say that nothing new will need what is kept for a key; it is kept for a while.
 
         Args:
             ordering_key: the key.
         """
-        with self._transaction() as connection:
-            connection.execute(
-                "DELETE FROM attachment WHERE ordering_key = ? AND NOT EXISTS "
-                "(SELECT 1 FROM parked WHERE parked.ordering_key = attachment.ordering_key)",
-                (ordering_key,),
+        self._file.run(
+            lambda connection: connection.execute(
+                "UPDATE attachment SET ended_at = ? WHERE ordering_key = ? AND ended_at IS NULL",
+                (time.time(), ordering_key),
             )
+        )
 
     def drop_old_attachments(self) -> None:
-        """Forget the attachments of runs that ended long ago."""
-        with self._transaction() as connection:
+        """Forget what is kept for too long or is too much, unless something of it is parked."""
+        now = time.time()
+
+        def drop(connection: sqlite3.Connection) -> None:
             connection.execute(
-                "DELETE FROM attachment WHERE attached_at < ?",
-                (time.time() - ATTACHMENT_SECONDS,),
+                "DELETE FROM attachment WHERE (ended_at < ? OR attached_at < ?) "
+                "AND ordering_key NOT IN (SELECT ordering_key FROM parked)",
+                (now - ENDED_ATTACHMENT_SECONDS, now - ATTACHMENT_SECONDS),
             )
+            kept = 0
+            for ordering_key, size in connection.execute(
+                "SELECT ordering_key, length(content) FROM attachment WHERE ended_at IS NOT NULL "
+                "ORDER BY ended_at DESC"
+            ).fetchall():
+                kept += size
+                if kept > ENDED_ATTACHMENT_CHARACTERS:
+                    connection.execute(
+                        "DELETE FROM attachment WHERE ordering_key = ?", (ordering_key,)
+                    )
+
+        self._file.run(drop)
+
+    def gaps(self) -> list[Gap]:
+        """Read what is missing, also what was written down beside the outbox.
+
+        Returns:
+            The gaps that are not healed.
+        """
+        for ordering_key, since, reason in gap_notes.take(self.directory):
+            self._record_gap(ordering_key, since, reason)
+        rows = self._file.run(
+            lambda connection: connection.execute(
+                "SELECT id, ordering_key, since, reason FROM gap WHERE healed_at IS NULL "
+                "ORDER BY id"
+            ).fetchall()
+        )
+        return [Gap(*row) for row in rows]
+
+    def _record_gap(self, ordering_key: str | None, since: float, reason: str) -> None:
+        self._file.run(lambda connection: insert_gap(connection, ordering_key, since, reason))
+
+    def heal(self, gap: Gap, records: Iterable[tuple[str, str]]) -> None:
+        """Put in place of a gap what stands for all that is missing.
+
+        Args:
+            gap: from `gaps`.
+            records: the ordering key and the payload of each.
+        """
+        now = time.time()
+        rows = [(ordering_key, payload, now) for ordering_key, payload in records]
+
+        def fill(connection: sqlite3.Connection) -> None:
+            healed = connection.execute(
+                "UPDATE gap SET healed_at = ? WHERE id = ? AND healed_at IS NULL AND since >= ?",
+                (now, gap.id, gap.since),
+            )
+            # Otherwise it has grown meanwhile.
+            if healed.rowcount:
+                connection.executemany(
+                    "INSERT INTO record (ordering_key, payload, appended_at) VALUES (?, ?, ?)",
+                    rows,
+                )
+
+        self._file.run(fill)
+
+    def note_error(self, error: str | None) -> None:
+        """Note how the sending goes, for whoever asks from outside.
+
+        Args:
+            error: why nothing can be sent; None when it goes well again.
+        """
+        self._file.run(
+            lambda connection: connection.execute(
+                "INSERT OR REPLACE INTO delivery VALUES ('error', ?, ?)", (error, time.time())
+            )
+        )
 
     def close(self) -> None:
         """Close the file; the next use opens it again."""
-        with self._lock:
-            self._close()
-
-    def _close(self) -> None:
-        if self._connection is not None:
-            self._connection.close()
-            self._connection = None
-
-    @contextlib.contextmanager
-    def _transaction(self) -> Iterator[sqlite3.Connection]:
-        with self._lock:
-            if self._connection is None:
-                self._connection = self._connect()
-            with self._connection as connection:
-                yield connection
-
-    def _connect(self) -> sqlite3.Connection:
-        self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        # SQLite gives its -wal and -shm files the mode of the database file. Only a file that is
-        # not there is opened here: closing one would drop this process's locks on it (POSIX).
-        with contextlib.suppress(FileExistsError):
-            os.close(os.open(self.path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
-        connection = sqlite3.connect(self.path, timeout=self._busy_seconds, check_same_thread=False)
-        connection.execute("PRAGMA journal_mode = WAL")
-        # Durable against the death of the process; a power cut may cost the last records, which
-        # are in the event log.
-        connection.execute("PRAGMA synchronous = NORMAL")
-        connection.executescript(_SCHEMA)
-        return connection
+        self._file.close()
 
 
-_open_outboxes: weakref.WeakSet[Outbox] = weakref.WeakSet()
-_forking: list[Outbox] = []
+def read_status(directory: Path) -> OutboxStatus:
+    """Look at an outbox from outside, while others write it and send from it.
 
+    Args:
+        directory: the outbox's.
 
-def _before_fork() -> None:
-    """Close the files: neither SQLite's locks nor a lock held by another thread survive a fork."""
-    for outbox in list(_open_outboxes):
-        outbox._lock.acquire()  # noqa: SLF001 -- this module's own
-        outbox._close()  # noqa: SLF001
-        _forking.append(outbox)
+    Returns:
+        How it is; empty where there is none.
 
-
-def _after_fork() -> None:
-    while _forking:
-        _forking.pop()._lock.release()  # noqa: SLF001
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(
-        before=_before_fork, after_in_parent=_after_fork, after_in_child=_after_fork
+    Raises:
+        sqlite3.Error: it cannot be read.
+    """
+    path = directory / FILE_NAME
+    if not path.exists():
+        return OutboxStatus()
+    now = time.time()
+    address = f"{path.absolute().as_uri()}?mode=ro"
+    with contextlib.closing(sqlite3.connect(address, uri=True, timeout=BUSY_SECONDS)) as connection:
+        connection.execute("BEGIN")
+        depth, oldest = connection.execute(
+            "SELECT count(*), min(appended_at) FROM record"
+        ).fetchone()
+        parked = connection.execute("SELECT count(*) FROM parked").fetchone()[0]
+        gaps = connection.execute(
+            "SELECT id, ordering_key, since, reason FROM gap WHERE healed_at IS NULL ORDER BY id"
+        ).fetchall()
+        noted = {
+            name: (value, noted_at)
+            for name, value, noted_at in connection.execute("SELECT * FROM delivery")
+        }
+    error, error_at = noted.get("error", (None, None))
+    return OutboxStatus(
+        depth=depth,
+        oldest_seconds=None if oldest is None else max(0.0, now - oldest),
+        parked=parked,
+        gaps=tuple(Gap(*row) for row in gaps),
+        last_sent_at=noted.get("sent", (None, None))[1],
+        last_error=error,
+        last_error_at=error_at if error else None,
     )

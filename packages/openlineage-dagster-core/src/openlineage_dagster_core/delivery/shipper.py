@@ -5,17 +5,24 @@ from __future__ import annotations
 import contextlib
 import logging
 import random
+import sqlite3
 import threading
 import time
 import weakref
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
 from enum import Enum
 from typing import TYPE_CHECKING, Protocol
 
 from filelock import FileLock, Timeout
 
-from openlineage_dagster_core.delivery.outbox import Outbox, Record
+from openlineage_dagster_core import fault
+from openlineage_dagster_core.delivery.holds import (
+    FIRST_BACKOFF_SECONDS,
+    LONGEST_BACKOFF_SECONDS,
+    Holds,
+)
+from openlineage_dagster_core.delivery.outbox import Gap, Outbox, Record
+from openlineage_dagster_core.delivery.pace import Pace
 from openlineage_dagster_core.errors import (
     BackendUnavailableError,
     DeliveryError,
@@ -31,8 +38,11 @@ BATCH = 100
 IDLE_SECONDS = 0.5
 """How soon records of other processes are noticed, and a dead shipper is replaced."""
 
-FIRST_BACKOFF_SECONDS = 0.5
-LONGEST_BACKOFF_SECONDS = 30.0
+STALL_SECONDS = 1.0
+"""`flush` waits so long for the next record to be sent."""
+
+TIDY_SECONDS = 60.0
+"""How often gaps are looked for, and old attachments dropped."""
 
 PARK_AFTER = 10
 """How often a record fails, with others sent in between, before it is set aside: some 2 minutes."""
@@ -50,44 +60,52 @@ class RecordConverter(Protocol):
     def is_usable(self) -> bool:
         """Whether its owner still lives."""
 
-    def to_events(self, record: Record) -> Sequence[Event]:
-        """Convert a record.
+    def ready(self, records: Sequence[Record]) -> Sequence[Record]:
+        """Find out what can be sent.
 
         Args:
-            record: from the outbox.
+            records: some of those with one ordering key, in the order of their ids.
 
         Returns:
-            The events in the order to send them.
+            Those whose events can be made now, in the order to send them; the others are asked
+            about again after a while.
 
         Raises:
             FactsUnavailableError: not now.
         """
 
-    def done(self, record: Record) -> None:
-        """Learn that the record is done with, sent or parked.
+    def to_events(self, record: Record) -> Iterable[Event]:
+        """Convert a record.
 
         Args:
-            record: the one converted last.
+            record: from `ready`.
+
+        Returns:
+            The events in the order to send them; each is asked for when the one before is sent.
+
+        Raises:
+            FactsUnavailableError: not now.
         """
 
+    def forget(self, ordering_key: str) -> None:
+        """Forget how far a key was: a record of it was left out.
 
-@dataclass
-class _Hold:
-    """What keeps a key waiting while the others go on.
+        Args:
+            ordering_key: the key.
+        """
 
-    Args:
-        record_id: the record that failed.
-        failures: how often, with others sent in between.
-        sent: how many had been sent at the last failure.
-        backoff: how long it waits next, in seconds.
-        not_before: when it is tried again, by the monotonic clock.
-    """
+    def stand_in(self, gap: Gap) -> Iterable[tuple[str, str]]:
+        """Find what stands for all that is missing.
 
-    record_id: int
-    failures: int = 0
-    sent: int = -1
-    backoff: float = FIRST_BACKOFF_SECONDS
-    not_before: float = 0.0
+        Args:
+            gap: recorded in the outbox.
+
+        Returns:
+            Ordering keys and payloads of new records.
+
+        Raises:
+            FactsUnavailableError: not now.
+        """
 
 
 class _Role(Enum):
@@ -139,10 +157,14 @@ class Shipper:
         self._changed = threading.Condition()
         self._role = _Role.UNDECIDED
         self._is_failing = False
+        self._is_stuck = False
         self._faults: set[str] = set()
         self._sent = 0
         self._sent_when_flush_failed: int | None = None
-        self._holds: dict[str, _Hold] = {}
+        self._holds = Holds()
+        self._pace = Pace()
+        self._tidied_at = 0.0
+        self._noted_error: str | None = None
 
     def attach(self, converter: RecordConverter) -> None:
         """Use a converter as long as it lives.
@@ -152,28 +174,34 @@ class Shipper:
         """
         self._converters.add(converter)
 
-    def detach(self, converter: RecordConverter, timeout: float) -> None:
+    def detach(self, converter: RecordConverter, timeout: float) -> bool:
         """Use a converter no more; with the last one the thread ends and the outbox is closed.
 
         Args:
             converter: one that was attached.
             timeout: how long to wait for the thread, in seconds.
+
+        Returns:
+            Whether it was the last.
         """
         self._converters.discard(converter)
-        if self._converter() is None:
-            self.stop(timeout)
+        if self._converter() is not None:
+            return False
+        self.stop(timeout)
+        return True
 
     def notify(self) -> None:
         """Say that there is something to send; starts the thread if it does not run."""
+        self._pace.appended()
         with self._threads:
             if self._thread is None or not self._thread.is_alive():
-                self._set(role=_Role.UNDECIDED, is_failing=False)
+                self._set(role=_Role.UNDECIDED, is_failing=False, is_stuck=False)
                 self._thread = _Thread(self._guarded_run)
                 self._thread.start()
         self._wake.set()
 
     def flush(self, timeout: float) -> bool:
-        """Wait until everything is sent, if this process is the one that sends.
+        """Wait until everything that waits now is sent, if this process is the one that sends.
 
         Args:
             timeout: how long at most, in seconds. A backend that does not answer is not waited
@@ -181,16 +209,28 @@ class Shipper:
                 next process.
 
         Returns:
-            Whether nothing is left.
+            Whether nothing of it is left.
         """
-        deadline = time.monotonic() + timeout
+        newest = self.outbox.newest()
+        self._pace.begin_to_wait()
+        try:
+            return self._flush(newest, time.monotonic() + timeout)
+        finally:
+            self._pace.end_to_wait()
+
+    def _flush(self, newest: int, deadline: float) -> bool:
         with self._changed:
-            if self._sent == self._sent_when_flush_failed:
+            if newest and self._sent == self._sent_when_flush_failed:
                 return False
-            while self.outbox.depth() > 0:
+            sent, stalls_at = self._sent, time.monotonic() + STALL_SECONDS
+            while newest and self.outbox.has_older(newest):
+                now = time.monotonic()
+                if self._sent != sent:
+                    sent, stalls_at = self._sent, now + STALL_SECONDS
                 thread = self._thread
-                remaining = deadline - time.monotonic()
-                can_help = self._role is not _Role.FOLLOWING and not self._is_failing
+                remaining = min(deadline, stalls_at) - now
+                is_leading = self._role is not _Role.FOLLOWING
+                can_help = is_leading and not (self._is_failing or self._is_stuck)
                 if thread is None or not thread.is_alive() or not can_help or remaining <= 0:
                     self._sent_when_flush_failed = self._sent
                     return False
@@ -211,10 +251,17 @@ class Shipper:
             self._wake.set()
             thread.join(timeout)
 
-    def _set(self, *, role: _Role | None = None, is_failing: bool | None = None) -> None:
+    def _set(
+        self,
+        *,
+        role: _Role | None = None,
+        is_failing: bool | None = None,
+        is_stuck: bool | None = None,
+    ) -> None:
         with self._changed:
             self._role = role or self._role
             self._is_failing = self._is_failing if is_failing is None else is_failing
+            self._is_stuck = self._is_stuck if is_stuck is None else is_stuck
             self._changed.notify_all()
 
     def _guarded_run(self, thread: _Thread) -> None:
@@ -234,14 +281,23 @@ class Shipper:
             self._set(role=_Role.UNDECIDED)
 
     def _report_fault(self, error: Exception) -> None:
-        text = repr(error)
+        # A configuration's secret may be in its text.
+        text = fault.described(error)
         if text not in self._faults:
             self._faults.add(text)
             logger.error(
-                "OpenLineage: nothing can be sent; no impact on your runs, events wait in %s",
+                "OpenLineage: nothing can be sent (%s); no impact on your runs, events wait in %s",
+                text,
                 self.outbox.path,
-                exc_info=error,
             )
+        with contextlib.suppress(sqlite3.Error, OSError):
+            # It may be the outbox that is at fault.
+            self._note(text)
+
+    def _note(self, error: str | None) -> None:
+        if error != self._noted_error:
+            self.outbox.note_error(error)
+            self._noted_error = error
 
     def _may_end(self, thread: _Thread) -> bool:
         """Decide under the lock, so that whoever calls `notify` afterwards starts a new thread."""
@@ -252,7 +308,6 @@ class Shipper:
             return not is_wanted
 
     def _run(self, thread: _Thread) -> None:
-        self.outbox.drop_old_attachments()
         lock = FileLock(self.outbox.lock_path, mode=0o600)
         while self._is_wanted(thread):
             try:
@@ -266,10 +321,14 @@ class Shipper:
 
     def _ship(self, thread: _Thread, client: LineageClient) -> None:
         backoff = FIRST_BACKOFF_SECONDS
+        self._tidied_at = 0.0
         while self._is_wanted(thread):
             self._wake.clear()
+            self._pace.gather()
             try:
                 is_empty = self._send_batch(thread, client)
+                if is_empty:
+                    self._tidy()
             except (BackendUnavailableError, FactsUnavailableError) as error:
                 self._report_failure(error)
                 # With jitter: many processes must not knock at once when the backend is back.
@@ -281,6 +340,18 @@ class Shipper:
                     self._set()
                     self._wake.wait(IDLE_SECONDS)
 
+    def _tidy(self) -> None:
+        """Fill gaps and drop what is old, now and then."""
+        if self._tidied_at and time.monotonic() - self._tidied_at < TIDY_SECONDS:
+            return
+        converter = self._converter()
+        if converter is None:
+            return
+        for gap in self.outbox.gaps():
+            self.outbox.heal(gap, converter.stand_in(gap))
+        self.outbox.drop_old_attachments()
+        self._tidied_at = time.monotonic()
+
     def _send_batch(self, thread: _Thread, client: LineageClient) -> bool:
         """Send the oldest records; one that fails holds up its own key and no other.
 
@@ -290,91 +361,115 @@ class Shipper:
         Raises:
             DeliveryError: nothing could be sent.
         """
-        now = time.monotonic()
-        held = [key for key, hold in self._holds.items() if hold.not_before > now]
-        records = self.outbox.pending(BATCH, without=held)
-        failed: dict[str, DeliveryError] = {}
-        sent_before = self._sent
+        records = self.outbox.pending(
+            BATCH, without=self._holds.keys(), without_ids=self._holds.ids()
+        )
+        by_key: dict[str, list[Record]] = {}
         for record in records:
+            by_key.setdefault(record.ordering_key, []).append(record)
+        failures: list[DeliveryError] = []
+        sent_before = self._sent
+        for of_key in by_key.values():
             converter = self._converter()
             if converter is None or thread.stopping.is_set():
                 return False
-            if record.ordering_key in failed:
-                continue
             try:
-                self._send(client, converter, record)
-                self._holds.pop(record.ordering_key, None)
+                self._send_key(thread, client, converter, of_key)
             except (BackendUnavailableError, FactsUnavailableError) as error:
                 if not _may_be_the_record(error):
                     raise
-                failed[record.ordering_key] = error
-                self._hold(converter, record, error)
-        if failed and self._sent == sent_before:
-            raise next(iter(failed.values()))
-        if not records and self._holds:
-            # What is left is not worth waiting for.
-            self._set(is_failing=True)
+                failures.append(error)
+        if failures and self._sent == sent_before:
+            raise failures[0]
+        # What fails by itself is not worth waiting for.
+        self._set(is_stuck=not records and bool(self._holds))
         return not records
 
+    def _send_key(
+        self,
+        thread: _Thread,
+        client: LineageClient,
+        converter: RecordConverter,
+        records: Sequence[Record],
+    ) -> None:
+        """Send records of one key in order, up to the first that fails."""
+        failing = records[0]
+        try:
+            ready = converter.ready(records)
+            for record in ready:
+                if thread.stopping.is_set():
+                    return
+                failing = record
+                self._send(client, converter, record)
+                self._holds.release(record.ordering_key)
+                self._holds.found(record.id)
+                self._pace.rest()
+        except (BackendUnavailableError, FactsUnavailableError) as error:
+            if _may_be_the_record(error):
+                self._hold(converter, failing, error)
+            raise
+        sent = {record.id for record in ready}
+        for record in records:
+            if record.id not in sent:
+                self._holds.look_later(record.id)
+
     def _hold(self, converter: RecordConverter, record: Record, error: DeliveryError) -> None:
-        hold = self._holds.get(record.ordering_key)
-        if hold is None or hold.record_id != record.id:
-            hold = self._holds[record.ordering_key] = _Hold(record.id)
-        # Where nothing else goes either, it says nothing of this record.
-        if self._sent > hold.sent:
-            hold.failures += 1
-        hold.sent = self._sent
-        hold.not_before = time.monotonic() + hold.backoff * random.uniform(0.5, 1)  # noqa: S311
-        hold.backoff = min(hold.backoff * 2, LONGEST_BACKOFF_SECONDS)
-        if hold.failures >= PARK_AFTER:
+        failures = self._holds.fail(record.ordering_key, record.id, self._sent)
+        if failures >= PARK_AFTER:
             logger.error(
                 "OpenLineage: record %s of %s failed %s times while others were sent (%s) and is "
                 "parked; no impact on your runs",
                 record.id,
                 record.ordering_key,
-                hold.failures,
+                failures,
                 error,
             )
-            self.outbox.park(record, f"failed again and again: {error}")
-            converter.done(record)
-            del self._holds[record.ordering_key]
+            self.outbox.park(record, f"failed again and again: {error.in_full}")
+            converter.forget(record.ordering_key)
+            self._holds.release(record.ordering_key)
 
     def _send(self, client: LineageClient, converter: RecordConverter, record: Record) -> None:
+        refusals = []
         try:
-            events = converter.to_events(record)
-        except FactsUnavailableError:
+            for event in converter.to_events(record):
+                refusal = self._refusal(client, event)
+                if refusal is not None:
+                    refusals.append(refusal)
+        except DeliveryError:
             raise
         except Exception as error:
-            logger.exception(
-                "OpenLineage: record %s of %s cannot be converted and is parked; no impact on "
+            logger.error(  # noqa: TRY400 -- its text may hold what the event says
+                "OpenLineage: record %s of %s cannot be converted (%s) and is parked; no impact on "
                 "your runs",
                 record.id,
                 record.ordering_key,
+                fault.described(error),
             )
-            self.outbox.park(record, f"not converted: {type(error).__name__}: {error}")
-            converter.done(record)
+            self.outbox.park(record, f"not converted: {fault.described(error)}; {error}")
+            converter.forget(record.ordering_key)
             return
-        refusals = [refusal for event in events if (refusal := self._refusal(client, event))]
         if refusals:
             logger.error(
-                "OpenLineage: record %s of %s was %s and is parked; no impact on your runs",
+                "OpenLineage: record %s of %s was %s and is parked, with the answer, in %s; no "
+                "impact on your runs",
                 record.id,
                 record.ordering_key,
                 refusals[0],
+                self.outbox.path,
             )
-            self.outbox.park(record, "; ".join(refusals))
+            self.outbox.park(record, "; ".join(refusal.in_full for refusal in refusals))
         else:
             self.outbox.remove([record])
-        converter.done(record)
         self._sent += 1
 
-    def _refusal(self, client: LineageClient, event: Event) -> str | None:
+    def _refusal(self, client: LineageClient, event: Event) -> EventRefusedError | None:
         refusal = None
         try:
             client.emit(event)
         except EventRefusedError as error:
-            refusal = str(error)
+            refusal = error
         self._set(is_failing=False)
+        self._note(None)
         return refusal
 
     def _report_failure(self, error: DeliveryError) -> None:
@@ -391,6 +486,7 @@ class Shipper:
                 self.outbox.path,
             )
         self._set(is_failing=True)
+        self._note(error.in_full)
 
     def _converter(self) -> RecordConverter | None:
         return next((each for each in list(self._converters) if each.is_usable), None)

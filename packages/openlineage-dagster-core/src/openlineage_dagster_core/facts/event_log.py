@@ -172,6 +172,14 @@ class EventLogFacts:
         if run is not None:
             run.log.observe(entry)
 
+    def forget(self, run_id: str) -> None:
+        """Forget how far a run is: the next event asked about may be any of it.
+
+        Args:
+            run_id: of the run.
+        """
+        self._runs.pop(run_id, None)
+
     def _read(self, entry: EventLogEntry, definitions: Definitions) -> _Run:
         instance = self._instance()
         records = instance.get_run_records(RunsFilter(run_ids=[entry.run_id]), limit=1)

@@ -1,0 +1,62 @@
+"""How the shipper's thread keeps out of the way of the run that shares its process."""
+
+from __future__ import annotations
+
+import threading
+import time
+
+BUSY_SECONDS = 1.0
+"""So long after an append the process is taken to be in the middle of its work."""
+
+SHARE = 0.1
+"""Of the time, what the thread may compute meanwhile: Python runs one thread at a time."""
+
+GATHER_SECONDS = 0.2
+"""How long appended records are gathered, so that the log is read once for many."""
+
+LONGEST_REST_SECONDS = 1.0
+
+
+class Pace:
+    """Rests while the host works, and hurries when somebody waits for the thread."""
+
+    def __init__(self) -> None:
+        self._appended_at = 0.0
+        self._waiting = 0
+        self._lock = threading.Lock()
+        self._hurry = threading.Event()
+        self._computed = 0.0
+
+    def appended(self) -> None:
+        """Learn that the host has appended something."""
+        self._appended_at = time.monotonic()
+
+    def begin_to_wait(self) -> None:
+        """Learn that the host waits for the thread: there is nothing to keep out of the way of."""
+        with self._lock:
+            self._waiting += 1
+            self._hurry.set()
+
+    def end_to_wait(self) -> None:
+        """Learn that the host goes on."""
+        with self._lock:
+            self._waiting -= 1
+            if self._waiting == 0:
+                self._hurry.clear()
+
+    def gather(self) -> None:
+        """Let records come together before they are read; called in the thread."""
+        if self._is_host_busy():
+            self._hurry.wait(GATHER_SECONDS)
+        self._computed = time.thread_time()
+
+    def rest(self) -> None:
+        """Make up for what the thread has computed since the last time; called in the thread."""
+        now = time.thread_time()
+        if self._is_host_busy():
+            rest = (now - self._computed) * (1 / SHARE - 1)
+            self._hurry.wait(min(rest, LONGEST_REST_SECONDS))
+        self._computed = now
+
+    def _is_host_busy(self) -> bool:
+        return not self._hurry.is_set() and time.monotonic() - self._appended_at < BUSY_SECONDS

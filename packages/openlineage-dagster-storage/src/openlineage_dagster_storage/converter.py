@@ -1,0 +1,242 @@
+"""Turns what the outbox holds back into events and converts them; runs in the shipper's thread."""
+
+from __future__ import annotations
+
+import time
+import weakref
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from datetime import datetime, timezone
+from typing import TYPE_CHECKING, TypeVar
+
+from dagster import DagsterRunStatus, RunsFilter
+
+from openlineage_dagster_core.delivery.writer import is_gone
+from openlineage_dagster_core.errors import FactsUnavailableError
+from openlineage_dagster_core.facts.event_log import EventLogFacts
+from openlineage_dagster_core.facts.model import Definitions
+from openlineage_dagster_core.facts.writing import decode_definitions
+from openlineage_dagster_core.families import RUN_ENDS
+from openlineage_dagster_storage.references import (
+    RUNLESS,
+    Reference,
+    ordering_key_of,
+    run_id_of,
+)
+from openlineage_dagster_storage.stored_events import StoredEvents, in_order
+
+if TYPE_CHECKING:
+    from dagster import DagsterInstance, EventLogEntry, EventLogRecord
+
+    from openlineage_dagster_core.delivery.client import Event
+    from openlineage_dagster_core.delivery.outbox import Gap, Outbox, Record
+    from openlineage_dagster_core.settings import Settings
+
+RUNS_REMEMBERED = 256
+RUNS_PAGE = 500
+
+COMMITTED_SECONDS = 5.0
+"""What a process began to store before it died is in the log by then, or never will be."""
+
+ABANDONED_SECONDS = 600.0
+"""So long a write may take of which nothing else is known."""
+
+LATE_SECONDS = 2.0
+"""Whatever is missing by then may have become visible out of order."""
+
+_UNFINISHED = [
+    DagsterRunStatus.STARTING,
+    DagsterRunStatus.STARTED,
+    DagsterRunStatus.CANCELING,
+]
+
+T = TypeVar("T")
+
+
+class StoredEventConverter:
+    """Finds the referenced events in the event log, their facts, and converts them.
+
+    Args:
+        outbox: holds the definitions.
+        settings: the namespaces.
+        instance: holds the runs and their logs; kept weakly, as storages keep it.
+    """
+
+    def __init__(self, outbox: Outbox, settings: Settings, instance: DagsterInstance) -> None:
+        self._outbox = outbox
+        self._settings = settings
+        self._instance = weakref.ref(instance)
+        self._facts = EventLogFacts(self._live_instance)
+        self._stored = StoredEvents(self._live_instance)
+        self._found: dict[int, list[EventLogRecord]] = {}
+        self._definitions: OrderedDict[str, Definitions] = OrderedDict()
+
+    @property
+    def is_usable(self) -> bool:
+        """Whether the instance still lives."""
+        return self._instance() is not None
+
+    def _live_instance(self) -> DagsterInstance:
+        instance = self._instance()
+        if instance is None:
+            msg = "the instance is gone"
+            raise FactsUnavailableError(msg)
+        return instance
+
+    def ready(self, records: Sequence[Record]) -> Sequence[Record]:
+        """Find the events of records in the log.
+
+        A record is appended before its events are stored, so that no death of a process comes in
+        between. It is ready once they are there; or once they will never be, and then it stands
+        for nothing.
+
+        Args:
+            records: of one run, in the order of their ids.
+
+        Returns:
+            Those that are ready, in the order of the log.
+
+        Raises:
+            FactsUnavailableError: the instance cannot be read now.
+        """
+        run_id = run_id_of(records[0].ordering_key)
+        references = [(record, Reference.decode(record.payload)) for record in records]
+        wanted = [
+            each
+            for record, reference in references
+            if record.id not in self._found
+            for each in reference.ids
+        ]
+        is_late = any(time.time() - record.appended_at > LATE_SECONDS for record in records)
+        found = _read(run_id, lambda: self._stored.find(run_id, wanted, anew=is_late))
+        positions: dict[int, float] = {}
+        for record, reference in references:
+            if record.id not in self._found:
+                there = {each: found[each] for each in reference.ids if each in found}
+                if len(there) < len(set(reference.ids)) and not _is_settled(record):
+                    self._stored.put_back(run_id, there.values())
+                    continue
+                self._found[record.id] = in_order(there)
+            of_record = self._found[record.id]
+            positions[record.id] = of_record[0].storage_id if of_record else float("inf")
+        return sorted(
+            (record for record in records if record.id in positions),
+            key=lambda record: (positions[record.id], record.id),
+        )
+
+    def to_events(self, record: Record) -> Iterator[Event]:
+        """Convert the events of a record.
+
+        Args:
+            record: from `ready`.
+
+        Yields:
+            The OpenLineage events, one after the other as they are sent.
+
+        Raises:
+            FactsUnavailableError: the instance cannot be read now.
+        """
+        # Imported here, in the shipper's thread: they bring openlineage-python's client along.
+        from openlineage_dagster_core.conversion import convert
+        from openlineage_dagster_core.identity import Identity
+
+        identity = Identity(self._settings)
+        run_id = run_id_of(record.ordering_key)
+        entries = self._entries_of(record)
+        if record.id not in self._found or len(self._found[record.id]) > 1:
+            # It may be the second try, after some of its events.
+            self._facts.forget(run_id)
+        for entry in entries:
+            facts = self._facts.facts_of(entry, self._definitions_of(run_id))
+            yield from convert(entry, facts, identity)
+            self._facts.advance(entry)
+            if entry.dagster_event_type in RUN_ENDS:
+                self._end(run_id)
+        self._found.pop(record.id, None)
+
+    def forget(self, ordering_key: str) -> None:
+        """Read a run anew: a record of it was left out.
+
+        Args:
+            ordering_key: the run's.
+        """
+        self._facts.forget(run_id_of(ordering_key))
+
+    def stand_in(self, gap: Gap) -> Iterator[tuple[str, str]]:
+        """Refer to everything that may be missing: from the gap's beginning to the runs' ends.
+
+        Args:
+            gap: recorded in the outbox.
+
+        Yields:
+            The ordering key and the payload of each record.
+
+        Raises:
+            FactsUnavailableError: the instance cannot be read now.
+        """
+        payload = Reference(since=gap.since).encode()
+        if gap.ordering_key is not None:
+            yield gap.ordering_key, payload
+            return
+        for run_id in _read("any run", lambda: list(self._runs_since(gap.since))):
+            yield run_id, payload
+        yield RUNLESS, payload
+
+    def _entries_of(self, record: Record) -> Iterable[EventLogEntry]:
+        reference = Reference.decode(record.payload)
+        if reference.since is None:
+            return [found.event_log_entry for found in self._found[record.id]]
+        self._found.pop(record.id, None)
+        return self._entries_since(record.ordering_key, reference.since)
+
+    def _entries_since(self, ordering_key: str, since: float) -> Iterator[EventLogEntry]:
+        run_id = run_id_of(ordering_key)
+        entries = self._stored.since(run_id, since)
+        while True:
+            entry = _read(run_id, lambda: next(entries, None))
+            if entry is None:
+                return
+            if ordering_key in (RUNLESS, ordering_key_of(entry)):
+                yield entry
+
+    def _runs_since(self, since: float) -> Iterator[str]:
+        instance = self._live_instance()
+        updated_after = datetime.fromtimestamp(since, timezone.utc)
+        for runs in (RunsFilter(updated_after=updated_after), RunsFilter(statuses=_UNFINISHED)):
+            cursor = None
+            while True:
+                page = instance.get_run_records(runs, limit=RUNS_PAGE, cursor=cursor)
+                for found in page:
+                    yield found.dagster_run.run_id
+                if len(page) < RUNS_PAGE:
+                    break
+                cursor = page[-1].dagster_run.run_id
+
+    def _end(self, run_id: str) -> None:
+        self._definitions.pop(run_id, None)
+        self._stored.forget(run_id)
+        self._outbox.end_attachment(run_id)
+
+    def _definitions_of(self, run_id: str) -> Definitions:
+        if run_id not in self._definitions:
+            attached = self._outbox.attachment(run_id) if run_id else None
+            self._definitions[run_id] = decode_definitions(attached) if attached else Definitions()
+            while len(self._definitions) > RUNS_REMEMBERED:
+                self._definitions.popitem(last=False)
+        return self._definitions[run_id]
+
+
+def _is_settled(record: Record) -> bool:
+    age = time.time() - record.appended_at
+    return age > ABANDONED_SECONDS or (age > COMMITTED_SECONDS and is_gone(record.writer))
+
+
+def _read(about: str, read: Callable[[], T]) -> T:
+    try:
+        return read()
+    except FactsUnavailableError:
+        raise
+    except Exception as error:
+        # Whatever a database raises; it says nothing of the event, which is tried again.
+        msg = f"{about} cannot be read: {type(error).__name__}"
+        raise FactsUnavailableError(msg) from error
