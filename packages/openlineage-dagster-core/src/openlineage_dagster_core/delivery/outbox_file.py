@@ -26,6 +26,9 @@ REPAIR_SECONDS = 2.0
 OLDEST_CHECKED_SECONDS = 60.0
 """How old what is known of the oldest record may be."""
 
+MARGIN_SECONDS = 60.0
+"""How much earlier than its appending what a record stands for may have happened."""
+
 UNSENT_SECONDS = 24 * 3600.0
 """How long records may have waited in a file that was broken before this process could read it."""
 
@@ -113,10 +116,20 @@ class OutboxFile:
             try:
                 return self._attempt(work)
             except sqlite3.DatabaseError as error:
-                if not _is_broken(error):
+                if not (_is_broken(error) or _may_be_broken(error)):
+                    raise
+                if _is_broken(error):
+                    self._set_aside(error)
+                else:
+                    # It may be this connection only.
+                    self._close()
+            try:
+                return self._attempt(work)
+            except sqlite3.DatabaseError as error:
+                if not (_is_broken(error) or _may_be_broken(error)):
                     raise
                 self._set_aside(error)
-                return self._attempt(work)
+            return self._attempt(work)
 
     def close(self) -> None:
         """Close the file; the next use opens it again."""
@@ -135,7 +148,7 @@ class OutboxFile:
 
     def _look_for_oldest(self, connection: sqlite3.Connection) -> None:
         row = connection.execute("SELECT appended_at FROM record ORDER BY id LIMIT 1").fetchone()
-        self._oldest = row[0] if row else time.time()
+        self._oldest = (row[0] if row else time.time()) - MARGIN_SECONDS
         self._oldest_checked = time.monotonic()
 
     def _open(self) -> sqlite3.Connection:
@@ -222,6 +235,10 @@ def insert_gap(
 def _is_broken(error: sqlite3.DatabaseError) -> bool:
     # A full disk, a lock or missing permission is a subclass, OperationalError.
     return type(error) is sqlite3.DatabaseError
+
+
+def _may_be_broken(error: sqlite3.DatabaseError) -> bool:
+    return "disk I/O error" in str(error)
 
 
 def _identity_of(path: Path) -> tuple[int, int] | None:

@@ -1,0 +1,144 @@
+"""A Dagster home on disk for tests with processes of their own, wrapped by Mechanism A."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import yaml
+
+TESTING = Path(__file__).resolve().parent
+SQLITE = {
+    "module": "dagster._core.storage.event_log",
+    "class": "SqliteEventLogStorage",
+}
+
+
+@dataclass
+class DagsterHome:
+    """A home that the environment of the processes points to.
+
+    Args:
+        path: the directory.
+        url: of the backend; None for no configuration at all.
+        wrapped: module and class of the event log storage on SQLite to wrap.
+        options: of `OpenLineageEventLogStorage`, beside `wrapped`.
+        environ: added to the environment of the processes.
+    """
+
+    path: Path
+    url: str | None
+    wrapped: dict[str, str] = field(default_factory=lambda: dict(SQLITE))
+    options: dict[str, Any] = field(default_factory=dict)
+    environ: dict[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Write `dagster.yaml`, and let Dagster set its databases up before processes race."""
+        self.path.mkdir(parents=True, exist_ok=True)
+        storage = {
+            "module": "dagster_openlineage",
+            "class": "OpenLineageEventLogStorage",
+            "config": {
+                "wrapped": {**self.wrapped, "config": {"base_dir": str(self.path / "history")}},
+                **self.options,
+            },
+        }
+        content = {"telemetry": {"enabled": False}, "event_log_storage": storage}
+        (self.path / "dagster.yaml").write_text(yaml.safe_dump(content))
+        with self.instance() as instance:
+            instance.get_run_records(limit=1)
+
+    @property
+    def outbox(self) -> Path:
+        """The outbox's directory."""
+        return self.path / "openlineage"
+
+    @contextlib.contextmanager
+    def instance(self) -> Iterator[dg.DagsterInstance]:
+        """Use the home in this process.
+
+        Yields:
+            The instance; disposed of afterwards.
+        """
+        instance = dg.DagsterInstance.from_config(str(self.path))
+        try:
+            yield instance
+        finally:
+            instance.dispose()
+
+    def environment(self) -> dict[str, str]:
+        """Make the environment of a process.
+
+        Returns:
+            This process's, with the home and the backend.
+        """
+        kept = {
+            name: value for name, value in os.environ.items() if not name.startswith("OPENLINEAGE")
+        }
+        given = {"OPENLINEAGE_URL": self.url} if self.url else {}
+        return {
+            **kept,
+            **given,
+            "DAGSTER_HOME": str(self.path),
+            "PYTHONPATH": str(TESTING),
+            "PYTHONWARNINGS": "ignore",
+            **self.environ,
+        }
+
+    def start(self, *command: str, log: Path | None = None) -> subprocess.Popen[bytes]:
+        """Start a process in a group of its own.
+
+        Args:
+            command: arguments of this Python.
+            log: where its output goes; by default beside the home.
+
+        Returns:
+            The process.
+        """
+        with (log or self.path / "process.log").open("ab") as output:
+            return subprocess.Popen(
+                [sys.executable, *command],
+                env=self.environment(),
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+
+    def start_job(self, module: str, job: str) -> subprocess.Popen[bytes]:
+        """Execute a job as a user does.
+
+        Args:
+            module: with the definitions.
+            job: its name.
+
+        Returns:
+            The process of `dagster job execute`.
+        """
+        return self.start("-m", "dagster", "job", "execute", "-m", module, "-j", job)
+
+
+def wait_until(condition: Callable[[], bool], timeout: float = 60.0, about: str = "") -> None:
+    """Wait for what other processes do.
+
+    Args:
+        condition: asked again and again.
+        timeout: in seconds.
+        about: what is waited for.
+
+    Raises:
+        AssertionError: it did not come true in time.
+    """
+    deadline = time.monotonic() + timeout
+    while not condition():
+        if time.monotonic() > deadline:
+            msg = f"waited {timeout} s for {about or condition}"
+            raise AssertionError(msg)
+        time.sleep(0.02)

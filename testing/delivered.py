@@ -1,0 +1,148 @@
+"""Compares what a backend got of a run with what its event log gives when it is read afterwards."""
+
+from __future__ import annotations
+
+import copy
+import json
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import dagster as dg
+
+from openlineage_dagster_core.facts.definitions import DefinedAssets, DefinedJobs
+from openlineage_dagster_core.facts.model import Definitions
+from openlineage_dagster_core.families import CONVERTED
+from openlineage_dagster_core.settings import Settings
+from recorded_run import converted_instance
+
+Json = dict[str, Any]
+
+
+def expected_events(
+    instance: dg.DagsterInstance,
+    run_id: str,
+    definitions: dg.Definitions,
+    settings: Settings | None = None,
+) -> list[Json]:
+    """Convert the log of a run as if nothing had happened.
+
+    Args:
+        instance: holds it.
+        run_id: of the run.
+        definitions: of its code location.
+        settings: of the conversion.
+
+    Returns:
+        The events as they go over the wire, in the order of the log.
+    """
+    repository = definitions.get_repository_def()
+    known = Definitions(DefinedAssets(repository.asset_graph), DefinedJobs(repository))
+    records = instance.get_records_for_run(run_id, of_type=set(CONVERTED)).records
+    entries = [record.event_log_entry for record in records]
+    return converted_instance(instance, entries, known, settings)
+
+
+def first_arrivals(events: Iterable[Json], run_id: str) -> list[Json]:
+    """Choose the events of a Dagster run, each once.
+
+    Args:
+        events: in the order of arrival.
+        run_id: of the run.
+
+    Returns:
+        Its events in the order in which they came first.
+    """
+    arrived: dict[str, Json] = {}
+    for event in events:
+        if run_id_of(event) == run_id:
+            converted = _as_converted(event)
+            arrived.setdefault(json.dumps(converted, sort_keys=True), converted)
+    return list(arrived.values())
+
+
+def _as_converted(event: Json) -> Json:
+    """Take away what openlineage-python's client adds on the way: tags of its own."""
+    event = copy.deepcopy(event)
+    facets = event["run"]["facets"]
+    tags = [tag for tag in facets["tags"]["tags"] if tag["source"] != "OPENLINEAGE_CLIENT"]
+    if tags:
+        facets["tags"]["tags"] = tags
+    else:
+        del facets["tags"]
+    return event
+
+
+def run_id_of(event: Json) -> str | None:
+    """Find the Dagster run of an event.
+
+    Args:
+        event: a RunEvent.
+
+    Returns:
+        The run id; None for what is of no run.
+    """
+    facet = event["run"]["facets"].get("dagster_run") if "run" in event else None
+    return facet["runId"] if facet else None
+
+
+def summary(events: Iterable[Json]) -> list[str]:
+    """Sum events up, for a failing test's message.
+
+    Args:
+        events: RunEvents.
+
+    Returns:
+        Type, job and run id of each.
+    """
+    return [f"{each['eventType']} {each['job']['name']} {each['run']['runId']}" for each in events]
+
+
+def differences(found: object, expected: object, where: str = "") -> Iterator[str]:
+    """Compare two values of JSON.
+
+    Args:
+        found: what is there.
+        expected: what should be.
+        where: the path to both.
+
+    Yields:
+        A line for each place that differs.
+    """
+    if isinstance(found, dict) and isinstance(expected, dict):
+        for key in sorted(found.keys() | expected.keys()):
+            yield from differences(found.get(key), expected.get(key), f"{where}.{key}")
+    elif isinstance(found, list) and isinstance(expected, list) and len(found) == len(expected):
+        for position, (one, other) in enumerate(zip(found, expected, strict=True)):
+            yield from differences(one, other, f"{where}[{position}]")
+    elif found != expected:
+        yield f"{where}: found {found!r}, expected {expected!r}"
+
+
+def check_delivered(
+    instance: dg.DagsterInstance, events: Iterable[Json], definitions: dg.Definitions
+) -> int:
+    """Compare all runs of an instance.
+
+    Args:
+        instance: holds the logs.
+        events: what the backend got, in the order of arrival.
+        definitions: of the code location.
+
+    Returns:
+        How many different events there are.
+
+    Raises:
+        AssertionError: something is missing, different, too much, or in another order.
+    """
+    arrived = list(events)
+    count = 0
+    for run in instance.get_runs():
+        expected = expected_events(instance, run.run_id, definitions)
+        found = first_arrivals(arrived, run.run_id)
+        assert summary(found) == summary(expected), run.run_id
+        for found_event, expected_event in zip(found, expected, strict=True):
+            assert not list(differences(found_event, expected_event)), "\n".join(
+                [*summary([found_event]), *differences(found_event, expected_event)]
+            )
+        count += len(found)
+    return count

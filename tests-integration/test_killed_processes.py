@@ -1,0 +1,139 @@
+"""SIGKILL at any moment: what the event log holds is delivered, as if nothing had happened."""
+
+import os
+import random
+import signal
+import sqlite3
+import subprocess
+from pathlib import Path
+
+import pytest
+from dagster import DagsterRunStatus
+
+import dying_storage
+import fifty_assets
+import orders_project
+from dagster_home import DagsterHome, wait_until
+from delivered import check_delivered
+from openlineage_dagster_core.delivery.outbox import read_status
+from receiver import Receiver
+
+KILLS = 20
+SEED = int(os.environ.get("CHAOS_SEED", "20261124"))
+
+
+def entries_stored(home: DagsterHome) -> int:
+    """Count the rows of the newest run's log, without a part in it."""
+    logs = list((home.path / "history").glob("*-*.db"))
+    if not logs:
+        return 0
+    newest = max(logs, key=lambda path: path.stat().st_mtime)
+    try:
+        with sqlite3.connect(f"{newest.as_uri()}?mode=ro", uri=True, timeout=1) as connection:
+            return int(connection.execute("SELECT count(*) FROM event_logs").fetchone()[0])
+    except sqlite3.Error:
+        return 0
+
+
+def children_of(pid: int) -> list[int]:
+    """List the processes below one: the fork server's children are the steps."""
+    found = []
+    for status in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = status.read_text().rpartition(")")[2].split()
+        except OSError:
+            continue
+        if int(fields[1]) == pid:
+            child = int(status.parent.name)
+            found += [child, *children_of(child)]
+    return found
+
+
+def steps_of(process: subprocess.Popen[bytes]) -> list[int]:
+    """List the step processes: the children of the fork server, which is a child."""
+    direct = [
+        child
+        for child in children_of(process.pid)
+        if not any(child in children_of(other) for other in children_of(process.pid))
+    ]
+    return [child for each in direct for child in children_of(each)]
+
+
+def is_alive(process: subprocess.Popen[bytes]) -> bool:
+    return process.poll() is None
+
+
+def deliver_the_rest(home: DagsterHome) -> None:
+    """Be the next process: nothing but an instance."""
+    with home.instance():
+        wait_until(lambda: not read_status(home.outbox).depth, 120, "the outbox to be empty")
+        status = read_status(home.outbox)
+    assert (status.parked, status.gaps) == (0, ())
+
+
+@pytest.mark.parametrize(
+    ("storage", "event", "is_stored"),
+    [
+        ("DiesAfterStoring", "ASSET_MATERIALIZATION", True),
+        ("DiesAfterStoring", "PIPELINE_START", True),
+        ("DiesAfterStoring", "PIPELINE_SUCCESS", True),
+        ("DiesBeforeStoring", "ASSET_MATERIALIZATION", False),
+    ],
+)
+def test_a_process_killed_in_the_middle_of_a_write_loses_and_invents_nothing(
+    tmp_path: Path, receiver: Receiver, storage: str, event: str, is_stored: bool
+) -> None:
+    home = DagsterHome(
+        tmp_path / "home",
+        receiver.url,
+        wrapped={"module": "dying_storage", "class": storage},
+        environ={dying_storage.VARIABLE: event},
+    )
+    home.start_job("orders_project", "nightly").wait(60)
+    deliver_the_rest(home)
+    with home.instance() as instance:
+        [run] = instance.get_runs()
+        assert run.status is not DagsterRunStatus.SUCCESS
+        stored = [
+            record.event_log_entry.get_dagster_event().event_type_value
+            for record in instance.get_records_for_run(run.run_id).records
+            if record.event_log_entry.dagster_event
+        ]
+        assert (event in stored) == is_stored
+        assert check_delivered(instance, receiver.events, orders_project.DEFINITIONS) > 0
+
+
+def test_kills_at_random_moments_of_runs_of_fifty_assets(
+    tmp_path: Path, receiver: Receiver
+) -> None:
+    # The seed is in a failing test's output.
+    chance = random.Random(SEED)
+    home = DagsterHome(tmp_path / "home", receiver.url)
+    killed_steps = 0
+    for number in range(KILLS):
+        process = home.start_job("fifty_assets", fifty_assets.JOB)
+        # RUN_START is about the hundred-and-fifth: two planned events an asset come before it.
+        moment = chance.randint(104, 190)
+        wait_until(
+            lambda: entries_stored(home) >= moment or not is_alive(process),  # noqa: B023
+            120,
+            f"{moment} entries",
+        )
+        steps = steps_of(process) if number % 3 == 2 else []
+        if steps:
+            # The run worker notices, and the run goes on without that step.
+            os.kill(chance.choice(steps), signal.SIGKILL)
+            killed_steps += 1
+            wait_until(
+                lambda: entries_stored(home) >= moment + 40 or not is_alive(process),  # noqa: B023
+                120,
+                "the run to go on",
+            )
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+    assert killed_steps > KILLS // 6
+    deliver_the_rest(home)
+    with home.instance() as instance:
+        assert len(instance.get_runs()) == KILLS
+        different = check_delivered(instance, receiver.events, fifty_assets.DEFINITIONS)
+    assert different > KILLS * 10
