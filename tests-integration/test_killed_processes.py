@@ -22,17 +22,21 @@ KILLS = 20
 SEED = int(os.environ.get("CHAOS_SEED", "20261124"))
 
 
-def entries_stored(home: DagsterHome) -> int:
-    """Count the rows of the newest run's log, without a part in it."""
-    logs = list((home.path / "history").glob("*-*.db"))
-    if not logs:
-        return 0
-    newest = max(logs, key=lambda path: path.stat().st_mtime)
-    try:
-        with sqlite3.connect(f"{newest.as_uri()}?mode=ro", uri=True, timeout=1) as connection:
-            return int(connection.execute("SELECT count(*) FROM event_logs").fetchone()[0])
-    except sqlite3.Error:
-        return 0
+def logs_of(home: DagsterHome) -> set[Path]:
+    """List the logs of runs."""
+    return set((home.path / "history").glob("*-*.db"))
+
+
+def entries_stored(home: DagsterHome, before: set[Path]) -> int:
+    """Count the rows of the one new log, without a part in it."""
+    for log in logs_of(home) - before:
+        try:
+            with sqlite3.connect(f"{log.as_uri()}?mode=ro", uri=True, timeout=1) as connection:
+                row = connection.execute("SELECT count(*) FROM event_logs").fetchone()
+        except sqlite3.Error:
+            continue
+        return int(row[0])
+    return 0
 
 
 def children_of(pid: int) -> list[int]:
@@ -61,6 +65,16 @@ def steps_of(process: subprocess.Popen[bytes]) -> list[int]:
 
 def is_alive(process: subprocess.Popen[bytes]) -> bool:
     return process.poll() is None
+
+
+def wait_for_entries(
+    home: DagsterHome, before: set[Path], count: int, process: subprocess.Popen[bytes]
+) -> None:
+    wait_until(
+        lambda: entries_stored(home, before) >= count or not is_alive(process),
+        120,
+        f"{count} entries",
+    )
 
 
 def deliver_the_rest(home: DagsterHome) -> None:
@@ -111,24 +125,17 @@ def test_kills_at_random_moments_of_runs_of_fifty_assets(
     home = DagsterHome(tmp_path / "home", receiver.url)
     killed_steps = 0
     for number in range(KILLS):
+        before = logs_of(home)
+        # RUN_START is about the hundredth: two planned events an asset come before it.
+        first, later = chance.randint(100, 150), chance.randint(5, 30)
         process = home.start_job("fifty_assets", fifty_assets.JOB)
-        # RUN_START is about the hundred-and-fifth: two planned events an asset come before it.
-        moment = chance.randint(104, 190)
-        wait_until(
-            lambda: entries_stored(home) >= moment or not is_alive(process),  # noqa: B023
-            120,
-            f"{moment} entries",
-        )
+        wait_for_entries(home, before, first, process)
         steps = steps_of(process) if number % 3 == 2 else []
         if steps:
             # The run worker notices, and the run goes on without that step.
             os.kill(chance.choice(steps), signal.SIGKILL)
             killed_steps += 1
-            wait_until(
-                lambda: entries_stored(home) >= moment + 40 or not is_alive(process),  # noqa: B023
-                120,
-                "the run to go on",
-            )
+            wait_for_entries(home, before, first + later, process)
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
     assert killed_steps > KILLS // 6

@@ -21,6 +21,7 @@ SUSPENSION_SECONDS = 10.0
 """After an append that failed, the next ones are not tried for so long: each may take a while."""
 
 KEYS_REMEMBERED = 10_000
+SURROUNDINGS_REMEMBERED = 20
 
 
 class Recorder:
@@ -34,6 +35,7 @@ class Recorder:
         self._outbox = outbox
         self._lock = threading.Lock()
         self._gaps: dict[str | None, float] = {}
+        self._surroundings: dict[str, str] = {}
         self._reason = ""
         self._no_append_before = 0.0
 
@@ -54,12 +56,12 @@ class Recorder:
             sqlite3.Error: likewise.
         """
         if time.monotonic() < self._no_append_before:
-            self._miss(entries, self._reason)
+            self._miss(entries, surroundings, self._reason)
             return ()
         try:
             return self._append(references_to(entries), surroundings)
         except Exception as error:
-            self._miss(entries, fault.described(error))
+            self._miss(entries, surroundings, fault.described(error))
             raise
 
     def release(self, ids: Sequence[int]) -> None:
@@ -89,10 +91,12 @@ class Recorder:
     ) -> Sequence[int]:
         with self._lock:
             gaps, self._gaps = self._gaps, {}
+            kept, self._surroundings = self._surroundings, {}
         try:
-            return self._outbox.append(records, surroundings, gaps, reason=self._reason)
+            return self._outbox.append(records, {**kept, **surroundings}, gaps, reason=self._reason)
         except Exception as error:
             with self._lock:
+                self._surroundings.update(kept)
                 for key, since in gaps.items():
                     self._gaps[key] = min(since, self._gaps.get(key, since))
             if isinstance(error, (sqlite3.OperationalError, OSError)):
@@ -100,9 +104,13 @@ class Recorder:
                 self._no_append_before = time.monotonic() + SUSPENSION_SECONDS
             raise
 
-    def _miss(self, entries: Sequence[EventLogEntry], reason: str) -> None:
+    def _miss(
+        self, entries: Sequence[EventLogEntry], surroundings: Mapping[str, str], reason: str
+    ) -> None:
         self._reason = reason
         with self._lock:
+            if len(self._surroundings) < SURROUNDINGS_REMEMBERED:
+                self._surroundings.update(surroundings)
             for entry in entries:
                 key: str | None = ordering_key_of(entry)
                 if len(self._gaps) >= KEYS_REMEMBERED and key not in self._gaps:

@@ -220,7 +220,7 @@ class OpenLineageEventLogStorage(DelegatingEventLogStorage, ConfigurableClass):
     def _resume(self) -> None:
         if self._emits:
             delivery = self._delivery()
-            if delivery.outbox.path.exists() and delivery.outbox.newest():
+            if delivery.outbox.has_work():
                 delivery.shipper.notify()
 
     def _flush(self) -> None:

@@ -40,6 +40,19 @@ def write(directory: Path, ordering_key: str | None, since: float, reason: str) 
         return False
 
 
+def exist(directory: Path) -> bool:
+    """Tell whether anything is written down.
+
+    Args:
+        directory: the outbox's.
+
+    Returns:
+        Whether there may be something to `take`.
+    """
+    path = _path(directory)
+    return path.parent.is_dir() and any(path.parent.glob(f"{path.name}*"))
+
+
 def take(directory: Path) -> Iterator[tuple[str | None, float, str]]:
     """Read what was written down, and remove it once all of it has been taken.
 

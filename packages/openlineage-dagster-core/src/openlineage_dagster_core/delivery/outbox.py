@@ -279,6 +279,23 @@ class Outbox:
             )
         )
 
+    def has_work(self) -> bool:
+        """Tell whether earlier processes left something to do.
+
+        Returns:
+            Whether records wait or gaps are to be filled; an outbox that is not there has none.
+        """
+        if gap_notes.exist(self.directory):
+            return True
+        return self.path.exists() and self._file.run(
+            lambda connection: bool(
+                connection.execute(
+                    "SELECT EXISTS (SELECT 1 FROM record) OR "
+                    "EXISTS (SELECT 1 FROM gap WHERE healed_at IS NULL)"
+                ).fetchone()[0]
+            )
+        )
+
     def parked(self) -> list[tuple[Record, str]]:
         """Read what was set aside.
 

@@ -41,7 +41,7 @@ IDLE_SECONDS = 0.5
 STALL_SECONDS = 1.0
 """`flush` waits so long for the next record to be sent."""
 
-TIDY_SECONDS = 60.0
+TIDY_SECONDS = 10.0
 """How often gaps are looked for, and old attachments dropped."""
 
 PARK_AFTER = 10
