@@ -32,6 +32,7 @@ class DagsterHome:
         wrapped: module and class of the event log storage on SQLite to wrap.
         options: of `OpenLineageEventLogStorage`, beside `wrapped`.
         environ: added to the environment of the processes.
+        content: of `dagster.yaml`, instead of all that.
     """
 
     path: Path
@@ -39,6 +40,7 @@ class DagsterHome:
     wrapped: dict[str, str] = field(default_factory=lambda: dict(SQLITE))
     options: dict[str, Any] = field(default_factory=dict)
     environ: dict[str, str] = field(default_factory=dict)
+    content: dict[str, Any] | None = None
 
     def __post_init__(self) -> None:
         """Write `dagster.yaml`, and let Dagster set its databases up before processes race."""
@@ -51,7 +53,10 @@ class DagsterHome:
                 **self.options,
             },
         }
-        content = {"telemetry": {"enabled": False}, "event_log_storage": storage}
+        content = self.content or {
+            "telemetry": {"enabled": False},
+            "event_log_storage": storage,
+        }
         (self.path / "dagster.yaml").write_text(yaml.safe_dump(content))
         with self.instance() as instance:
             instance.get_run_records(limit=1)

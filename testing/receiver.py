@@ -42,7 +42,12 @@ class Receiver:
             protocol_version = "HTTP/1.1"
 
             def do_POST(self) -> None:
-                body = self.rfile.read(int(self.headers["Content-Length"]))
+                length = int(self.headers["Content-Length"])
+                body = self.rfile.read(length)
+                if len(body) < length:
+                    # Whoever was sending it has been killed.
+                    self.close_connection = True
+                    return
                 is_compressed = self.headers["Content-Encoding"] == "gzip"
                 event = json.loads(gzip.decompress(body) if is_compressed else body)
                 receiver.headers = dict(self.headers)
