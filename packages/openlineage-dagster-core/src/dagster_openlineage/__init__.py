@@ -11,11 +11,17 @@ from typing import Any
 from openlineage_dagster_core.version import __version__
 
 _PARTS = {
+    "OpenLineageDagsterStorage": ("openlineage_dagster_storage", "openlineage-dagster-storage"),
     "OpenLineageEventLogStorage": ("openlineage_dagster_storage", "openlineage-dagster-storage"),
     "openlineage_sensor": ("openlineage_dagster_sensor", "openlineage-dagster-sensor"),
 }
 
-__all__ = ["OpenLineageEventLogStorage", "__version__", "openlineage_sensor"]
+__all__ = [
+    "OpenLineageDagsterStorage",
+    "OpenLineageEventLogStorage",
+    "__version__",
+    "openlineage_sensor",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -13,6 +13,9 @@ _INNER = "_inner"
 class DelegatingEventLogStorage(EventLogStorage):
     """Forwards everything that `EventLogStorage` declares, abstract or not, to an inner storage.
 
+    `isinstance` takes it for the inner storage's class as well as for its own: Dagster decides by
+    it what to migrate, and passes over what it does not know without a word.
+
     The list of members is read from the class at import, so members that later versions of Dagster
     add are forwarded too, whatever their signatures. Members that only the inner class has are
     reached as well. The instance is registered with the inner storage alone.
@@ -24,6 +27,12 @@ class DelegatingEventLogStorage(EventLogStorage):
     def __init__(self, inner: EventLogStorage) -> None:
         # Not super().__init__(): the weak reference to the instance belongs to the inner storage.
         self._inner = inner
+
+    @property  # type: ignore[misc]
+    def __class__(self) -> Any:
+        """The inner storage's class, for `isinstance`; `type()` tells this one."""
+        inner = self.__dict__.get(_INNER)
+        return type(self) if inner is None else inner.__class__
 
     def __getattr__(self, name: str) -> Any:
         # Copying and unpickling ask for attributes before there is an inner storage.

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import importlib
-import inspect
 import logging
 import os
 import time
@@ -15,10 +13,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import yaml
 from dagster import DagsterEventType, EventLogEntry
 from dagster._core.storage.event_log.base import EventLogStorage
-from dagster._serdes import ConfigurableClass, ConfigurableClassData
+from dagster._serdes import ConfigurableClass
 
 from openlineage_dagster_core import fault
 from openlineage_dagster_core.delivery import transport
@@ -36,14 +33,11 @@ from openlineage_dagster_storage.delegation import DelegatingEventLogStorage
 from openlineage_dagster_storage.references import is_converted
 from openlineage_dagster_storage.shipping import Delivery, delivery_of, let_go_of
 from openlineage_dagster_storage.surroundings import surroundings_of
+from openlineage_dagster_storage.wrapped import wrapped_event_log_storage
 
 if TYPE_CHECKING:
     from dagster import DagsterInstance
-
-WRAPPED_ALLOWED = (
-    "{module, class, config} of an event log storage, such as module: dagster_postgres.event_log, "
-    "class: PostgresEventLogStorage"
-)
+    from dagster._serdes import ConfigurableClassData
 
 SLOW_SECONDS = 60.0
 """A write that takes longer may have been given up by whoever looks for its event."""
@@ -121,15 +115,38 @@ class OpenLineageEventLogStorage(DelegatingEventLogStorage, ConfigurableClass):
             ConfigurationError: an option is unknown or wrong.
         """
         reject_unknown(config_value.keys(), STORAGE_OPTIONS)
+        inner = wrapped_event_log_storage(config_value.get("wrapped"))
+        return cls.around(inner, config_value, inst_data)
+
+    @classmethod
+    def around(
+        cls,
+        inner: EventLogStorage,
+        options: Mapping[str, Any],
+        inst_data: ConfigurableClassData | None,
+    ) -> OpenLineageEventLogStorage:
+        """Wrap a storage.
+
+        Args:
+            inner: the storage that keeps the event log.
+            options: those of `STORAGE_OPTIONS`, without `wrapped`, from `dagster.yaml`.
+            inst_data: where they stand.
+
+        Returns:
+            The wrapper.
+
+        Raises:
+            ConfigurationError: a value is wrong.
+        """
         transport.check(os.environ)
         settings = Settings.from_options(
             # As in 0.2: storages did not know the run's tags.
-            {**config_value, "resolve_run_tags": config_value.get("resolve_run_tags") or False}
+            {**options, "resolve_run_tags": options.get("resolve_run_tags") or False}
         )
-        flush_timeout = config_value.get("flush_timeout")
-        directory = config_value.get("outbox_directory")
+        flush_timeout = options.get("flush_timeout")
+        directory = options.get("outbox_directory")
         return cls(
-            _wrapped_storage(config_value.get("wrapped")),
+            inner,
             settings,
             flush_timeout=(
                 DEFAULT_FLUSH_TIMEOUT_SECONDS
@@ -146,7 +163,8 @@ class OpenLineageEventLogStorage(DelegatingEventLogStorage, ConfigurableClass):
         Args:
             instance: the Dagster instance.
         """
-        self._inner.register_instance(instance)
+        if not self._inner.has_instance:
+            self._inner.register_instance(instance)
         self._guarded("left by earlier processes", self._resume)
 
     def store_event(self, event: EventLogEntry) -> None:
@@ -307,41 +325,3 @@ def _absolute(directory: str) -> Path:
         # Every process would have its own, wherever it happens to stand.
         raise ConfigurationError("outbox_directory", directory, "an absolute path")
     return path
-
-
-def _wrapped_storage(wrapped: object) -> EventLogStorage:
-    if wrapped is None:
-        raise ConfigurationError("wrapped", None, WRAPPED_ALLOWED)
-    if not isinstance(wrapped, Mapping):
-        # Not its value: it may be a connection string.
-        raise ConfigurationError("wrapped", type(wrapped).__name__, WRAPPED_ALLOWED)
-    unknown = sorted(set(wrapped) - {"module", "class", "config"})
-    if unknown:
-        raise ConfigurationError(f"wrapped.{unknown[0]}", "an unknown option", WRAPPED_ALLOWED)
-    module_name, class_name = wrapped.get("module"), wrapped.get("class")
-    try:
-        inner_class = getattr(importlib.import_module(str(module_name)), str(class_name))
-    except (ImportError, AttributeError) as error:
-        raise ConfigurationError(
-            "wrapped", f"{module_name}.{class_name} ({error})", WRAPPED_ALLOWED
-        ) from error
-    if not isinstance(inner_class, type) or not issubclass(inner_class, EventLogStorage):
-        raise ConfigurationError(
-            "wrapped.class", f"{module_name}.{class_name}", "a class of EventLogStorage"
-        )
-    if issubclass(inner_class, OpenLineageEventLogStorage):
-        raise ConfigurationError(
-            "wrapped.class", class_name, "the storage to wrap, not the wrapper again"
-        )
-    if inspect.isabstract(inner_class):
-        raise ConfigurationError("wrapped.class", class_name, "a storage that is not abstract")
-    inner_config = wrapped.get("config") or {}
-    if not isinstance(inner_config, Mapping):
-        # Not its value: it may be a connection string.
-        raise ConfigurationError("wrapped.config", type(inner_config).__name__, "a mapping")
-    data = ConfigurableClassData(
-        module_name=str(module_name),
-        class_name=str(class_name),
-        config_yaml=yaml.safe_dump(dict(inner_config)),
-    )
-    return data.rehydrate(as_type=EventLogStorage)  # type: ignore[type-abstract]

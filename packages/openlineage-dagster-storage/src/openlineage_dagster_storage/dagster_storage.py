@@ -1,0 +1,120 @@
+"""The storage of `storage: {custom: …}` in `dagster.yaml`: runs and schedules as they are."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from dagster._core.storage.base_storage import DagsterStorage
+from dagster._serdes import ConfigurableClass
+
+from openlineage_dagster_core.settings import STORAGE_OPTIONS, storage_config_schema
+from openlineage_dagster_core.validation import reject_unknown
+from openlineage_dagster_storage.storage import OpenLineageEventLogStorage
+from openlineage_dagster_storage.wrapped import wrapped_storage
+
+if TYPE_CHECKING:
+    from dagster import DagsterInstance
+    from dagster._core.storage.event_log.base import EventLogStorage
+    from dagster._core.storage.runs.base import RunStorage
+    from dagster._core.storage.schedules.base import ScheduleStorage
+    from dagster._serdes import ConfigurableClassData
+
+_INNER = "_inner"
+
+
+class OpenLineageDagsterStorage(DagsterStorage, ConfigurableClass):
+    """Wraps the event log of a whole storage, and leaves its runs and schedules as they are.
+
+    Dagster keeps runs and schedules in SQLite where only `event_log_storage` is configured; with
+    this they stay in the database of the event log.
+
+    Args:
+        inner: the storage that keeps everything.
+        event_log_storage: the wrapper of its event log storage.
+        inst_data: where in `dagster.yaml` this came from.
+    """
+
+    openlineage_mechanism = "storage"
+    """Keeps it from being wrapped again."""
+
+    def __init__(
+        self,
+        inner: DagsterStorage[DagsterInstance],
+        event_log_storage: OpenLineageEventLogStorage,
+        *,
+        inst_data: ConfigurableClassData | None = None,
+    ) -> None:
+        self._inner = inner
+        self._event_log_storage = event_log_storage
+        self._inst_data = inst_data
+        super().__init__()  # type: ignore[no-untyped-call]
+
+    def __getattr__(self, name: str) -> Any:
+        # Copying and unpickling ask for attributes before there is an inner storage.
+        if name == _INNER:
+            raise AttributeError(name)
+        return getattr(self._inner, name)
+
+    @property
+    def inst_data(self) -> ConfigurableClassData | None:
+        """Where in `dagster.yaml` this came from."""
+        return self._inst_data
+
+    @classmethod
+    def config_type(cls) -> Any:
+        """Describe the configuration.
+
+        Returns:
+            The schema of `config:`.
+        """
+        return storage_config_schema()
+
+    @classmethod
+    def from_config_value(
+        cls, inst_data: ConfigurableClassData | None, config_value: Mapping[str, Any]
+    ) -> OpenLineageDagsterStorage:
+        """Make the storage that `dagster.yaml` describes.
+
+        Args:
+            inst_data: where it stands.
+            config_value: the value of `config:`; the options of `OpenLineageEventLogStorage`.
+
+        Returns:
+            The storage.
+
+        Raises:
+            ConfigurationError: an option is unknown or wrong.
+        """
+        reject_unknown(config_value.keys(), STORAGE_OPTIONS)
+        inner = wrapped_storage(config_value.get("wrapped"))
+        event_log_storage = OpenLineageEventLogStorage.around(
+            inner.event_log_storage, config_value, inst_data
+        )
+        return cls(inner, event_log_storage, inst_data=inst_data)
+
+    @property
+    def event_log_storage(self) -> EventLogStorage[DagsterInstance]:
+        """The wrapped storage's, wrapped."""
+        return self._event_log_storage
+
+    @property
+    def run_storage(self) -> RunStorage[DagsterInstance]:
+        """The wrapped storage's."""
+        return self._inner.run_storage
+
+    @property
+    def schedule_storage(self) -> ScheduleStorage[DagsterInstance]:
+        """The wrapped storage's."""
+        return self._inner.schedule_storage
+
+    def register_instance(self, instance: DagsterInstance) -> None:
+        """Learn which instance this storage belongs to.
+
+        Args:
+            instance: the Dagster instance.
+        """
+        super().register_instance(instance)
+        if not self._inner.has_instance:
+            self._inner.register_instance(instance)
+        self._event_log_storage.register_instance(instance)

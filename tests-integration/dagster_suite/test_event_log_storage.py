@@ -1,0 +1,117 @@
+"""Dagster's own suite for event log storages, each test on a bare storage and on a wrapped one.
+
+Both have to come to the same result: what fails bare may fail wrapped, and nothing else may.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import dagster as dg
+import pytest
+import yaml
+
+from bare_and_wrapped import outcomes
+
+pytest_plugins = ["postgres", "bare_and_wrapped"]
+
+suite = pytest.importorskip(
+    "dagster_tests.storage_tests.utils.event_log_storage",
+    reason="Dagster's own tests are in its source distribution: nox -s storage_suite",
+)
+
+
+def sqlite(folder: Path, _: Callable[[], str]) -> dict[str, Any]:
+    return {
+        "module": "dagster._core.storage.event_log",
+        "class": "SqliteEventLogStorage",
+        "config": {"base_dir": str(folder / "log")},
+    }
+
+
+def consolidated(folder: Path, _: Callable[[], str]) -> dict[str, Any]:
+    return {
+        "module": "dagster._core.storage.event_log",
+        "class": "ConsolidatedSqliteEventLogStorage",
+        "config": {"base_dir": str(folder / "log")},
+    }
+
+
+def postgres(_: Path, url: Callable[[], str]) -> dict[str, Any]:
+    return {
+        "module": "dagster_postgres.event_log",
+        "class": "PostgresEventLogStorage",
+        "config": {"postgres_url": url()},
+    }
+
+
+STORAGES = {"sqlite": sqlite, "consolidated": consolidated, "postgres": postgres}
+
+
+@pytest.fixture(scope="session")
+def database(request: pytest.FixtureRequest) -> Callable[[], str]:
+    """One database for all tests: they wipe what they need wiped."""
+    urls: list[str] = []
+
+    def url() -> str:
+        if not urls:
+            urls.append(request.getfixturevalue("make_database")())
+        return urls[0]
+
+    return url
+
+
+class TestBareAndWrapped(suite.TestEventLogStorage):  # type: ignore[misc,name-defined]
+    __test__ = True
+
+    @pytest.fixture(params=[f"{name}-{how}" for name in STORAGES for how in ("bare", "wrapped")])
+    def instance(
+        self,
+        request: pytest.FixtureRequest,
+        tmp_path: Path,
+        database: Callable[[], str],
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> Iterator[dg.DagsterInstance]:
+        name, how = request.param.split("-")
+        storage = STORAGES[name](tmp_path, database)
+        if how == "wrapped":
+            # Where events go does not matter here; that they go does.
+            monkeypatch.setenv("OPENLINEAGE__TRANSPORT__TYPE", "file")
+            monkeypatch.setenv("OPENLINEAGE__TRANSPORT__LOG_FILE_PATH", str(tmp_path / "events"))
+            monkeypatch.setenv("OPENLINEAGE__TRANSPORT__APPEND", "true")
+            storage = {
+                "module": "openlineage_dagster_storage",
+                "class": "OpenLineageEventLogStorage",
+                "config": {"wrapped": storage, "outbox_directory": str(tmp_path / "outbox")},
+            }
+        content = {"telemetry": {"enabled": False}, "event_log_storage": storage}
+        (tmp_path / "dagster.yaml").write_text(yaml.safe_dump(content))
+        with dg.DagsterInstance.from_config(str(tmp_path)) as instance:
+            if name == "postgres":
+                instance.event_log_storage.wipe()
+            yield instance
+
+    @pytest.fixture
+    def storage(self, instance: dg.DagsterInstance) -> Any:
+        return instance.event_log_storage
+
+    @contextmanager
+    def mock_tags_to_index(self, storage: Any) -> Iterator[None]:
+        # The suite replaces a method of the storage it is given; ours forwards to another.
+        patched = vars(storage).get("_inner", storage)
+        with mock.patch.object(patched, "get_asset_tags_to_index", lambda tags: tags):
+            yield
+
+
+def test_wrapped_as_bare(tmp_path_factory: pytest.TempPathFactory) -> None:
+    assert outcomes
+    different = {
+        name: seen for name, seen in outcomes.items() if seen.get("bare") != seen.get("wrapped")
+    }
+    assert not different
+    passed = sum(seen["wrapped"] == "passed" for seen in outcomes.values())
+    assert passed > 0.9 * len(outcomes)
+    sent = list(tmp_path_factory.getbasetemp().glob("*/events*"))
+    assert sent, "our code did not run"
