@@ -166,6 +166,7 @@ def storage_suite(session: nox.Session, dagster: str) -> None:
     session.run(
         "pytest",
         "tests-integration/dagster_suite",
+        "-p", "bare_and_wrapped",
         "-W", "ignore",  # Dagster's own tests use what Dagster deprecates
         *session.posargs,
         env={"PYTHONPATH": str(folder / f"dagster-{str(version).strip()}")},

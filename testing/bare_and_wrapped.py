@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import sys
 from collections import defaultdict
 from collections.abc import Generator
+from types import ModuleType
+from typing import Any
 
 import pytest
 
@@ -13,9 +16,19 @@ outcomes: defaultdict[str, dict[str, str]] = defaultdict(dict)
 """By test, the outcome each way, and the text of a failure."""
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Know the marks of the tests that are compared."""
+    config.addinivalue_line("markers", "flaky: as Dagster's own tests say of some")
+    # Published nowhere; what is imported from it is for tests of run storages.
+    for name in ("dagster_test", "dagster_test.utils", "dagster_test.utils.data_factory"):
+        sys.modules.setdefault(name, ModuleType(name))
+    factory: Any = sys.modules["dagster_test.utils.data_factory"]
+    factory.dagster_run = None
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(
-    item: pytest.Item, call: pytest.CallInfo[None]
+    item: pytest.Item,
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """Note what became of a test; whether a failure counts, the comparison tells."""
     report = yield

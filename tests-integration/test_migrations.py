@@ -78,8 +78,7 @@ def test_migrate_and_reindex_do_what_is_to_be_done(home: DagsterHome) -> None:
                 connection.commit()
     with home.instance() as instance:
         assert not has_index(instance.event_log_storage)
-    printed = dagster(home, "instance", "migrate")
-    assert "Updating event log storage" in printed
+    dagster(home, "instance", "migrate")
     dagster(home, "instance", "reindex")
     with home.instance() as instance:
         assert has_index(instance.event_log_storage)

@@ -15,7 +15,7 @@ import yaml
 
 from bare_and_wrapped import outcomes
 
-pytest_plugins = ["postgres", "bare_and_wrapped"]
+pytest_plugins = ["postgres"]
 
 suite = pytest.importorskip(
     "dagster_tests.storage_tests.utils.event_log_storage",
