@@ -9,13 +9,13 @@ from collections.abc import Iterable, Sequence
 from multiprocessing.connection import Connection
 from multiprocessing.synchronize import Event as Signal
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from openlineage.client.event_v2 import RunState
-
-from openlineage_dagster_core.delivery.client import Event, LineageClient
+# Nothing that brings Dagster along: eight processes import this.
 from openlineage_dagster_core.delivery.outbox import APPEND_BUSY_SECONDS, Gap, Outbox, Record
-from openlineage_dagster_core.delivery.shipper import Shipper
-from small_event import event
+
+if TYPE_CHECKING:
+    from openlineage_dagster_core.delivery.client import Event
 
 PADDING = "x" * 1000
 """Makes a record ten times as large as a reference to an event is."""
@@ -48,6 +48,10 @@ class FirstWord:
         Returns:
             One event.
         """
+        from openlineage.client.event_v2 import RunState
+
+        from small_event import event
+
         return [event(RunState.COMPLETE, record.payload.split()[0])]
 
     def forget(self, ordering_key: str) -> None:
@@ -106,6 +110,9 @@ def ship(directory: Path, events: Path, is_filled: Signal, report: Connection) -
         is_filled: set when nothing more will be appended.
         report: gets the most memory that this process has had, in bytes.
     """
+    from openlineage_dagster_core.delivery.client import LineageClient
+    from openlineage_dagster_core.delivery.shipper import Shipper
+
     os.environ["OPENLINEAGE__TRANSPORT"] = (
         f'{{"type": "file", "log_file_path": "{events}", "append": true}}'
     )
