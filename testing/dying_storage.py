@@ -15,7 +15,7 @@ VARIABLE = "DIE_AT"
 """The environment variable that names the type of the event."""
 
 
-class _OfItsOwnClass(SqliteEventLogStorage):
+class OfItsOwnClass(SqliteEventLogStorage):
     """Made as what it is: Dagster's own makes its class whatever subclass is named."""
 
     @classmethod
@@ -34,7 +34,7 @@ class _OfItsOwnClass(SqliteEventLogStorage):
         return cls(inst_data=inst_data, **config_value)
 
 
-class DiesAfterStoring(_OfItsOwnClass):
+class DiesAfterStoring(OfItsOwnClass):
     """Is killed when the event is in the log and `store_event` has not returned."""
 
     def store_event(self, event: EventLogEntry) -> None:
@@ -47,7 +47,7 @@ class DiesAfterStoring(_OfItsOwnClass):
         _die_at(event)
 
 
-class DiesBeforeStoring(_OfItsOwnClass):
+class DiesBeforeStoring(OfItsOwnClass):
     """Is killed when `store_event` has been called and the event is not in the log."""
 
     def store_event(self, event: EventLogEntry) -> None:

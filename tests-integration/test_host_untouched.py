@@ -1,0 +1,183 @@
+"""The process that hosts us: nothing reaches it, nothing stays in it, nothing holds it up."""
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import dagster as dg
+import pytest
+from dagster import DagsterRunStatus
+
+import many_instances
+import orders_project
+import start_methods
+from dagster_home import DagsterHome, wait_until
+from delivered import check_delivered
+from openlineage_dagster_core.delivery.outbox import read_status
+from receiver import Receiver
+from recorded_run import execute
+
+CYCLES = 1_000
+
+ROOM_BYTES = 10_000_000
+"""What the allocator of memory may keep; a kilobyte for each of so many cycles is a tenth of it."""
+
+
+def no_shipper() -> bool:
+    return "openlineage-shipper" not in {thread.name for thread in threading.enumerate()}
+
+
+@pytest.fixture(autouse=True)
+def _no_thread_is_left() -> Iterator[None]:
+    yield
+    wait_until(no_shipper, 30, "the threads of shippers to end")
+
+
+def group_is_alive(process: subprocess.Popen[bytes]) -> bool:
+    try:
+        os.killpg(process.pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def end_of(process: subprocess.Popen[bytes], seconds: float = 120.0) -> int:
+    """Wait for a process and all that came of it: a deadlock fails the test."""
+    try:
+        status = process.wait(seconds)
+        wait_until(lambda: not group_is_alive(process), 30, "its children to end")
+        return status
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+
+
+@pytest.mark.parametrize("job", start_methods.JOBS)
+def test_however_steps_are_started_the_run_succeeds_and_all_is_delivered(
+    tmp_path: Path, receiver: Receiver, job: str
+) -> None:
+    home = DagsterHome(tmp_path / "home", receiver.url)
+    assert end_of(home.start_job("start_methods", job)) == 0
+    log = (home.path / "process.log").read_text()
+    assert "Traceback" not in log
+    assert "OpenLineage" not in log
+    with home.instance() as instance:
+        wait_until(lambda: not read_status(home.outbox).depth, 60, "the outbox to be empty")
+        [run] = instance.get_runs()
+        assert run.status is DagsterRunStatus.SUCCESS
+        assert check_delivered(instance, receiver.events, start_methods.DEFINITIONS) == 14
+
+
+@pytest.mark.parametrize("job", start_methods.JOBS)
+def test_a_backend_that_hangs_keeps_no_process_from_its_end(
+    tmp_path: Path, receiver: Receiver, job: str
+) -> None:
+    receiver.released.clear()
+    home = DagsterHome(tmp_path / "home", receiver.url)
+    process = home.start_job("start_methods", job)
+    # The receiver lets go after a minute, and the process has to end before.
+    assert end_of(process, 55) == 0
+    assert receiver.events == []
+    receiver.released.set()
+
+
+def test_without_a_transport_nothing_is_kept_and_one_process_of_a_run_says_so_once(
+    tmp_path: Path,
+) -> None:
+    home = DagsterHome(tmp_path / "home", None, environ={"HOME": str(tmp_path)})
+    assert end_of(home.start_job("start_methods", "from_a_fork_server")) == 0
+    assert not home.outbox.exists()
+    log = (home.path / "process.log").read_text()
+    assert log.count("nothing is emitted") == 1
+    assert "OPENLINEAGE_URL" in log
+
+
+def test_several_instances_in_one_process_keep_to_themselves(
+    tmp_path: Path, receiver: Receiver
+) -> None:
+    homes = [DagsterHome(tmp_path / name, receiver.url) for name in ("one", "two", "three")]
+    with contextlib.ExitStack() as stack:
+        # Two of each home.
+        instances = [stack.enter_context(home.instance()) for home in homes for _ in range(2)]
+        for job in ("nightly", "doomed"):
+            for instance in instances:
+                execute(orders_project.DEFINITIONS, job, instance)
+        # One goes, and the other of its home goes on.
+        instances[0].dispose()
+        execute(orders_project.DEFINITIONS, "tenant", instances[1])
+        for home in homes:
+            wait_until(lambda: not read_status(home.outbox).depth, 60, "the outbox")  # noqa: B023
+        for number, instance in enumerate(instances):
+            assert len(instance.get_runs()) == (5 if number < 2 else 4)
+            assert check_delivered(instance, receiver.events, orders_project.DEFINITIONS) > 0
+
+
+def test_instances_are_used_and_disposed_of_by_many_threads_at_once(
+    tmp_path: Path, receiver: Receiver
+) -> None:
+    home = DagsterHome(tmp_path / "home", receiver.url)
+    failures: list[BaseException] = []
+
+    def use(thread: int) -> None:
+        try:
+            for number in range(5):
+                with dg.DagsterInstance.from_config(str(home.path)) as instance:
+                    name = f"asset_{thread}_{number}"
+                    instance.report_runless_asset_event(dg.AssetMaterialization(name))
+        except BaseException as error:
+            failures.append(error)
+
+    threads = [
+        threading.Thread(target=use, args=(number,), name=f"user-{number}", daemon=True)
+        for number in range(6)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(120)
+        assert not thread.is_alive(), "a deadlock"
+    assert failures == []
+    with home.instance():
+        wait_until(lambda: not read_status(home.outbox).depth, 60, "the outbox to be empty")
+    names = {event["job"]["name"] for event in receiver.events}
+    assert names == {f"asset_{thread}_{number}" for thread in range(6) for number in range(5)}
+
+
+def test_a_thread_in_a_request_that_hangs_ends_with_its_timeout(
+    tmp_path: Path, receiver: Receiver
+) -> None:
+    receiver.released.clear()
+    home = DagsterHome(tmp_path / "home", receiver.url, options={"timeout": 3.0})
+    with home.instance() as instance:
+        execute(orders_project.DEFINITIONS, "tenant", instance)
+    # The receiver holds requests for a minute.
+    wait_until(no_shipper, 3.0 + 10, "the thread to end with the request's timeout")
+    assert receiver.events == []
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_a_thousand_instances_leave_nothing_behind(tmp_path: Path, receiver: Receiver) -> None:
+    grown = {}
+    wrapped = DagsterHome(tmp_path / "wrapped", receiver.url)
+    bare = DagsterHome(tmp_path / "bare", receiver.url)
+    (bare.path / "dagster.yaml").write_text("telemetry: {enabled: false}\n")
+    for home in (wrapped, bare):
+        output = home.path / "growth.json"
+        process = home.start("-m", "many_instances", str(home.path), str(CYCLES), log=output)
+        assert end_of(process, 400) == 0, output.read_text()
+        grown[home.path.name] = json.loads(output.read_text().splitlines()[-1])
+    ours, dagsters = grown["wrapped"], grown["bare"]
+    print(f"grown: {ours}; without us: {dagsters}")  # noqa: T201
+    assert {name: count for name, count in ours.items() if "our " in name and count} == {}
+    for name in ("threads", "file descriptors", "connections"):
+        assert ours[name] <= max(0, dagsters[name]), name
+    assert ours["objects"] < max(0, dagsters["objects"]) + CYCLES
+    assert ours["memory"] < max(0, dagsters["memory"]) + ROOM_BYTES
+    sent = sum(event["eventType"] == "COMPLETE" for event in receiver.events)
+    assert sent == (CYCLES + many_instances.WARM_UP) // many_instances.EVERY

@@ -1,0 +1,101 @@
+"""The process that sends is killed: another one sends, soon."""
+
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from dagster_home import DagsterHome
+from receiver import Json, Receiver
+
+PROMISED_SECONDS = 5.0
+"""The one limit of time that a test here asserts: it is a promise."""
+
+
+class Reporter:
+    """A process that stores a materialization whenever it is told to."""
+
+    def __init__(self, home: DagsterHome, log: Path) -> None:
+        with log.open("ab") as output:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "reporting_process"],
+                env=home.environment(),
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=output,
+                text=True,
+            )
+        assert self._line() == "ready"
+
+    def report(self, asset: str) -> None:
+        """Have it store a materialization, and wait until it has."""
+        assert self.process.stdin is not None
+        self.process.stdin.write(f"{asset}\n")
+        self.process.stdin.flush()
+        assert self._line() == asset
+
+    def kill(self) -> None:
+        self.process.kill()
+        self.process.wait()
+        for pipe in (self.process.stdin, self.process.stdout):
+            assert pipe is not None
+            pipe.close()
+
+    def _line(self) -> str:
+        assert self.process.stdout is not None
+        return self.process.stdout.readline().strip()
+
+
+@pytest.fixture
+def pair(tmp_path: Path, receiver: Receiver) -> Iterator[tuple[Reporter, Reporter]]:
+    """Two processes on one instance; the first one sends, because it was the first to."""
+    home = DagsterHome(tmp_path / "home", receiver.url)
+    leader = Reporter(home, tmp_path / "leader.log")
+    leader.report("first")
+    receiver.wait_for(lambda: "first" in names(receiver), 60)
+    follower = Reporter(home, tmp_path / "follower.log")
+    follower.report("second")
+    receiver.wait_for(lambda: "second" in names(receiver), 60)
+    yield leader, follower
+    for reporter in (leader, follower):
+        if reporter.process.poll() is None:
+            reporter.kill()
+
+
+def names(receiver: Receiver) -> set[str]:
+    """List the assets whose materialization has arrived."""
+    return {event["job"]["name"] for event in receiver.events if event["eventType"] == "COMPLETE"}
+
+
+def test_when_the_process_that_sends_is_killed_another_sends_within_five_seconds(
+    pair: tuple[Reporter, Reporter], receiver: Receiver
+) -> None:
+    leader, follower = pair
+    leader.kill()
+    follower.report("third")
+    receiver.wait_for(lambda: "third" in names(receiver), PROMISED_SECONDS)
+
+
+def test_what_the_killed_process_was_about_to_send_another_sends_within_five_seconds(
+    pair: tuple[Reporter, Reporter], receiver: Receiver
+) -> None:
+    leader, _ = pair
+    is_asked, may_answer = threading.Event(), threading.Event()
+
+    def hang_once(event: Json) -> int:
+        if not is_asked.is_set():
+            is_asked.set()
+            may_answer.wait(60)
+            # Nobody is there any more to hear it.
+            return 503
+        return 201
+
+    receiver.answer = hang_once
+    leader.report("third")
+    assert is_asked.wait(60), "the request of the leader"
+    leader.kill()
+    may_answer.set()
+    receiver.wait_for(lambda: "third" in names(receiver), PROMISED_SECONDS)
