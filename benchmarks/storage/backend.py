@@ -26,6 +26,9 @@ class _Server(ThreadingHTTPServer):
         self.taken = 0
         self.counting = threading.Lock()
 
+    def handle_error(self, *args: object) -> None:
+        """Be quiet: clients that are killed break their connections."""
+
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"

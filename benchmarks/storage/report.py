@@ -24,7 +24,9 @@ bare: two deployments of the same kind, taken together; noise: one of them besid
 All take turns in rounds; of the workers all but the one that is measured are stopped meanwhile, so
 that what ours does in the background falls into its own rounds and into no other's.
 0.2.1 stores fewer events: what it may take is limited; > means that it was given up.
-delivered: what the backend took while events were stored; dispose: how long the last one took.
+cpu: of the thread that stores, without what it waits for; of a run, of all its processes.
+delivered: what the backend took from ours while events were stored, and then in the last dispose;
+of a run, until its process was gone.
 """
 NOTHING = "-"
 
@@ -123,7 +125,7 @@ def _storing(scene: Scene) -> Table:
     table = _table(
         f"store_event, {scene.database.value}, backend {scene.behaviour.value}: milliseconds",
         "what", "events", "bare", "ours", "ratio", "noise",
-        "bare p99", "ours p99", "ratio", "noise", "0.2.1", "ratio",
+        "p99 bare", "ours", "ratio", "noise", "cpu bare", "ours", "0.2.1", "ratio",
     )  # fmt: skip
     for kind in Kind:
         bare, ours = scene.bare(kind), scene.of(Subject.OURS, kind)
@@ -142,6 +144,8 @@ def _storing(scene: Scene) -> Table:
             _ms(ours.p99),
             _ratio(of_ours.get("p99")),
             _ratio(noise.get("p99")),
+            _ms(bare.cpu_median),
+            _ms(ours.cpu_median),
             _given_up(predecessor) or _ms(predecessor.median),
             _ratio(of_predecessor.get("median")),
         )
@@ -150,7 +154,13 @@ def _storing(scene: Scene) -> Table:
 
 def _around(scenes: Sequence[Scene]) -> Table:
     table = _table(
-        "around it", "database", "backend", "delivered by ours", "dispose of bare", "of ours"
+        "around it, ours",
+        "database",
+        "backend",
+        "delivered",
+        "at dispose",
+        "dispose of bare",
+        "of ours",
     )
     for scene in scenes:
         dispose = scene.dispose_seconds
@@ -158,6 +168,7 @@ def _around(scenes: Sequence[Scene]) -> Table:
             scene.database.value,
             scene.behaviour.value,
             f"{scene.taken.get(Subject.OURS, 0):,}",
+            f"{scene.taken_at_dispose.get(Subject.OURS, 0):,}",
             _ms(dispose.get(Subject.BARE), " ms"),
             _ms(dispose.get(Subject.OURS), " ms"),
         )
@@ -167,22 +178,27 @@ def _around(scenes: Sequence[Scene]) -> Table:
 def _run(scene: RunScene) -> Table:
     table = _table(
         f"run of 50 assets, {scene.executor}, {scene.database.value}: seconds, medians",
-        "who", "backend", "runs", "process", "ratio", "START to SUCCESS", "ratio", "all",
+        "who", "backend", "runs", "process", "ratio", "START to SUCCESS", "ratio", "cpu", "ratio",
+        "delivered", "all",
     )  # fmt: skip
+    bare_cpu = scene.bare(lambda times: times.cpu)
     bare_wall, bare_inside = (
         scene.bare(lambda times: times.wall),
         scene.bare(lambda times: times.inside),
     )
     for (subject, behaviour), times in scene.times.items():
         if times.given_up_after is not None:
-            figures = [f"> {times.given_up_after:.0f}", NOTHING, NOTHING, NOTHING]
+            figures = [f"> {times.given_up_after:.0f}", *[NOTHING] * 6]
         else:
-            wall, inside = median(times.wall), median(times.inside)
+            wall, inside, cpu = map(median, (times.wall, times.inside, times.cpu))
             figures = [
                 f"{wall:.2f}",
                 _ratio(wall / bare_wall),
                 f"{inside:.2f}",
                 _ratio(inside / bare_inside),
+                f"{cpu:.2f}",
+                _ratio(cpu / bare_cpu),
+                f"{median(times.delivered):,.0f}" if behaviour and behaviour.answers else NOTHING,
             ]
         table.add_row(
             subject.value,
@@ -200,15 +216,17 @@ def _all(times: RunTimes) -> str:
 
 def _imports(imports: Mapping[Subject, Imports]) -> Table:
     table = _table(
-        "import, fresh interpreters: milliseconds, medians",
-        "who", "rounds", "dagster", "beyond it", "brings the client",
+        "import, fresh interpreters: milliseconds of the processor, medians",
+        "who", "rounds", "dagster", "its event log storages", "what comes after",
+        "brings the client",
     )  # fmt: skip
     for subject, each in imports.items():
         table.add_row(
             subject.value,
-            str(len(each.beyond)),
-            f"{each.dagster_ms:,.0f}",
-            f"{each.beyond_ms:,.1f}",
+            str(len(each.own)),
+            _ms(median(each.dagster)),
+            _ms(median(each.event_log)),
+            _ms(median(each.own)),
             "yes" if each.has_client else "no",
         )
     return table

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import resource
 import signal
 import subprocess
 import time
@@ -29,11 +30,15 @@ class RunTimes:
     Args:
         wall: seconds of the process.
         inside: seconds from RUN_START to RUN_SUCCESS.
+        delivered: how many events the backend took from each.
+        cpu: seconds of the processor, of the process and of those it waited for.
         given_up_after: seconds after which a run that did not end was given up.
     """
 
     wall: list[float] = field(default_factory=list)
     inside: list[float] = field(default_factory=list)
+    delivered: list[int] = field(default_factory=list)
+    cpu: list[float] = field(default_factory=list)
     given_up_after: float | None = None
 
 
@@ -55,7 +60,7 @@ class RunScene:
         """Find what bare runs take.
 
         Args:
-            of: chooses the wall time or the time inside.
+            of: chooses which of the times.
 
         Returns:
             Seconds.
@@ -113,7 +118,9 @@ def _execute(
     limit: float | None,
 ) -> None:
     log = deployment.home / "run.log"
+    taken_before = backend.taken() if backend else 0
     with log.open("w") as output:
+        cpu_before = _cpu_of_children()
         begin = time.perf_counter()
         process = subprocess.Popen(
             _command(deployment.python, executor),
@@ -137,7 +144,14 @@ def _execute(
     if status != 0:
         raise RuntimeError(log.read_text()[-LAST_CHARACTERS:])
     times.wall.append(took)
+    times.cpu.append(_cpu_of_children() - cpu_before)
+    times.delivered.append(backend.taken() - taken_before if backend else 0)
     times.inside.append(deployment.run_seconds())
+
+
+def _cpu_of_children() -> float:
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def _command(python: str, executor: str) -> Sequence[str]:

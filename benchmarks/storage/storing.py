@@ -45,16 +45,23 @@ class Times:
 
     Args:
         seconds: of each call.
+        cpu_seconds: of the calling thread, for each call.
         given_up_after: seconds after which the one that did not end was given up.
     """
 
     seconds: list[float] = field(default_factory=list)
+    cpu_seconds: list[float] = field(default_factory=list)
     given_up_after: float | None = None
 
     @property
     def median(self) -> float | None:
         """In seconds; none where nothing was measured."""
         return median(self.seconds) if self.seconds else None
+
+    @property
+    def cpu_median(self) -> float | None:
+        """In seconds of the processor; none where nothing was measured."""
+        return median(self.cpu_seconds) if self.cpu_seconds else None
 
     @property
     def p99(self) -> float | None:
@@ -74,6 +81,7 @@ class Scene:
         times: by subject and kind.
         dispose_seconds: how long the last `dispose` took, by subject.
         taken: how many events the backend took before that, by subject.
+        taken_at_dispose: how many it took during that, by subject.
         dagster: the version, by subject.
     """
 
@@ -82,6 +90,7 @@ class Scene:
     times: dict[tuple[Subject, Kind], Times] = field(default_factory=dict)
     dispose_seconds: dict[Subject, float] = field(default_factory=dict)
     taken: dict[Subject, int] = field(default_factory=dict)
+    taken_at_dispose: dict[Subject, int] = field(default_factory=dict)
     dagster: dict[Subject, str] = field(default_factory=dict)
 
     def of(self, subject: Subject, kind: Kind) -> Times:
@@ -105,8 +114,12 @@ class Scene:
         Returns:
             Of both, for the comparison.
         """
-        both = [self.of(subject, kind).seconds for subject in Subject if subject.is_bare]
-        return Times([each for of_one in both for each in of_one])
+        together = Times()
+        for subject in Subject:
+            if subject.is_bare:
+                together.seconds += self.of(subject, kind).seconds
+                together.cpu_seconds += self.of(subject, kind).cpu_seconds
+        return together
 
 
 class Stage:
@@ -170,7 +183,9 @@ class Stage:
         is_predecessor = subject is Subject.PREDECESSOR
         timeout = self._extent.cap * calls if is_predecessor else LONGEST_SECONDS
         try:
-            times.seconds += worker.ask(timeout, **request)
+            took = worker.ask(timeout, **request)
+            times.seconds += [seconds for seconds, _ in took]
+            times.cpu_seconds += [seconds for _, seconds in took]
         except NoAnswerError:
             if not is_predecessor:
                 raise
@@ -219,6 +234,8 @@ def store(
             stage.round(number, [Kind.BATCH], 1)
         scene.taken = {subject: backend.taken() for subject, backend in backends.items()}
         stage.dispose()
+        for subject, backend in backends.items():
+            scene.taken_at_dispose[subject] = backend.taken() - scene.taken[subject]
     return scene
 
 

@@ -50,7 +50,7 @@ class Worker:
             )
         self.dagster = str(self._answer(START_SECONDS)["dagster"])
 
-    def ask(self, timeout: float, **request: Any) -> list[float]:
+    def ask(self, timeout: float, **request: Any) -> list[tuple[float, float]]:
         """Let it do something.
 
         Args:
@@ -58,7 +58,7 @@ class Worker:
             request: what the worker understands.
 
         Returns:
-            How long each call took, in seconds.
+            How long each call took, and how much of the processor, in seconds.
 
         Raises:
             NoAnswerError: it took longer.
@@ -70,7 +70,7 @@ class Worker:
         self._process.stdin.write(json.dumps(request) + "\n")
         self._process.stdin.flush()
         answered = self._answer(timeout)["seconds"]
-        return [float(each) for each in answered]
+        return [(float(seconds), float(cpu)) for seconds, cpu in answered]
 
     def end(self) -> None:
         """Kill it if it still lives."""
