@@ -17,6 +17,9 @@ LONGEST_SECONDS = 600.0
 
 ENOUGH_FOR_P99 = 100
 
+UNCOUNTED = 2
+"""Events before each turn."""
+
 
 @dataclass(frozen=True)
 class Extent:
@@ -174,7 +177,17 @@ class Stage:
             if sum(times.seconds) > self._extent.predecessor_seconds:
                 return
             budget = self._extent.predecessor_seconds / self._extent.rounds
-        self._ask(subject, times, 1, do="store", kind=kind.value, count=events, budget=budget)
+        self._ask(
+            subject,
+            times,
+            1,
+            do="store",
+            kind=kind.value,
+            count=events,
+            budget=budget,
+            # It has no background, and each event may take it seconds.
+            uncounted=0 if subject is Subject.PREDECESSOR else UNCOUNTED,
+        )
 
     def _ask(self, subject: Subject, times: Times, calls: int, **request: object) -> None:
         worker = self._workers.get(subject)
