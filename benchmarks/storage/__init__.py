@@ -1,0 +1,1 @@
+"""What Mechanism A costs the process that stores events."""

@@ -1,0 +1,120 @@
+"""What Mechanism A may cost, and whether it does not cost more."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from statistics import median
+
+from benchmarks.storage.deployments import Database, Subject
+from benchmarks.storage.importing import Imports
+from benchmarks.storage.kinds import Kind
+from benchmarks.storage.running import RunScene
+from benchmarks.storage.storing import Scene, ratios
+
+STORE_LIMITS = {Database.POSTGRESQL: 1.05, Database.SQLITE: 1.10}
+P99_LIMIT = 1.25
+BATCH_LIMIT = 1.15
+RUN_LIMIT = 1.05
+IMPORT_LIMIT_MS = 50.0
+
+TIMES_BARE = "x"
+MILLISECONDS = " ms"
+CLIENTS = " clients"
+
+
+@dataclass(frozen=True)
+class Demand:
+    """One figure that has a limit.
+
+    Args:
+        what: is measured.
+        where: the database.
+        backend: how it behaves; empty where there is none.
+        figure: what was found.
+        limit: what is allowed.
+        unit: of both.
+        noise: the same figure of something bare beside something bare; none where that was not
+            measured.
+    """
+
+    what: str
+    where: str
+    backend: str
+    figure: float
+    limit: float
+    unit: str = TIMES_BARE
+    noise: float | None = None
+
+    @property
+    def is_met(self) -> bool:
+        """Whether the figure is within the limit."""
+        return self.figure <= self.limit
+
+
+def demands(
+    scenes: Iterable[Scene], runs: Iterable[RunScene], imports: Mapping[Subject, Imports]
+) -> Iterator[Demand]:
+    """Hold what was measured against the limits.
+
+    Args:
+        scenes: of storing.
+        runs: of whole runs.
+        imports: by subject.
+
+    Yields:
+        Every demand that something was measured for.
+    """
+    for scene in scenes:
+        yield from _of_storing(scene)
+    for run in runs:
+        yield from _of_run(run)
+    ours = imports.get(Subject.OURS)
+    if ours is not None:
+        for what, seconds in (
+            ("import beyond dagster", ours.beyond),
+            ("import, of which ours", ours.own),
+        ):
+            figure = median(seconds) * 1000
+            yield Demand(what, "", "", figure, IMPORT_LIMIT_MS, MILLISECONDS)
+        yield Demand("import brings the client", "", "", float(ours.has_client), 0, CLIENTS)
+
+
+def _of_storing(scene: Scene) -> Iterator[Demand]:
+    for kind in Kind:
+        noise = dict(ratios(scene, kind, Subject.BARE_AGAIN))
+        for name, figure in ratios(scene, kind, Subject.OURS):
+            if kind is Kind.BATCH:
+                limit = BATCH_LIMIT
+            else:
+                limit = P99_LIMIT if name == "p99" else STORE_LIMITS[scene.database]
+            yield Demand(
+                f"{kind.value}, {name}",
+                scene.database.value,
+                scene.behaviour.value,
+                figure,
+                limit,
+                noise=noise.get(name),
+            )
+
+
+def _of_run(scene: RunScene) -> Iterator[Demand]:
+    bare = scene.bare(lambda times: times.wall)
+    apart = {
+        subject: median(times.wall)
+        for (subject, _), times in scene.times.items()
+        if subject.is_bare and times.wall
+    }
+    noise = None
+    if len(apart) == 2:
+        noise = apart[Subject.BARE_AGAIN] / apart[Subject.BARE]
+    for (subject, behaviour), times in scene.times.items():
+        if subject is Subject.OURS and behaviour is not None:
+            yield Demand(
+                f"run of 50 assets, {scene.executor}",
+                scene.database.value,
+                behaviour.value,
+                median(times.wall) / bare,
+                RUN_LIMIT,
+                noise=noise,
+            )

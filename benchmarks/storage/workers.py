@@ -1,0 +1,118 @@
+"""The measured processes as their parent sees them: all but one are stopped at any time."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import select
+import signal
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from benchmarks.storage.deployments import ROOT, Deployment
+
+START_SECONDS = 120.0
+LAST_LINES = 15
+
+
+class NoAnswerError(Exception):
+    """A worker has not answered in time; it was ended."""
+
+
+class WorkerDiedError(Exception):
+    """A worker ended by itself."""
+
+
+class Worker:
+    """A process that stores events when it is told to, and otherwise does nothing at all.
+
+    Between requests it is stopped. What it does in the background is thus paid for by nobody but
+    itself, and all of it while its own calls are timed.
+
+    Args:
+        deployment: what it stores to.
+        url: of its backend.
+    """
+
+    def __init__(self, deployment: Deployment, url: str | None) -> None:
+        self._log = Path(deployment.home, "worker.log")
+        with self._log.open("w") as log:
+            self._process = subprocess.Popen(
+                [deployment.python, "-m", "benchmarks.storage.worker"],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                text=True,
+                cwd=ROOT,
+                env=deployment.environment(url),
+            )
+        self.dagster = str(self._answer(START_SECONDS)["dagster"])
+
+    def ask(self, timeout: float, **request: Any) -> list[tuple[float, float]]:
+        """Let it do something.
+
+        Args:
+            timeout: how long at most, in seconds.
+            request: what the worker understands.
+
+        Returns:
+            How long each call took, and how much of the processor, in seconds.
+
+        Raises:
+            NoAnswerError: it took longer.
+            WorkerDiedError: it did not bear it.
+        """
+        if self._process.stdin is None:
+            raise WorkerDiedError
+        self._process.send_signal(signal.SIGCONT)
+        self._process.stdin.write(json.dumps(request) + "\n")
+        self._process.stdin.flush()
+        answered = self._answer(timeout)["seconds"]
+        return [(float(seconds), float(cpu)) for seconds, cpu in answered]
+
+    def end(self) -> None:
+        """Kill it if it still lives."""
+        if self._process.poll() is None:
+            self._process.kill()
+        self._process.wait()
+        for stream in (self._process.stdin, self._process.stdout):
+            with contextlib.suppress(OSError):
+                if stream is not None:
+                    stream.close()
+
+    def _answer(self, timeout: float) -> dict[str, Any]:
+        if self._process.stdout is None:
+            raise WorkerDiedError
+        readable, _, _ = select.select([self._process.stdout], [], [], timeout)
+        if not readable:
+            self.end()
+            raise NoAnswerError
+        line = self._process.stdout.readline()
+        if not line:
+            self.end()
+            lines = self._log.read_text().splitlines()[-LAST_LINES:]
+            raise WorkerDiedError("\n".join(lines))
+        if self._process.poll() is None:
+            self._process.send_signal(signal.SIGSTOP)
+        answer: dict[str, Any] = json.loads(line)
+        return answer
+
+
+@contextlib.contextmanager
+def working(deployment: Deployment, url: str | None) -> Iterator[Worker]:
+    """Run a worker.
+
+    Args:
+        deployment: what it stores to.
+        url: of its backend.
+
+    Yields:
+        The worker, stopped.
+    """
+    worker = Worker(deployment, url)
+    try:
+        yield worker
+    finally:
+        worker.end()
