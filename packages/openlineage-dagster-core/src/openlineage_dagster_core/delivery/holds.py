@@ -1,4 +1,4 @@
-"""What waits although it is its turn: keys whose record failed, and records not ready yet."""
+"""What waits although it is its turn: keys whose record failed or is not ready yet."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ FIRST_BACKOFF_SECONDS = 0.5
 LONGEST_BACKOFF_SECONDS = 30.0
 
 FIRST_LOOK_SECONDS = 0.1
-LONGEST_LOOK_SECONDS = 5.0
+LONGEST_LOOK_SECONDS = 1.0
+"""What is appended to the key meanwhile waits as long."""
 
 
 @dataclass
@@ -37,28 +38,20 @@ class Holds:
 
     def __init__(self) -> None:
         self._failing: dict[str, _Failing] = {}
-        self._looks: dict[int, tuple[float, float]] = {}
+        self._unready: dict[str, tuple[float, float]] = {}
 
     def __bool__(self) -> bool:
-        return bool(self._failing or self._looks)
+        return bool(self._failing or self._unready)
 
-    def keys(self) -> list[str]:
+    def keys(self) -> set[str]:
         """List what is held.
 
         Returns:
             The keys whose time has not come.
         """
         now = time.monotonic()
-        return [key for key, hold in self._failing.items() if hold.not_before > now]
-
-    def ids(self) -> list[int]:
-        """List the records that are not looked at now.
-
-        Returns:
-            Their ids.
-        """
-        now = time.monotonic()
-        return [each for each, (_, not_before) in self._looks.items() if not_before > now]
+        failing = {key for key, hold in self._failing.items() if hold.not_before > now}
+        return failing | {key for key, (_, not_before) in self._unready.items() if not_before > now}
 
     def fail(self, key: str, record_id: int, sent: int) -> int:
         """Hold a key.
@@ -90,19 +83,21 @@ class Holds:
         """
         self._failing.pop(key, None)
 
-    def look_later(self, record_id: int) -> None:
-        """Leave a record that is not ready for a while, longer each time.
+    def look_later(self, key: str) -> None:
+        """Leave a key of which nothing is ready for a while, longer each time.
+
+        All of it is looked at together: what is ready next may belong before what follows it.
 
         Args:
-            record_id: its id.
+            key: of the records.
         """
-        wait, _ = self._looks.get(record_id, (FIRST_LOOK_SECONDS, 0.0))
-        self._looks[record_id] = (min(wait * 2, LONGEST_LOOK_SECONDS), time.monotonic() + wait)
+        wait, _ = self._unready.get(key, (FIRST_LOOK_SECONDS, 0.0))
+        self._unready[key] = (min(wait * 2, LONGEST_LOOK_SECONDS), time.monotonic() + wait)
 
-    def found(self, record_id: int) -> None:
-        """Forget that a record was not ready.
+    def found(self, key: str) -> None:
+        """Learn that something of a key is ready.
 
         Args:
-            record_id: its id.
+            key: left for a while or not.
         """
-        self._looks.pop(record_id, None)
+        self._unready.pop(key, None)

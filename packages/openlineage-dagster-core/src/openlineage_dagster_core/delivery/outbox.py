@@ -183,26 +183,22 @@ class Outbox:
             )
         )
 
-    def pending(
-        self, limit: int, without: Collection[str] = (), without_ids: Collection[int] = ()
-    ) -> list[Record]:
+    def pending(self, limit: int, without: Collection[str] = ()) -> list[Record]:
         """Read the oldest records.
 
         Args:
             limit: how many at most.
             without: the ordering keys to leave out.
-            without_ids: the ids of records to leave out.
 
         Returns:
             The records in order.
         """
-        left_out = (json.dumps(sorted(without)), json.dumps(sorted(without_ids)), limit)
+        left_out = json.dumps(sorted(without))
         rows = self._file.run(
             lambda connection: connection.execute(
                 "SELECT id, ordering_key, payload, appended_at, writer FROM record WHERE "
-                "ordering_key NOT IN (SELECT value FROM json_each(?)) AND "
-                "id NOT IN (SELECT value FROM json_each(?)) ORDER BY id LIMIT ?",
-                left_out,
+                "ordering_key NOT IN (SELECT value FROM json_each(?)) ORDER BY id LIMIT ?",
+                (left_out, limit),
             ).fetchall()
         )
         return [Record(*row) for row in rows]

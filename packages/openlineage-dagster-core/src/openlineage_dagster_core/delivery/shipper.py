@@ -361,9 +361,7 @@ class Shipper:
         Raises:
             DeliveryError: nothing could be sent.
         """
-        records = self.outbox.pending(
-            BATCH, without=self._holds.keys(), without_ids=self._holds.ids()
-        )
+        records = self.outbox.pending(BATCH, without=self._holds.keys())
         by_key: dict[str, list[Record]] = {}
         for record in records:
             by_key.setdefault(record.ordering_key, []).append(record)
@@ -396,22 +394,21 @@ class Shipper:
         failing = records[0]
         try:
             ready = converter.ready(records)
+            if ready:
+                self._holds.found(failing.ordering_key)
+            else:
+                self._holds.look_later(failing.ordering_key)
             for record in ready:
                 if thread.stopping.is_set():
                     return
                 failing = record
                 self._send(client, converter, record)
                 self._holds.release(record.ordering_key)
-                self._holds.found(record.id)
                 self._pace.rest()
         except (BackendUnavailableError, FactsUnavailableError) as error:
             if _may_be_the_record(error):
                 self._hold(converter, failing, error)
             raise
-        sent = {record.id for record in ready}
-        for record in records:
-            if record.id not in sent:
-                self._holds.look_later(record.id)
 
     def _hold(self, converter: RecordConverter, record: Record, error: DeliveryError) -> None:
         failures = self._holds.fail(record.ordering_key, record.id, self._sent)
