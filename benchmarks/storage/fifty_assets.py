@@ -27,9 +27,21 @@ def _asset(number: int) -> dg.AssetsDefinition:
     return made
 
 
+@dg.op
+def nothing() -> None:
+    """Do nothing."""
+
+
+@dg.job
+def without_assets() -> None:
+    """Plan nothing."""
+    nothing()
+
+
 definitions = dg.Definitions(
     assets=[_asset(number) for number in range(ASSETS)],
     jobs=[
+        without_assets,
         dg.define_asset_job("in_process", executor_def=dg.in_process_executor),
         dg.define_asset_job("multiprocess", executor_def=dg.multiprocess_executor),
     ],

@@ -237,8 +237,10 @@ def store(
                 # Each has its own, which is asked what it took.
                 backends[subject] = stack.enter_context(running(behaviour))
                 url = backends[subject].url
-            workers[subject] = stack.enter_context(working(deployment, url))
-            scene.dagster[subject] = workers[subject].dagster
+            # The predecessor may take seconds for each of fifty planned assets.
+            job_name = "without_assets" if subject is Subject.PREDECESSOR else "in_process"
+            workers[subject] = stack.enter_context(working(deployment, url, job_name))
+        scene.dagster = {subject: worker.started() for subject, worker in workers.items()}
         stage = Stage(scene, extent, workers)
         stage.warm_up()
         for number in range(extent.rounds):

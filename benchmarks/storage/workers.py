@@ -34,13 +34,14 @@ class Worker:
     Args:
         deployment: what it stores to.
         url: of its backend.
+        job_name: the job of the run that it stores the events of.
     """
 
-    def __init__(self, deployment: Deployment, url: str | None) -> None:
+    def __init__(self, deployment: Deployment, url: str | None, job_name: str) -> None:
         self._log = Path(deployment.home, "worker.log")
         with self._log.open("w") as log:
             self._process = subprocess.Popen(
-                [deployment.python, "-m", "benchmarks.storage.worker"],
+                [deployment.python, "-m", "benchmarks.storage.worker", job_name],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=log,
@@ -48,7 +49,18 @@ class Worker:
                 cwd=ROOT,
                 env=deployment.environment(url),
             )
-        self.dagster = str(self._answer(START_SECONDS)["dagster"])
+
+    def started(self) -> str:
+        """Wait until its run has started.
+
+        Returns:
+            The version of its Dagster.
+
+        Raises:
+            NoAnswerError: it took too long.
+            WorkerDiedError: it did not get so far.
+        """
+        return str(self._answer(START_SECONDS)["dagster"])
 
     def ask(self, timeout: float, **request: Any) -> list[tuple[float, float]]:
         """Let it do something.
@@ -101,17 +113,18 @@ class Worker:
 
 
 @contextlib.contextmanager
-def working(deployment: Deployment, url: str | None) -> Iterator[Worker]:
+def working(deployment: Deployment, url: str | None, job_name: str) -> Iterator[Worker]:
     """Run a worker.
 
     Args:
         deployment: what it stores to.
         url: of its backend.
+        job_name: the job of its run.
 
     Yields:
-        The worker, stopped.
+        The worker, which is starting.
     """
-    worker = Worker(deployment, url)
+    worker = Worker(deployment, url, job_name)
     try:
         yield worker
     finally:
