@@ -1,6 +1,25 @@
 """Mechanism A: an event log storage that turns each stored Dagster event into OpenLineage."""
 
-from openlineage_dagster_storage.dagster_storage import OpenLineageDagsterStorage
-from openlineage_dagster_storage.storage import OpenLineageEventLogStorage
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from openlineage_dagster_storage.dagster_storage import OpenLineageDagsterStorage
+    from openlineage_dagster_storage.storage import OpenLineageEventLogStorage
 
 __all__ = ["OpenLineageDagsterStorage", "OpenLineageEventLogStorage"]
+
+
+def __getattr__(name: str) -> Any:
+    # Not before it is asked for: Dagster's storages bring SQLAlchemy along.
+    if name == "OpenLineageEventLogStorage":
+        from openlineage_dagster_storage.storage import OpenLineageEventLogStorage
+
+        return OpenLineageEventLogStorage
+    if name == "OpenLineageDagsterStorage":
+        from openlineage_dagster_storage.dagster_storage import OpenLineageDagsterStorage
+
+        return OpenLineageDagsterStorage
+    msg = f"module {__name__!r} has no attribute {name!r}"
+    raise AttributeError(msg)

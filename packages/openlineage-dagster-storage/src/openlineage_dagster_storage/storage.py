@@ -28,7 +28,7 @@ from openlineage_dagster_core.settings import (
     storage_config_schema,
 )
 from openlineage_dagster_core.validation import reject_unknown, seconds
-from openlineage_dagster_storage.converter import StoredEventConverter
+from openlineage_dagster_storage.deferred import DeferredConverter
 from openlineage_dagster_storage.delegation import DelegatingEventLogStorage
 from openlineage_dagster_storage.references import is_converted
 from openlineage_dagster_storage.shipping import Delivery, delivery_of, let_go_of
@@ -80,7 +80,7 @@ class OpenLineageEventLogStorage(DelegatingEventLogStorage, ConfigurableClass):
         self._flush_timeout = flush_timeout
         self._outbox_directory = outbox_directory
         self._inst_data = inst_data
-        self._converter: StoredEventConverter | None = None
+        self._converter: DeferredConverter | None = None
         self._converter_pid = 0
         self._failures: Counter[str] = Counter()
 
@@ -224,7 +224,9 @@ class OpenLineageEventLogStorage(DelegatingEventLogStorage, ConfigurableClass):
         surroundings: dict[str, str] = {}
         # What goes wrong with the definitions must not cost the event.
         self._guarded(pending.entries, self._look_around, pending.entries, surroundings)
-        pending.ids = self._delivery().recorder.append(pending.entries, surroundings)
+        delivery = self._delivery()
+        delivery.shipper.host_works()
+        pending.ids = delivery.recorder.append(pending.entries, surroundings)
 
     def _look_around(self, entries: Sequence[EventLogEntry], surroundings: dict[str, str]) -> None:
         surroundings.update(surroundings_of(entries, self._settings))
@@ -261,7 +263,7 @@ class OpenLineageEventLogStorage(DelegatingEventLogStorage, ConfigurableClass):
         delivery = delivery_of(directory, self._settings, self._flush_timeout)
         if self._converter is None or self._converter_pid != os.getpid():
             outbox = delivery.shipper.outbox
-            self._converter = StoredEventConverter(outbox, self._settings, self._instance)
+            self._converter = DeferredConverter(outbox, self._settings, self._instance)
             self._converter_pid = os.getpid()
             delivery.shipper.attach(self._converter)
         return delivery

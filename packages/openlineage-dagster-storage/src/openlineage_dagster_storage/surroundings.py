@@ -9,12 +9,6 @@ from typing import TYPE_CHECKING
 
 from dagster import DagsterEventType
 
-from openlineage_dagster_core.environment import allowed_variables
-from openlineage_dagster_core.facts.executing import executing_definitions
-from openlineage_dagster_core.facts.model import Definitions
-from openlineage_dagster_core.facts.outside import parent_in_environment
-from openlineage_dagster_core.facts.writing import encode_definitions
-
 if TYPE_CHECKING:
     from dagster import EventLogEntry
 
@@ -36,6 +30,13 @@ def surroundings_of(entries: Iterable[EventLogEntry], settings: Settings) -> dic
         event = entry.dagster_event
         if event is None or event.event_type_value != DagsterEventType.RUN_START.value:
             continue
+        # Once a run; most processes, such as those of steps, never do.
+        from openlineage_dagster_core.environment import allowed_variables
+        from openlineage_dagster_core.facts.executing import executing_definitions
+        from openlineage_dagster_core.facts.model import Definitions
+        from openlineage_dagster_core.facts.outside import parent_in_environment
+        from openlineage_dagster_core.facts.writing import encode_definitions
+
         definitions = replace(
             executing_definitions() or Definitions(),
             parent=parent_in_environment(os.environ),

@@ -5,15 +5,17 @@ from __future__ import annotations
 import importlib
 import inspect
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import yaml
-from dagster import DagsterInstance
-from dagster._core.storage.base_storage import DagsterStorage
 from dagster._core.storage.event_log.base import EventLogStorage
 from dagster._serdes import ConfigurableClassData
 
 from openlineage_dagster_core.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from dagster import DagsterInstance
+    from dagster._core.storage.base_storage import DagsterStorage
 
 _EVENT_LOG_STORAGE = (
     "{module, class, config} of an event log storage, such as module: dagster_postgres.event_log, "
@@ -53,6 +55,9 @@ def wrapped_storage(wrapped: object) -> DagsterStorage[DagsterInstance]:
     Raises:
         ConfigurationError: it is no such storage, or one of ours.
     """
+    # Not needed by those who wrap the event log alone.
+    from dagster._core.storage.base_storage import DagsterStorage
+
     made: DagsterStorage[DagsterInstance] = _made(wrapped, DagsterStorage, _STORAGE)
     return made
 

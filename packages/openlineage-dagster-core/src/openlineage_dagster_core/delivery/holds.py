@@ -94,6 +94,10 @@ class Holds:
         wait, _ = self._unready.get(key, (FIRST_LOOK_SECONDS, 0.0))
         self._unready[key] = (min(wait * 2, LONGEST_LOOK_SECONDS), time.monotonic() + wait)
 
+    def look_now(self) -> None:
+        """Look at what was not ready at once: somebody waits for it, and knows that it is."""
+        self._unready.clear()
+
     def found(self, key: str) -> None:
         """Learn that something of a key is ready.
 

@@ -6,30 +6,30 @@ import threading
 import time
 
 BUSY_SECONDS = 1.0
-"""So long after an append the process is taken to be in the middle of its work."""
+"""So long after it stored something the process is taken to be in the middle of its work."""
 
-SHARE = 0.1
+SHARE = 0.02
 """Of the time, what the thread may compute meanwhile: Python runs one thread at a time."""
 
 GATHER_SECONDS = 0.2
 """How long appended records are gathered, so that the log is read once for many."""
 
-LONGEST_REST_SECONDS = 1.0
+LONGEST_REST_SECONDS = 5.0
 
 
 class Pace:
     """Rests while the host works, and hurries when somebody waits for the thread."""
 
     def __init__(self) -> None:
-        self._appended_at = 0.0
+        self._worked_at = 0.0
         self._waiting = 0
         self._lock = threading.Lock()
         self._hurry = threading.Event()
         self._computed = 0.0
 
-    def appended(self) -> None:
-        """Learn that the host has appended something."""
-        self._appended_at = time.monotonic()
+    def host_works(self) -> None:
+        """Learn that the host is storing something."""
+        self._worked_at = time.monotonic()
 
     def begin_to_wait(self) -> None:
         """Learn that the host waits for the thread: there is nothing to keep out of the way of."""
@@ -59,4 +59,4 @@ class Pace:
         self._computed = now
 
     def _is_host_busy(self) -> bool:
-        return not self._hurry.is_set() and time.monotonic() - self._appended_at < BUSY_SECONDS
+        return not self._hurry.is_set() and time.monotonic() - self._worked_at < BUSY_SECONDS

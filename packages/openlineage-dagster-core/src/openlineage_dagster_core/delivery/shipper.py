@@ -39,7 +39,7 @@ IDLE_SECONDS = 0.5
 """How soon records of other processes are noticed, and a dead shipper is replaced."""
 
 STALL_SECONDS = 1.0
-"""`flush` waits so long for the next record to be sent."""
+"""`flush` waits so long for the answer to one event."""
 
 TIDY_SECONDS = 10.0
 """How often gaps are looked for, and old attachments dropped."""
@@ -128,8 +128,15 @@ class _Thread(threading.Thread):
         self._body(self)
 
 
-def _may_be_the_record(error: DeliveryError) -> bool:
-    """Tell whether another record may fare better."""
+def may_be_the_record(error: DeliveryError) -> bool:
+    """Tell whether another record may fare better.
+
+    Args:
+        error: what this one met with.
+
+    Returns:
+        Whether it says something of the record, and not of the backend.
+    """
     if isinstance(error, BackendUnavailableError):
         status = error.status
         return status is not None and status >= 500 and status not in ABOUT_THE_BACKEND
@@ -163,6 +170,8 @@ class Shipper:
         self._sent_when_flush_failed: int | None = None
         self._holds = Holds()
         self._pace = Pace()
+        self._asked_at: float | None = None
+        self._look_now = threading.Event()
         self._tidied_at = 0.0
         self._noted_error: str | None = None
 
@@ -192,13 +201,17 @@ class Shipper:
 
     def notify(self) -> None:
         """Say that there is something to send; starts the thread if it does not run."""
-        self._pace.appended()
+        self._pace.host_works()
         with self._threads:
             if self._thread is None or not self._thread.is_alive():
                 self._set(role=_Role.UNDECIDED, is_failing=False, is_stuck=False)
                 self._thread = _Thread(self._guarded_run)
                 self._thread.start()
         self._wake.set()
+
+    def host_works(self) -> None:
+        """Say that this process is about to store something, and wants to compute."""
+        self._pace.host_works()
 
     def flush(self, timeout: float) -> bool:
         """Wait until everything that waits now is sent, if this process is the one that sends.
@@ -212,6 +225,7 @@ class Shipper:
             Whether nothing of it is left.
         """
         newest = self.outbox.newest()
+        self._look_now.set()
         self._pace.begin_to_wait()
         try:
             return self._flush(newest, time.monotonic() + timeout)
@@ -222,15 +236,14 @@ class Shipper:
         with self._changed:
             if newest and self._sent == self._sent_when_flush_failed:
                 return False
-            sent, stalls_at = self._sent, time.monotonic() + STALL_SECONDS
             while newest and self.outbox.has_older(newest):
-                now = time.monotonic()
-                if self._sent != sent:
-                    sent, stalls_at = self._sent, now + STALL_SECONDS
                 thread = self._thread
-                remaining = min(deadline, stalls_at) - now
+                asked_at = self._asked_at
+                stalls_at = deadline if asked_at is None else asked_at + STALL_SECONDS
+                remaining = min(deadline, stalls_at) - time.monotonic()
                 is_leading = self._role is not _Role.FOLLOWING
-                can_help = is_leading and not (self._is_failing or self._is_stuck)
+                is_stuck = self._is_stuck and not self._look_now.is_set()
+                can_help = is_leading and not (self._is_failing or is_stuck)
                 if thread is None or not thread.is_alive() or not can_help or remaining <= 0:
                     self._sent_when_flush_failed = self._sent
                     return False
@@ -361,6 +374,10 @@ class Shipper:
         Raises:
             DeliveryError: nothing could be sent.
         """
+        if self._look_now.is_set():
+            self._look_now.clear()
+            self._holds.look_now()
+            self._set(is_stuck=False)
         records = self.outbox.pending(BATCH, without=self._holds.keys())
         by_key: dict[str, list[Record]] = {}
         for record in records:
@@ -374,7 +391,7 @@ class Shipper:
             try:
                 self._send_key(thread, client, converter, of_key)
             except (BackendUnavailableError, FactsUnavailableError) as error:
-                if not _may_be_the_record(error):
+                if not may_be_the_record(error):
                     raise
                 failures.append(error)
         if failures and self._sent == sent_before:
@@ -406,7 +423,7 @@ class Shipper:
                 self._holds.release(record.ordering_key)
                 self._pace.rest()
         except (BackendUnavailableError, FactsUnavailableError) as error:
-            if _may_be_the_record(error):
+            if may_be_the_record(error):
                 self._hold(converter, failing, error)
             raise
 
@@ -462,9 +479,12 @@ class Shipper:
     def _refusal(self, client: LineageClient, event: Event) -> EventRefusedError | None:
         refusal = None
         try:
+            self._asked_at = time.monotonic()
             client.emit(event)
         except EventRefusedError as error:
             refusal = error
+        finally:
+            self._asked_at = None
         self._set(is_failing=False)
         self._note(None)
         return refusal
