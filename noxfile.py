@@ -161,7 +161,7 @@ def storage_suite(session: nox.Session, dagster: str) -> None:
     """Run Dagster's own event log storage tests, bare and wrapped, and compare."""
     install(
         session, NEEDS["storage"], *TEST_TOOLS, f"dagster=={dagster}", "dagster-postgres",
-        *POSTGRES, "pip",
+        *POSTGRES, "pip", "pytest-xdist>=3.6",
     )  # fmt: skip
     version = session.run("python", "-c", "import dagster; print(dagster.__version__)", silent=True)
     folder = Path(session.create_tmp(), "dagster")
@@ -174,7 +174,7 @@ def storage_suite(session: nox.Session, dagster: str) -> None:
     session.run(
         "pytest",
         "tests-integration/dagster_suite",
-        "-p", "bare_and_wrapped",
+        "-p", "bare_and_wrapped", "-n", "2", "--dist", "loadgroup",
         "-W", "ignore",  # Dagster's own tests use what Dagster deprecates
         *session.posargs,
         env={"PYTHONPATH": str(folder / f"dagster-{str(version).strip()}")},

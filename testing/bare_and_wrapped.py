@@ -1,24 +1,28 @@
-"""A pytest plugin: compares what tests say of a storage bare with what they say of it wrapped."""
+"""A pytest plugin: a test of a wrapped storage has to come to what the bare one came to.
+
+Tests whose parameters end in `-bare` and `-wrapped` are pairs. What fails bare is no fault of ours:
+it counts as skipped, and may fail wrapped.
+"""
 
 from __future__ import annotations
 
 import sys
-from collections import defaultdict
 from collections.abc import Generator
 from types import ModuleType
 from typing import Any
 
 import pytest
 
-WAYS = ("bare", "wrapped")
+BARE, WRAPPED = "-bare", "-wrapped"
 
-outcomes: defaultdict[str, dict[str, str]] = defaultdict(dict)
-"""By test, the outcome each way, and the text of a failure."""
+_outcomes: dict[str, str] = {}
+"""By the name of the bare test."""
 
 
 def pytest_configure(config: pytest.Config) -> None:
     """Know the marks of the tests that are compared."""
     config.addinivalue_line("markers", "flaky: as Dagster's own tests say of some")
+    config.addinivalue_line("markers", "xdist_group: tests that go to one process")
     # Published nowhere; what is imported from it is for tests of run storages.
     for name in ("dagster_test", "dagster_test.utils", "dagster_test.utils.data_factory"):
         sys.modules.setdefault(name, ModuleType(name))
@@ -26,26 +30,35 @@ def pytest_configure(config: pytest.Config) -> None:
     factory.dagster_run = None
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put each wrapped test after its bare one, in the same process."""
+    items.sort(key=lambda item: (_bare_name(item), WRAPPED in item.name))
+    for item in items:
+        item.add_marker(pytest.mark.xdist_group(_bare_name(item)))
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(
     item: pytest.Item,
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Note what became of a test; whether a failure counts, the comparison tells."""
+    """Compare."""
     report = yield
-    for way in WAYS:
-        if f"-{way}]" not in item.name and f"-{way}-" not in item.name:
-            continue
-        seen = outcomes[item.name.replace(f"-{way}", "")]
-        if report.when == "call" or report.outcome != "passed":
-            seen[way] = report.outcome
-        if report.failed:
-            seen[f"{way} text"] = report.longreprtext[-2000:]
-            report.outcome = "skipped"
-            report.longrepr = (str(item.path), 0, f"fails {way}, see the comparison")
+    is_bare, is_wrapped = BARE in item.name, WRAPPED in item.name
+    if not (is_bare or is_wrapped) or (report.when != "call" and report.outcome == "passed"):
+        return report
+    name = _bare_name(item)
+    if is_bare:
+        _outcomes[name] = report.outcome
+    expected = _outcomes.get(name)
+    if report.failed and (is_bare or expected == "failed"):
+        report.outcome = "skipped"
+        report.longrepr = (str(item.path), 0, "fails bare too")
+    elif is_wrapped and expected is not None and report.outcome != expected:
+        report.outcome = "failed"
+        report.longrepr = f"{expected} bare, {report.outcome} wrapped\n{report.longreprtext}"
     return report
 
 
-@pytest.hookimpl(trylast=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Compare last."""
-    items.sort(key=lambda item: item.name == "test_wrapped_as_bare")
+def _bare_name(item: pytest.Item) -> str:
+    return item.nodeid.replace(WRAPPED, BARE)

@@ -9,6 +9,7 @@ import yaml
 
 from openlineage_dagster_core.delivery.client import LineageClient
 from openlineage_dagster_core.facts.definitions import DefinedAssets, DefinedJobs
+from openlineage_dagster_core.facts.event_log import EventLogFacts
 from openlineage_dagster_core.facts.model import Definitions
 from openlineage_dagster_core.identity import Identity
 from openlineage_dagster_core.settings import Settings
@@ -69,7 +70,8 @@ def test_one_log_gives_the_same_events(instance: dg.DagsterInstance, receiver: R
         instance,
         Definitions(DefinedAssets(repository.asset_graph), DefinedJobs(repository)),
         Identity(Settings()),
-        LineageClient(5),
+        [LineageClient(5), LineageClient(5)],
+        EventLogFacts(lambda: instance, rereads_ended=False),
         limit=10_000,
         budget=45,
     )

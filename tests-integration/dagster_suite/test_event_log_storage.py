@@ -13,7 +13,7 @@ import dagster as dg
 import pytest
 import yaml
 
-from bare_and_wrapped import outcomes
+from openlineage_dagster_storage import OpenLineageEventLogStorage
 
 pytest_plugins = ["postgres"]
 
@@ -89,6 +89,8 @@ class TestBareAndWrapped(suite.TestEventLogStorage):  # type: ignore[misc,name-d
         content = {"telemetry": {"enabled": False}, "event_log_storage": storage}
         (tmp_path / "dagster.yaml").write_text(yaml.safe_dump(content))
         with dg.DagsterInstance.from_config(str(tmp_path)) as instance:
+            is_ours = type(instance.event_log_storage) is OpenLineageEventLogStorage
+            assert is_ours == (how == "wrapped")
             if name == "postgres":
                 instance.event_log_storage.wipe()
             yield instance
@@ -103,15 +105,3 @@ class TestBareAndWrapped(suite.TestEventLogStorage):  # type: ignore[misc,name-d
         patched = vars(storage).get("_inner", storage)
         with mock.patch.object(patched, "get_asset_tags_to_index", lambda tags: tags):
             yield
-
-
-def test_wrapped_as_bare(tmp_path_factory: pytest.TempPathFactory) -> None:
-    assert outcomes
-    different = {
-        name: seen for name, seen in outcomes.items() if seen.get("bare") != seen.get("wrapped")
-    }
-    assert not different
-    passed = sum(seen["wrapped"] == "passed" for seen in outcomes.values())
-    assert passed > 0.9 * len(outcomes)
-    sent = list(tmp_path_factory.getbasetemp().glob("*/events*"))
-    assert sent, "our code did not run"

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Collection, Iterable, Mapping
+from datetime import datetime
 from functools import lru_cache
 
 from dagster import (
@@ -25,14 +27,21 @@ from openlineage_dagster_core.facts.model import Definitions
 from openlineage_dagster_core.families import CONVERTED
 from openlineage_dagster_core.identity import Identity
 from openlineage_dagster_core.settings import Settings, is_disabled
-from openlineage_dagster_core.validation import whole_number
+from openlineage_dagster_core.validation import seconds, whole_number
 from openlineage_dagster_sensor.cursor import Cursor
+from openlineage_dagster_sensor.memory import Memory
+from openlineage_dagster_sensor.start import start_time
 from openlineage_dagster_sensor.tick import Tick
 
 DEFAULT_INTERVAL_SECONDS = 30
-DEFAULT_EVENTS_A_TICK = 5000
-TICK_BUDGET_SECONDS = 45.0
+DEFAULT_EVENTS_A_TICK = 50_000
+TICK_SECONDS = 45.0
+
+EVALUATION_SECONDS = 58.0
 """Dagster gives an evaluation 60 s; what is not done by then is lost with its cursor."""
+
+CONNECTIONS = 16
+"""How many events are under way to the backend at a time, each of another run."""
 
 WRAPPED = (
     "OpenLineageEventLogStorage is this instance's event log storage and emits every event "
@@ -71,6 +80,8 @@ def openlineage_sensor(
     max_event_bytes: int | None = None,
     strict_assertion_mapping: bool | None = None,
     default_status: DefaultSensorStatus = DefaultSensorStatus.RUNNING,
+    start_from: str | float | datetime | None = None,
+    tick_timeout: float | None = None,
 ) -> SensorDefinition:
     """Make the sensor that sends the event log to OpenLineage.
 
@@ -108,6 +119,10 @@ def openlineage_sensor(
         max_event_bytes: the limit of one event; its heaviest facets are left out.
         strict_assertion_mapping: a check that passes with severity WARN counts as failed.
         default_status: whether the sensor runs as soon as it is deployed.
+        start_from: where the first tick begins: `beginning` (default) or `now`, or a time: a
+            datetime, a text such as `2026-01-31T12:00:00+00:00`, or seconds since the epoch.
+        tick_timeout: how long a tick goes on, in seconds (default 45); the rest follows at the
+            next. Dagster ends an evaluation after 60 s.
 
     Returns:
         The sensor, for `Definitions(sensors=[…])`.
@@ -148,7 +163,15 @@ def openlineage_sensor(
         least=1,
     )
     concerned = _event_types(concerned_event_types)
+    start = start_time(start_from)
+    # A request that is under way when the time is up still takes its own.
+    budget = min(
+        seconds("tick_timeout", TICK_SECONDS if tick_timeout is None else tick_timeout),
+        max(1.0, EVALUATION_SECONDS - settings.timeout),
+    )
     identity = Identity(settings)
+    memory = Memory()
+    at_work = threading.Lock()
 
     def evaluate(context: SensorEvaluationContext) -> SkipReason:
         instance = context.instance
@@ -159,20 +182,32 @@ def openlineage_sensor(
             return SkipReason(f"nothing is emitted: {how}")
         cursor = Cursor.from_text(context.cursor, after_storage_id or 0)
         repository = context.repository_def
-        tick = Tick(
-            instance,
-            _definitions(repository) if repository else Definitions(),
-            identity,
-            _client(settings.timeout, settings.max_event_bytes),
-            concerned=concerned,
-            limit=limit,
-            budget=TICK_BUDGET_SECONDS,
-        )
+        if not at_work.acquire(blocking=False):
+            # Dagster gave up on it; it stops by itself.
+            return SkipReason("the tick before has not ended yet")
         try:
-            outcome = tick.run(cursor)
+            tick = Tick(
+                instance,
+                _definitions(repository) if repository else Definitions(),
+                identity,
+                _clients(settings.timeout, settings.max_event_bytes),
+                memory.facts_for(instance, context.cursor),
+                concerned=concerned,
+                limit=limit,
+                budget=budget,
+                patience=settings.timeout,
+                start=start,
+            )
+            try:
+                outcome = tick.run(cursor)
+            finally:
+                text = cursor.to_text()
+                if tick.has_ended:
+                    memory.keep(text)
+                context.update_cursor(text)
+            return SkipReason(str(outcome))
         finally:
-            context.update_cursor(cursor.to_text())
-        return SkipReason(str(outcome))
+            at_work.release()
 
     return sensor(
         name=name,
@@ -189,9 +224,12 @@ def _definitions(repository: RepositoryDefinition) -> Definitions:
 
 
 @lru_cache(maxsize=1)
-def _client(timeout: float, max_event_bytes: int) -> LineageClient:
+def _clients(timeout: float, max_event_bytes: int) -> list[LineageClient]:
     """Keep connections from tick to tick."""
-    return LineageClient(timeout, max_event_size=max_event_bytes)
+    first = LineageClient(timeout, max_event_size=max_event_bytes)
+    # Other transports order what they are given, or write into one file.
+    others = CONNECTIONS - 1 if first.is_http else 0
+    return [first, *(LineageClient(timeout, max_event_size=max_event_bytes) for _ in range(others))]
 
 
 def _event_types(

@@ -4,26 +4,40 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from dagster import DagsterEventType, EventLogEntry, EventLogRecord
+from dagster import DagsterEventType, EventLogEntry, EventLogRecord, RunsFilter
 
+from openlineage_dagster_core import fault
 from openlineage_dagster_core.conversion import convert
 from openlineage_dagster_core.conversion.envelope import Event
 from openlineage_dagster_core.delivery.client import LineageClient
-from openlineage_dagster_core.errors import BackendUnavailableError, EventRefusedError
+from openlineage_dagster_core.delivery.lanes import LaneHeld, Lanes, LaneStopped
+from openlineage_dagster_core.delivery.shipper import PARK_AFTER, may_be_the_record
+from openlineage_dagster_core.errors import (
+    BackendUnavailableError,
+    DeliveryError,
+    EventRefusedError,
+    FactsUnavailableError,
+)
 from openlineage_dagster_core.facts.event_log import EventLogFacts
-from openlineage_dagster_core.families import CONVERTED, RUN_ENDS
+from openlineage_dagster_core.families import CONVERTED
 from openlineage_dagster_core.identity import Identity
-from openlineage_dagster_sensor.cursor import Cursor, RunCursor
-from openlineage_dagster_sensor.reading import find_runs, new_records, resolve_beginning, settle
+from openlineage_dagster_core.settings import DEFAULT_TIMEOUT_SECONDS
+from openlineage_dagster_sensor.cursor import Cursor, HeldRun
+from openlineage_dagster_sensor.reading import EventLogReader, open_log
 
 if TYPE_CHECKING:
     from dagster import DagsterInstance
 
-    from openlineage_dagster_core.facts.model import Definitions, Facts
+    from openlineage_dagster_core.facts.model import Definitions
+
+CAPACITY = 5000
+"""How many events of the log may be in memory."""
+
+RUNS_A_QUERY = 500
 
 logger = logging.getLogger(__name__)
 
@@ -36,25 +50,33 @@ class Outcome:
         read: events of the log that are done with.
         sent: OpenLineage events that the backend took.
         parked: events of the log that were refused or could not be converted.
+        held: runs that wait while the others go on.
         unreadable: runs that could not be read and are tried again.
+        behind: how many events of the log are left, at most; None where that is not known.
+        behind_seconds: how long ago the last event that is done with happened; None where
+            nothing is left.
         stopped_by: why the tick ended early.
     """
 
     read: int = 0
     sent: int = 0
     parked: int = 0
+    held: int = 0
     unreadable: int = 0
+    behind: int | None = None
+    behind_seconds: float | None = None
     stopped_by: str | None = None
 
     def __str__(self) -> str:
         text = f"read {self.read} events, sent {self.sent}, parked {self.parked}"
+        if self.held:
+            text += f", {self.held} runs wait"
         if self.unreadable:
             text += f", {self.unreadable} runs cannot be read"
+        if self.behind_seconds is not None:
+            events = "" if self.behind is None else f"{self.behind} events and "
+            text += f"; {events}{self.behind_seconds:.0f} s behind"
         return f"{text}; {self.stopped_by}" if self.stopped_by else text
-
-
-class _EarlyEnd(Exception):  # noqa: N818 -- not an error: its text is the tick's reason
-    """The tick ends before it is through."""
 
 
 class Tick:
@@ -64,10 +86,16 @@ class Tick:
         instance: holds runs and event log.
         definitions: those of the sensor's code location.
         identity: gives names and ids.
-        client: delivers.
+        clients: deliver, each in a thread of its own.
+        facts: of the runs, from the tick before where that is known; else new ones.
         concerned: the Dagster events whose OpenLineage events are sent.
         limit: how many events of the log to deal with at most.
         budget: how long to go on, in seconds.
+        patience: how long after that an answer of the backend is waited for, in seconds.
+        start: at the first tick, leave out what happened before; in seconds since the epoch.
+
+    Attributes:
+        has_ended: False where a thread still waits for an answer of the backend.
     """
 
     def __init__(
@@ -75,21 +103,29 @@ class Tick:
         instance: DagsterInstance,
         definitions: Definitions,
         identity: Identity,
-        client: LineageClient,
+        clients: Sequence[LineageClient],
+        facts: EventLogFacts,
         *,
         concerned: Collection[DagsterEventType] = CONVERTED,
         limit: int,
         budget: float,
+        patience: float = DEFAULT_TIMEOUT_SECONDS,
+        start: float | None = None,
     ) -> None:
         self._instance = instance
         self._definitions = definitions
         self._identity = identity
-        self._client = client
+        self._clients = clients
+        self._facts = facts
         self._concerned = concerned
         self._limit = limit
         self._deadline = time.monotonic() + budget
-        self._facts = EventLogFacts(lambda: instance)
+        self._patience = patience
+        self._start = start
         self._outcome = Outcome()
+        self._sent = 0
+        self._cursor = Cursor()
+        self.has_ended = True
 
     def run(self, cursor: Cursor) -> Outcome:
         """Deal with what is new.
@@ -100,89 +136,213 @@ class Tick:
         Returns:
             What was done.
         """
-        resolve_beginning(self._instance, cursor)
-        find_runs(self._instance, cursor, time.time())
+        self._cursor = cursor
+        log = open_log(self._instance, cursor)
         try:
-            for run_id, run in list(cursor.runs.items()):
-                self._deal_with(run_id, run)
-                # The next tick begins with the runs that this one did not come to.
-                cursor.runs[run_id] = cursor.runs.pop(run_id)
-        except _EarlyEnd as end:
-            self._outcome.stopped_by = str(end)
-        except BackendUnavailableError as error:
-            logger.warning("OpenLineage: the backend takes no events: %s", error)
-            self._outcome.stopped_by = f"the backend takes no events, will retry: {error}"
+            is_idle = self._is_idle(log)
+        except Exception as error:
+            self._cannot_read(error)
+            return self._outcome
+        if is_idle:
+            return self._outcome
+        lanes = Lanes(self._clients, self._deal_with, CAPACITY)
+        # What a lane does, it reports here, so that all lanes need know only this.
+        self._open_up = lanes.open_up
+        try:
+            self._read(log, lanes)
+        except Exception as error:
+            # What is under way is finished, and the cursor kept.
+            self._cannot_read(error)
         finally:
-            settle(cursor, time.time())
+            self.has_ended = lanes.finish(self._deadline, self._patience)
+            self._settle(log, lanes)
         return self._outcome
 
-    def _deal_with(self, run_id: str, run: RunCursor) -> None:
-        self._check_time()
-        try:
-            for record in new_records(self._instance, run_id, run, CONVERTED):
-                self._check_limit()
-                self._deliver(run, record)
-                entry = record.event_log_entry
-                run.done[record.storage_id] = int(entry.timestamp)
-                run.has_ended |= entry.dagster_event_type in RUN_ENDS
-        except (_EarlyEnd, BackendUnavailableError):
-            raise
-        except Exception as error:
-            # A run that cannot be read is tried again at the next tick and holds up no other.
-            self._outcome.unreadable += 1
-            logger.warning(
-                "OpenLineage: run %s cannot be read, will retry: %s", run_id, type(error).__name__
-            )
+    def _is_idle(self, log: EventLogReader) -> bool:
+        cursor = self._cursor
+        if cursor.is_new and self._start is not None:
+            log.begin(self._start)
+        elif cursor.after_storage_id:
+            log.begin(None)
+        cursor.is_new = False
+        return log.is_idle()
 
-    def _check_limit(self) -> None:
-        if self._outcome.read >= self._limit:
-            msg = "the rest follows at the next tick"
-            raise _EarlyEnd(msg)
+    def _cannot_read(self, error: Exception) -> None:
+        """Report whatever a database raises."""
+        self._outcome.stopped_by = (
+            f"the event log cannot be read, will retry: {type(error).__name__}"
+        )
+        logger.warning(
+            "OpenLineage: the event log cannot be read, will retry: %s", fault.described(error)
+        )
+
+    def _read(self, log: EventLogReader, lanes: Lanes[LineageClient, EventLogRecord]) -> None:
+        read = 0
+        for page in log.pages():
+            self._begin_runs(log, page)
+            for record in page:
+                if read >= self._limit:
+                    self._outcome.stopped_by = "the rest follows at the next tick"
+                    return
+                read += 1
+                if not lanes.put(record.run_id or _asset_of(record), record, self._deadline):
+                    return
+            if time.monotonic() >= self._deadline:
+                return
+
+    def _begin_runs(self, log: EventLogReader, page: Sequence[EventLogRecord]) -> None:
+        """Read the rows of the runs that have just begun, all with one query."""
+        unknown = {
+            record.run_id
+            for record in page
+            if record.run_id and not self._facts.knows(record.run_id)
+        }
+        ids = sorted(unknown)
+        for first in range(0, len(ids), RUNS_A_QUERY):
+            some = ids[first : first + RUNS_A_QUERY]
+            for run in self._instance.get_run_records(RunsFilter(run_ids=some), limit=len(some)):
+                if log.has_all_of(run):
+                    self._facts.begin(run)
+
+    def _settle(self, log: EventLogReader, lanes: Lanes[LineageClient, EventLogRecord]) -> None:
+        cursor, outcome = self._cursor, self._outcome
+        done = list(lanes.done)
+        self._hold(lanes, done)
+        log.settle(done)
+        for record in done:
+            cursor.partly.pop((record.run_id, record.storage_id), None)
+        outcome.read, outcome.sent = len(done), self._sent
+        outcome.held, outcome.unreadable = len(cursor.held), log.unreadable
+        if lanes.stopped_by is not None:
+            outcome.stopped_by = _said(lanes.stopped_by)
+            if not isinstance(lanes.stopped_by, LaneStopped):
+                logger.warning("OpenLineage: %s", outcome.stopped_by)
+        if outcome.stopped_by:
+            outcome.behind = log.behind()
+            if done:
+                outcome.behind_seconds = time.time() - max(each.timestamp for each in done)
+
+    def _hold(
+        self, lanes: Lanes[LineageClient, EventLogRecord], done: Sequence[EventLogRecord]
+    ) -> None:
+        """Remember the runs that wait, and let the others go on."""
+        cursor = self._cursor
+        for run_id in {record.run_id for record in done} - lanes.held.keys():
+            cursor.held.pop(run_id, None)
+        for run_id, error in lanes.held.items():
+            if not isinstance(error, _Held):
+                continue
+            before = cursor.held.get(run_id)
+            is_same = before is not None and before.storage_id == error.storage_id
+            failures = before.failures if before is not None and is_same else 0
+            # Where nothing else goes either, it says nothing of this event.
+            cursor.held[run_id] = HeldRun(error.storage_id, failures + (1 if self._sent else 0))
+
+    def _deal_with(self, client: LineageClient, record: EventLogRecord) -> None:
+        """Convert and send one event of the log; in a lane's thread."""
+        self._check_time()
+        entry = record.event_log_entry
+        if entry.dagster_event_type in CONVERTED:
+            try:
+                self._deliver(client, record, entry)
+            except (BackendUnavailableError, FactsUnavailableError) as error:
+                if not may_be_the_record(error):
+                    raise
+                if self._has_failed_often(record):
+                    self._park(record, entry, f"failed again and again: {error}")
+                else:
+                    raise _Held(record.storage_id) from error
+        self._facts.advance(entry)
+
+    def _deliver(self, client: LineageClient, record: EventLogRecord, entry: EventLogEntry) -> None:
+        facts = self._facts.facts_of(entry, self._definitions)
+        try:
+            events = (
+                convert(entry, facts, self._identity)
+                if entry.dagster_event_type in self._concerned
+                else []
+            )
+        except Exception as error:
+            # A fault of ours must not hold up the rest.
+            self._park(record, entry, f"not converted: {fault.described(error)}")
+            return
+        self._send(client, record, entry, events)
+
+    def _send(
+        self,
+        client: LineageClient,
+        record: EventLogRecord,
+        entry: EventLogEntry,
+        events: Sequence[Event],
+    ) -> None:
+        """Send what the last tick has not, one by one: a step may have thousands of assets."""
+        key = (record.run_id, record.storage_id)
+        refusal: EventRefusedError | None = None
+        for position, event in enumerate(events):
+            if position < self._cursor.partly.get(key, 0):
+                continue
+            if position:
+                self._check_time()
+            try:
+                client.emit(event)
+                self._sent += 1
+            except EventRefusedError as error:
+                refusal = error
+            self._open_up()
+            if len(events) > 1:
+                self._cursor.partly[key] = position + 1
+        if refusal is not None:
+            self._park(record, entry, str(refusal))
+
+    def _has_failed_often(self, record: EventLogRecord) -> bool:
+        held = self._cursor.held.get(record.run_id)
+        return (
+            held is not None
+            and held.storage_id == record.storage_id
+            and held.failures >= PARK_AFTER
+        )
+
+    def _park(self, record: EventLogRecord, entry: EventLogEntry, reason: str) -> None:
+        self._outcome.parked += 1
+        self._cursor.park(record.run_id, record.storage_id, reason)
+        logger.error(
+            "OpenLineage: %s of run %s (storage id %s) was %s and is parked; no impact on your "
+            "runs",
+            entry.get_dagster_event().event_type.name,
+            record.run_id,
+            record.storage_id,
+            reason,
+        )
 
     def _check_time(self) -> None:
         if time.monotonic() >= self._deadline:
             msg = "out of time, the rest follows at the next tick"
-            raise _EarlyEnd(msg)
+            raise LaneStopped(msg)
 
-    def _deliver(self, run: RunCursor, record: EventLogRecord) -> None:
-        entry = record.event_log_entry
-        facts = self._facts.facts_of(entry, self._definitions)
-        try:
-            self._send(run, record, self._convert(entry, facts))
-        except (_EarlyEnd, BackendUnavailableError):
-            raise
-        except Exception as error:
-            # Neither a refused event nor a fault of ours may hold up the rest.
-            self._outcome.parked += 1
-            logger.log(
-                logging.ERROR,
-                "OpenLineage: %s of run %s (storage id %s) is parked: %s",
-                entry.get_dagster_event().event_type.name,
-                entry.run_id,
-                record.storage_id,
-                error,
-                exc_info=not isinstance(error, EventRefusedError),
-            )
-        self._outcome.read += 1
-        self._facts.advance(entry)
+    _open_up: Callable[[], None]
 
-    def _convert(self, entry: EventLogEntry, facts: Facts) -> Sequence[Event]:
-        if entry.dagster_event_type not in self._concerned:
-            return []
-        return convert(entry, facts, self._identity)
 
-    def _send(self, run: RunCursor, record: EventLogRecord, events: Sequence[Event]) -> None:
-        """Send what the last tick has not, one by one: a step may have thousands of assets."""
-        storage_id, sent = run.partly
-        begin = sent if storage_id == record.storage_id else 0
-        refusal: EventRefusedError | None = None
-        for position, event in enumerate(events[begin:], start=begin):
-            self._check_time()
-            try:
-                self._client.emit(event)
-                self._outcome.sent += 1
-            except EventRefusedError as error:
-                refusal = error
-            run.partly = (record.storage_id, position + 1)
-        if refusal is not None:
-            raise refusal
+class _Held(LaneHeld):
+    """A run cannot go on.
+
+    Args:
+        storage_id: of the event that failed.
+    """
+
+    def __init__(self, storage_id: int) -> None:
+        super().__init__(storage_id)
+        self.storage_id = storage_id
+
+
+def _asset_of(record: EventLogRecord) -> str:
+    """Find what an event of no run must keep the order with."""
+    key = record.event_log_entry.get_dagster_event().asset_key
+    return f"asset {key.to_user_string()}" if key else ""
+
+
+def _said(error: BaseException) -> str:
+    if isinstance(error, BackendUnavailableError):
+        return f"the backend takes no events, will retry: {error}"
+    if isinstance(error, (DeliveryError, LaneStopped)):
+        return str(error)
+    return fault.described(error)

@@ -69,6 +69,11 @@ class LineageClient:
             transport.timeout = timeout
             transport.config.retry = dict(NO_RETRIES)
 
+    @property
+    def is_http(self) -> bool:
+        """Whether it waits for an HTTP answer, so that several may wait at a time."""
+        return isinstance(self._client.transport, HttpTransport)
+
     def emit(self, event: Event) -> None:
         """Send one event and wait for the answer.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -31,6 +32,7 @@ from openlineage_dagster_core.families import (
 
 if TYPE_CHECKING:
     from dagster import DagsterInstance, DagsterRun
+    from dagster._core.storage.dagster_run import RunRecord
 
 CODE_LOCATION_TAG = "dagster/code_location"
 """Set by Dagster 1.12 and later."""
@@ -67,14 +69,26 @@ class EventLogFacts:
 
     A run is read from the instance when its first event comes; after that the events themselves
     tell how far it is. Runs that have not been heard of for long are forgotten and, if need be,
-    read again.
+    read again. Threads may ask at the same time, each about other runs.
 
     Args:
         instance: gives the Dagster instance to read from.
+        rereads_ended: whether a run is read once more when it ends, because events of it may have
+            gone another way.
+        runs_remembered: how many runs at most.
     """
 
-    def __init__(self, instance: Callable[[], DagsterInstance]) -> None:
+    def __init__(
+        self,
+        instance: Callable[[], DagsterInstance],
+        *,
+        rereads_ended: bool = True,
+        runs_remembered: int = RUNS_REMEMBERED,
+    ) -> None:
         self._instance = instance
+        self._rereads_ended = rereads_ended
+        self._runs_remembered = runs_remembered
+        self._lock = threading.Lock()
         self._runs: OrderedDict[str, _Run] = OrderedDict()
 
     def facts_of(self, entry: EventLogEntry, definitions: Definitions) -> Facts:
@@ -101,16 +115,14 @@ class EventLogFacts:
     def _facts_of(self, entry: EventLogEntry, definitions: Definitions) -> Facts:
         if not entry.run_id:
             return self._runless(entry, definitions)
-        if entry.dagster_event_type in RUN_ENDS:
+        if self._rereads_ended and entry.dagster_event_type in RUN_ENDS:
             # The end is told from the log alone: steps may have run on machines whose events did
             # not come this way.
-            self._runs.pop(entry.run_id, None)
-        run = self._runs.get(entry.run_id)
+            self.forget(entry.run_id)
+        run = self._remembered(entry.run_id)
         if run is None:
-            run = self._runs[entry.run_id] = self._read(entry, definitions)
-            while len(self._runs) > RUNS_REMEMBERED:
-                self._runs.popitem(last=False)
-        self._runs.move_to_end(entry.run_id)
+            run = self._read(entry, definitions)
+            self._remember(entry.run_id, run)
         assets = _assets_of_run(run, entry, definitions.assets)
         return Facts(
             run=run.facts,
@@ -168,7 +180,7 @@ class EventLogFacts:
         Args:
             entry: the event that `facts_of` was asked about.
         """
-        run = self._runs.get(entry.run_id)
+        run = self._remembered(entry.run_id)
         if run is not None:
             run.log.observe(entry)
 
@@ -178,7 +190,42 @@ class EventLogFacts:
         Args:
             run_id: of the run.
         """
-        self._runs.pop(run_id, None)
+        with self._lock:
+            self._runs.pop(run_id, None)
+
+    def begin(self, record: RunRecord) -> None:
+        """Take up a run all of whose events are still to come, so that nothing need be read of it.
+
+        Args:
+            record: the run's row.
+        """
+        facts = run_facts(record.dagster_run, record.create_timestamp)
+        self._remember(record.dagster_run.run_id, _Run(facts, ProgressLog()))
+
+    def knows(self, run_id: str) -> bool:
+        """Tell whether a run is remembered.
+
+        Args:
+            run_id: of the run.
+
+        Returns:
+            Whether nothing need be read of it.
+        """
+        return self._remembered(run_id) is not None
+
+    def _remembered(self, run_id: str) -> _Run | None:
+        with self._lock:
+            run = self._runs.get(run_id)
+            if run is not None:
+                self._runs.move_to_end(run_id)
+            return run
+
+    def _remember(self, run_id: str, run: _Run) -> None:
+        with self._lock:
+            self._runs[run_id] = run
+            self._runs.move_to_end(run_id)
+            while len(self._runs) > self._runs_remembered:
+                self._runs.popitem(last=False)
 
     def _read(self, entry: EventLogEntry, definitions: Definitions) -> _Run:
         instance = self._instance()

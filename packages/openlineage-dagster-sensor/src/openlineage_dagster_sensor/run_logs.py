@@ -1,0 +1,186 @@
+"""Reads event logs that each run has one of: Dagster's default, SQLite with a file a run."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import datetime, timedelta, timezone
+from typing import TYPE_CHECKING
+
+from dagster import EventLogRecord, RunsFilter
+from dagster._core.event_api import EventLogCursor
+
+from openlineage_dagster_core import fault
+from openlineage_dagster_core.facts.progress import FOLLOWED
+from openlineage_dagster_core.families import RUN_ENDS, RUN_FAMILY
+from openlineage_dagster_sensor.reading import SETTLED_SECONDS
+
+if TYPE_CHECKING:
+    from dagster import DagsterInstance
+    from dagster._core.storage.dagster_run import RunRecord
+
+    from openlineage_dagster_sensor.cursor import Cursor
+
+RUNS_A_TICK = 100
+PAGE = 1000
+
+RUNLESS = ""
+"""The run id of what is reported from outside any run: it has a log too."""
+
+
+logger = logging.getLogger(__name__)
+
+
+class RunLogs:
+    """Finds the runs that have changed, and reads each from where it was.
+
+    SQLite commits one write after the other, so what is read up to an id is all there is up to it.
+
+    Args:
+        instance: holds the event logs.
+        cursor: how far they have been sent; moves.
+    """
+
+    def __init__(self, instance: DagsterInstance, cursor: Cursor) -> None:
+        self._instance = instance
+        self._cursor = cursor
+        self._begun_before: set[str] = set()
+        self._now = time.time()
+        self.unreadable = 0
+
+    def is_idle(self) -> bool:
+        """Take up the runs that have changed.
+
+        Returns:
+            False: there is no question that is cheaper than to read.
+        """
+        if not self._cursor.after_storage_id:
+            self._find_runs()
+        return False
+
+    def begin(self, start: float | None) -> None:
+        """Find the time that a storage id to begin after stands for.
+
+        Storage ids of 0.2 are those of the cross-run index, which differ from those of a run; and
+        runs to come must not be measured by them.
+
+        Args:
+            start: in seconds since the epoch; None where the cursor has a storage id.
+        """
+        cursor = self._cursor
+        if start is None:
+            before = EventLogCursor.from_storage_id(cursor.after_storage_id + 1).to_string()
+            times = [
+                record.timestamp
+                for event_type in RUN_FAMILY
+                for record in self._instance.fetch_run_status_changes(
+                    event_type, limit=1, cursor=before
+                ).records
+            ]
+            start = max([0.0, *times])
+        cursor.begins_at = cursor.updated_after = min(start, self._now)
+        cursor.after_storage_id = 0
+        cursor.runs.clear()
+        self._find_runs()
+
+    def pages(self) -> Iterator[Sequence[EventLogRecord]]:
+        """Read what each run has added.
+
+        Yields:
+            Events that are not done with, run by run.
+        """
+        cursor = self._cursor
+        for run_id in dict.fromkeys([RUNLESS, *cursor.runs]):
+            low, _ = cursor.runs.get(run_id, (0, 0.0))
+            if low:
+                self._begun_before.add(run_id)
+            try:
+                yield from self._pages_of(run_id, low)
+            except Exception as error:
+                # It is tried again at the next tick and holds up no other.
+                self.unreadable += 1
+                logger.warning(
+                    "OpenLineage: run %s cannot be read, will retry: %s",
+                    run_id,
+                    fault.described(error),
+                )
+
+    def _pages_of(self, run_id: str, low: int) -> Iterator[Sequence[EventLogRecord]]:
+        position = EventLogCursor.from_storage_id(low).to_string() if low else None
+        while True:
+            page = self._instance.get_records_for_run(
+                run_id, cursor=position, of_type=set(FOLLOWED), limit=PAGE
+            )
+            yield [
+                record
+                for record in page.records
+                if run_id != RUNLESS or record.timestamp > self._cursor.begins_at
+            ]
+            if not page.has_more:
+                return
+            position = page.cursor
+
+    def settle(self, done: Iterable[EventLogRecord]) -> None:
+        """Move each run on, and forget those that have ended.
+
+        Args:
+            done: what is done with of what was read; for each run in order.
+        """
+        cursor = self._cursor
+        for record in done:
+            # The next tick begins with the runs that this one did not come to.
+            low, ended_at = cursor.runs.pop(record.run_id, (0, 0.0))
+            if record.event_log_entry.dagster_event_type in RUN_ENDS:
+                ended_at = record.timestamp
+            cursor.runs[record.run_id] = (max(low, record.storage_id), ended_at)
+        for run_id, (_, ended_at) in list(cursor.runs.items()):
+            if ended_at and ended_at < self._forgettable_before():
+                del cursor.runs[run_id]
+
+    def has_all_of(self, run: RunRecord) -> bool:
+        """Tell whether all of a run's events come in this tick.
+
+        Args:
+            run: its row.
+
+        Returns:
+            Whether nothing of it is done with.
+        """
+        return run.dagster_run.run_id not in self._begun_before
+
+    def behind(self) -> int | None:
+        """Count what is left.
+
+        Returns:
+            None: it is not known.
+        """
+        return None
+
+    def _find_runs(self) -> None:
+        cursor = self._cursor
+        since = datetime.fromtimestamp(cursor.updated_after, timezone.utc)
+        records = self._instance.get_run_records(
+            RunsFilter(updated_after=since),
+            limit=RUNS_A_TICK,
+            order_by="update_timestamp",
+            ascending=True,
+        )
+        # A run that ended before was sent and forgotten; since then only its tags, say, changed.
+        ended_before = max(cursor.begins_at, self._forgettable_before())
+        for record in records:
+            if record.end_time is None or record.end_time > ended_before:
+                cursor.runs.setdefault(record.dagster_run.run_id, (0, 0.0))
+        settled = self._now - SETTLED_SECONDS
+        if len(records) == RUNS_A_TICK:
+            # A full page: the next one begins with the runs that share its last moment.
+            last = records[-1].update_timestamp - timedelta(milliseconds=1)
+            settled = min(settled, last.timestamp())
+        cursor.updated_after = max(cursor.updated_after, settled)
+
+    def _forgettable_before(self) -> float:
+        """Tell which runs are past; finding and forgetting must agree on it.
+
+        Not `updated_after` itself: a run's row is written somewhat later than its last event.
+        """
+        return self._cursor.updated_after - SETTLED_SECONDS

@@ -1,0 +1,212 @@
+"""Reads the one event log of all runs: PostgreSQL, MySQL, Dagster+, SQLite in one file."""
+
+from __future__ import annotations
+
+import time
+import warnings
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING
+
+from dagster import DagsterEventType, EventLogRecord, EventRecordsFilter
+from dagster._core.event_api import EventLogCursor
+
+from openlineage_dagster_core.facts.progress import FOLLOWED
+from openlineage_dagster_sensor.reading import SETTLED_SECONDS
+
+if TYPE_CHECKING:
+    from dagster import DagsterInstance
+    from dagster._core.storage.dagster_run import RunRecord
+
+    from openlineage_dagster_sensor.cursor import Cursor
+
+PAGE = 1000
+
+BEGINNINGS = (DagsterEventType.RUN_START, DagsterEventType.ASSET_MATERIALIZATION)
+"""Where a log begins at a time is asked of these: there is no run without the first."""
+
+
+class WholeLog:
+    """Reads by storage id, which grows over all runs.
+
+    On PostgreSQL an event can become visible after one with a higher id. So the cursor's `low`
+    stays behind by `SETTLED_SECONDS`, everything above it is read again at each tick, and what of
+    it is done with is remembered.
+
+    Args:
+        instance: holds the event log.
+        cursor: how far it has been sent; moves.
+    """
+
+    def __init__(self, instance: DagsterInstance, cursor: Cursor) -> None:
+        self._instance = instance
+        self._storage = instance.event_log_storage
+        self._cursor = cursor
+        self._low, self._at = cursor.low, cursor.at
+        self._read: dict[int, tuple[float, str]] = {}
+        self._read_to = cursor.low
+        self._begun_before: set[str] = set()
+        self._newest = 0
+        self._newest_at = 0.0
+        self._is_drained = False
+        self.unreadable = 0
+
+    def is_idle(self) -> bool:
+        """Ask for the highest storage id: one query.
+
+        Returns:
+            Whether all up to it is settled and done with.
+        """
+        cursor = self._cursor
+        self._newest, self._newest_at = self._storage.get_maximum_record_id() or 0, time.time()
+        return self._newest <= cursor.low and not cursor.held and not cursor.partly
+
+    def begin(self, start: float | None) -> None:
+        """Find the storage id that stands for the beginning.
+
+        Args:
+            start: in seconds since the epoch; None where the cursor has a storage id.
+        """
+        cursor = self._cursor
+        if start is None:
+            cursor.low, cursor.after_storage_id = cursor.after_storage_id, 0
+        elif start >= time.time():
+            cursor.low = self._storage.get_maximum_record_id() or 0
+        else:
+            first = [
+                record.storage_id
+                for event_type in BEGINNINGS
+                for record in self._storage.get_event_records(
+                    EventRecordsFilter(event_type, after_timestamp=start), limit=1, ascending=True
+                )
+            ]
+            newest = self._storage.get_maximum_record_id() or 0
+            cursor.low = min(first) - 1 if first else newest
+        # Of runs that are under way nothing is known.
+        cursor.at = time.time() if cursor.low else 0.0
+        self._low, self._at, self._read_to = cursor.low, cursor.at, cursor.low
+
+    def pages(self) -> Iterator[Sequence[EventLogRecord]]:
+        """Read from the cursor to the end, and first what the held runs have not sent.
+
+        Yields:
+            Events that are not done with.
+        """
+        cursor = self._cursor
+        held = {run_id: each.storage_id for run_id, each in cursor.held.items()}
+        for run_id, storage_id in held.items():
+            records = self._of_run(run_id, storage_id)
+            if records:
+                held[run_id] = records[-1].storage_id
+            yield records
+        while not self._is_drained:
+            page, self._is_drained = self._page(self._read_to)
+            if page:
+                self._read_to = page[-1].storage_id
+            new = []
+            for record in page:
+                self._read[record.storage_id] = (record.timestamp, record.run_id)
+                if record.storage_id in cursor.recent:
+                    self._begun_before.add(record.run_id)
+                elif record.storage_id > held.get(record.run_id, 0):
+                    new.append(record)
+            yield new
+
+    def settle(self, done: Iterable[EventLogRecord]) -> None:
+        """Move `low` past all that is done with and settled, and remember what is done above it.
+
+        Args:
+            done: what is done with of what was read.
+        """
+        cursor, settled_before = self._cursor, time.time() - SETTLED_SECONDS
+        finished = cursor.recent | {record.storage_id for record in done}
+        is_all_done = True
+        for storage_id in sorted(self._read):
+            timestamp, run_id = self._read[storage_id]
+            # What a held run has not sent is read again with that run.
+            if storage_id not in finished and run_id not in cursor.held:
+                is_all_done = False
+                break
+            if timestamp >= settled_before:
+                break
+            cursor.low, cursor.at = storage_id, max(cursor.at, timestamp)
+        if self._is_drained and is_all_done:
+            self._pass_the_mark(settled_before, finished)
+        cursor.recent = {each for each in finished if each > cursor.low}
+
+    def _pass_the_mark(self, settled_before: float, finished: set[int]) -> None:
+        """Move `low` past what is of no interest, so that it is not read again and again."""
+        cursor = self._cursor
+        storage_id, seen_at = cursor.mark
+        if storage_id and seen_at < settled_before:
+            young = [each for each, (at, _) in self._read.items() if at >= settled_before]
+            unfinished = [each for each in self._read if each not in finished]
+            passed = min([storage_id, *(each - 1 for each in young + unfinished)])
+            cursor.low = max(cursor.low, passed)
+            cursor.mark = (0, 0.0)
+        if not cursor.mark[0] and self._newest > cursor.low:
+            cursor.mark = (self._newest, self._newest_at)
+
+    def has_all_of(self, run: RunRecord) -> bool:
+        """Tell whether all of a run's events come in this tick.
+
+        Args:
+            run: its row.
+
+        Returns:
+            Whether it was created after what the cursor is past, and nothing of it is done with.
+        """
+        is_new = not self._low or run.create_timestamp.timestamp() > self._at + SETTLED_SECONDS
+        return is_new and run.dagster_run.run_id not in self._begun_before
+
+    def behind(self) -> int | None:
+        """Count what is left.
+
+        Returns:
+            How many storage ids there are after the last event that was read.
+        """
+        return 0 if self._is_drained else max(0, self._newest - self._read_to)
+
+    def _of_run(self, run_id: str, storage_id: int) -> list[EventLogRecord]:
+        records: list[EventLogRecord] = []
+        position = EventLogCursor.from_storage_id(storage_id - 1).to_string()
+        while True:
+            page = self._instance.get_records_for_run(
+                run_id, cursor=position, of_type=set(FOLLOWED), limit=PAGE
+            )
+            records += page.records
+            if not page.has_more:
+                return records
+            position = page.cursor
+
+    def _page(self, after: int) -> tuple[list[EventLogRecord], bool]:
+        """Read a page; and whether it is the last."""
+        try:
+            with warnings.catch_warnings():
+                # Dagster says since 1.7 that it will take one type only; by then see below.
+                warnings.simplefilter("ignore", DeprecationWarning)
+                found = self._storage.get_logs_for_all_runs_by_log_id(
+                    after_cursor=after, dagster_event_type=set(FOLLOWED), limit=PAGE
+                )
+        except NotImplementedError:
+            # Dagster+.
+            return self._page_by_type(after)
+        page = [EventLogRecord(storage_id, entry) for storage_id, entry in sorted(found.items())]
+        return page, len(page) < PAGE
+
+    def _page_by_type(self, after: int) -> tuple[list[EventLogRecord], bool]:
+        """Put a page together, where events can be asked for by one type only."""
+        records: list[EventLogRecord] = []
+        horizons = []
+        for event_type in FOLLOWED:
+            of_type = self._storage.get_event_records(
+                EventRecordsFilter(event_type, after_cursor=after), limit=PAGE, ascending=True
+            )
+            records += of_type
+            if len(of_type) == PAGE:
+                # There is more of this type, and it may come before what others have.
+                horizons.append(of_type[-1].storage_id)
+        records.sort(key=lambda record: record.storage_id)
+        return (
+            [each for each in records if not horizons or each.storage_id <= min(horizons)],
+            not horizons,
+        )

@@ -1,0 +1,168 @@
+"""Reading where each run has a log of its own, on Dagster's default instance."""
+
+import time
+from collections.abc import Iterator
+from datetime import datetime, timezone
+from types import SimpleNamespace
+from typing import Any
+
+import dagster as dg
+import pytest
+from dagster import DagsterEventType, EventLogRecord
+
+from openlineage_dagster_sensor import run_logs
+from openlineage_dagster_sensor.cursor import Cursor
+from openlineage_dagster_sensor.run_logs import RunLogs
+from recorded_run import execute
+
+LATER = 3600.0
+"""When everything has settled, in seconds from now."""
+
+
+@dg.asset
+def orders() -> None: ...
+
+
+DEFINITIONS = dg.Definitions([orders], jobs=[dg.define_asset_job("nightly")])
+
+
+@pytest.fixture
+def instance() -> Iterator[dg.DagsterInstance]:
+    with dg.DagsterInstance.local_temp() as instance:
+        yield instance
+
+
+def logs(instance: dg.DagsterInstance, cursor: Cursor, after: float = 0.0) -> RunLogs:
+    """Begin a tick, some seconds after now."""
+    made = RunLogs(instance, cursor)
+    made._now = time.time() + after
+    return made
+
+
+def read(instance: dg.DagsterInstance, cursor: Cursor, after: float = 0.0) -> list[EventLogRecord]:
+    """Read and deal with everything."""
+    made = logs(instance, cursor, after)
+    made.is_idle()
+    records = [record for page in made.pages() for record in page]
+    made.settle(records)
+    return records
+
+
+def runs(records: list[EventLogRecord]) -> set[str]:
+    return {record.run_id for record in records}
+
+
+def test_what_is_new_is_read_once(instance: dg.DagsterInstance) -> None:
+    cursor = Cursor()
+    first = execute(DEFINITIONS, "nightly", instance).run_id
+    assert runs(read(instance, cursor)) == {first}
+    assert read(instance, cursor) == []
+    second = execute(DEFINITIONS, "nightly", instance).run_id
+    assert runs(read(instance, cursor)) == {second}
+
+
+def test_what_is_not_done_is_read_again(instance: dg.DagsterInstance) -> None:
+    cursor = Cursor()
+    execute(DEFINITIONS, "nightly", instance)
+    made = logs(instance, cursor)
+    made.is_idle()
+    records = [record for page in made.pages() for record in page]
+    made.settle(records[:2])
+    assert [each.storage_id for each in read(instance, cursor)] == [
+        each.storage_id for each in records[2:]
+    ]
+
+
+def test_many_runs_are_taken_up_page_by_page_and_each_once(
+    instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(run_logs, "RUNS_A_TICK", 2)
+    made = [execute(DEFINITIONS, "nightly", instance).run_id for _ in range(5)]
+    cursor, ends = Cursor(), []
+    for _ in range(6):
+        ends += [
+            record.run_id
+            for record in read(instance, cursor, LATER)
+            if record.event_log_entry.dagster_event_type is DagsterEventType.RUN_SUCCESS
+        ]
+    assert sorted(ends) == sorted(made)
+    assert cursor.runs == {}, "they have ended long ago"
+
+
+def test_a_run_whose_row_was_written_just_after_a_full_page_is_not_lost(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A row is written some milliseconds after the end that it tells; the mock has two such."""
+    monkeypatch.setattr(run_logs, "RUNS_A_TICK", 1)
+    rows = [
+        SimpleNamespace(
+            dagster_run=SimpleNamespace(run_id=name),
+            end_time=ended,
+            update_timestamp=datetime.fromtimestamp(written, timezone.utc),
+        )
+        for name, ended, written in (("first", 999.99, 1000.0), ("second", 999.99, 1000.002))
+    ]
+
+    class Instance:
+        def get_run_records(self, filters: Any, limit: int, **options: Any) -> Any:
+            found = [row for row in rows if row.update_timestamp > filters.updated_after]
+            return found[:limit]
+
+    cursor = Cursor()
+    for _ in range(3):
+        RunLogs(Instance(), cursor).is_idle()  # type: ignore[arg-type]
+        monkeypatch.setattr(run_logs, "RUNS_A_TICK", run_logs.RUNS_A_TICK + 1)
+    assert set(cursor.runs) == {"first", "second"}
+
+
+def test_an_ended_run_whose_row_changes_later_is_not_taken_up_again(
+    instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run_id = execute(DEFINITIONS, "nightly", instance).run_id
+    cursor = Cursor(updated_after=time.time())
+    # As if the run had ended long ago.
+    monkeypatch.setattr(run_logs, "SETTLED_SECONDS", 0.0)
+    instance.add_run_tags(run_id, {"note": "later"})
+    assert read(instance, cursor) == []
+
+
+def test_a_storage_id_to_begin_after_becomes_a_time(instance: dg.DagsterInstance) -> None:
+    execute(DEFINITIONS, "nightly", instance)
+    last = instance.fetch_run_status_changes(DagsterEventType.RUN_SUCCESS, limit=1).records[0]
+    later = execute(DEFINITIONS, "nightly", instance).run_id
+    cursor = Cursor(after_storage_id=last.storage_id)
+    logs(instance, cursor).begin(None)
+    assert (cursor.begins_at, cursor.after_storage_id) == (last.timestamp, 0)
+    assert runs(read(instance, cursor)) == {later}
+
+
+@pytest.mark.parametrize("start", ["now", "a time"])
+def test_what_happened_before_the_start_is_left_out(
+    instance: dg.DagsterInstance, start: str
+) -> None:
+    execute(DEFINITIONS, "nightly", instance)
+    instance.report_runless_asset_event(dg.AssetMaterialization("before"))
+    cursor = Cursor()
+    logs(instance, cursor).begin(float("inf") if start == "now" else time.time())
+    later = execute(DEFINITIONS, "nightly", instance).run_id
+    instance.report_runless_asset_event(dg.AssetMaterialization("after"))
+    found = read(instance, cursor)
+    assert runs(found) == {later, ""}
+    assert [each.asset_key for each in found if not each.run_id] == [dg.AssetKey("after")]
+
+
+def test_what_is_reported_from_outside_any_run_is_read_once(instance: dg.DagsterInstance) -> None:
+    cursor = Cursor()
+    for name in ("first", "second"):
+        instance.report_runless_asset_event(dg.AssetMaterialization(name))
+        assert [each.asset_key for each in read(instance, cursor)] == [dg.AssetKey(name)]
+
+
+def test_a_long_run_is_read_page_by_page(
+    instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(run_logs, "PAGE", 2)
+    run_id = execute(DEFINITIONS, "nightly", instance).run_id
+    ids = [each.storage_id for each in read(instance, Cursor()) if each.run_id == run_id]
+    assert ids == sorted(set(ids))
+    assert len(ids) == 6

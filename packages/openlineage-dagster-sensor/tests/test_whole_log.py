@@ -1,0 +1,250 @@
+"""Reading the one log of all runs: what is settled, what is late, what costs nothing."""
+
+import random
+import time
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import pytest
+from dagster import EventLogRecord
+from dagster._core.events import DagsterEvent
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from openlineage_dagster_sensor import whole_log
+from openlineage_dagster_sensor.cursor import Cursor, HeldRun
+from openlineage_dagster_sensor.reading import SETTLED_SECONDS
+from openlineage_dagster_sensor.whole_log import WholeLog
+
+LONG_AGO = 1_700_000_000.0
+
+
+def entry(run_id: str, at: float, kind: str = "STEP_START") -> dg.EventLogEntry:
+    event = DagsterEvent(event_type_value=kind, job_name="j", step_key="s") if kind else None
+    return dg.EventLogEntry(None, 20, "a line", run_id, at, dagster_event=event)
+
+
+class Instance:
+    """An instance whose log shows what it is told to, and counts how often it is asked.
+
+    It is a mock, because a real database cannot be told when a transaction becomes visible.
+    """
+
+    def __init__(self) -> None:
+        self.entries: dict[int, dg.EventLogEntry] = {}
+        self.questions = 0
+        self.only_one_type = False
+
+    @property
+    def event_log_storage(self) -> "Instance":
+        return self
+
+    def get_maximum_record_id(self) -> int | None:
+        self.questions += 1
+        return max(self.entries, default=None)
+
+    def get_logs_for_all_runs_by_log_id(
+        self, after_cursor: int, dagster_event_type: Any, limit: int
+    ) -> dict[int, dg.EventLogEntry]:
+        if self.only_one_type:
+            raise NotImplementedError
+        self.questions += 1
+        ids = [
+            each
+            for each in sorted(self.entries)
+            if each > after_cursor
+            and self.entries[each].dagster_event
+            and self.entries[each].dagster_event_type in dagster_event_type
+        ]
+        return {each: self.entries[each] for each in ids[:limit]}
+
+    def get_event_records(
+        self, filters: dg.EventRecordsFilter, limit: int, ascending: bool
+    ) -> list[EventLogRecord]:
+        assert ascending
+        self.questions += 1
+        return [
+            EventLogRecord(each, found)
+            for each, found in sorted(self.entries.items())
+            if found.dagster_event
+            and found.dagster_event_type == filters.event_type
+            and each > (filters.after_cursor or 0)
+            and found.timestamp > (filters.after_timestamp or 0)
+        ][:limit]
+
+    def get_records_for_run(self, run_id: str, cursor: str, of_type: Any, limit: int) -> Any:
+        from dagster._core.event_api import EventLogCursor
+
+        after = EventLogCursor.parse(cursor).storage_id()
+        records = [
+            EventLogRecord(each, found)
+            for each, found in sorted(self.entries.items())
+            if found.run_id == run_id and each > after
+        ]
+        return type("Page", (), {"records": records, "has_more": False, "cursor": cursor})()
+
+
+@pytest.fixture
+def instance() -> Instance:
+    return Instance()
+
+
+def read(instance: Any, cursor: Cursor, *, only: range | None = None) -> list[int]:
+    """Do a tick: read, deal with some or all, settle; the ids that were given out."""
+    log = WholeLog(instance, cursor)
+    if log.is_idle():
+        return []
+    records = [record for page in log.pages() for record in page]
+    log.settle(record for record in records if only is None or record.storage_id in only)
+    # As Dagster keeps it.
+    kept = Cursor.from_text(cursor.to_text())
+    cursor.__dict__.update(kept.__dict__)
+    return [record.storage_id for record in records]
+
+
+def test_what_is_new_is_read_once(instance: Instance) -> None:
+    cursor = Cursor()
+    instance.entries = {each: entry("a", LONG_AGO + each) for each in (1, 2, 5)}
+    assert read(instance, cursor) == [1, 2, 5]
+    assert read(instance, cursor) == []
+    instance.entries[9] = entry("a", time.time())
+    assert read(instance, cursor) == [9]
+    assert read(instance, cursor) == []
+
+
+def test_what_becomes_visible_late_is_read(instance: Instance) -> None:
+    cursor, now = Cursor(), time.time()
+    instance.entries = {3: entry("a", now), 5: entry("b", now)}
+    assert read(instance, cursor) == [3, 5]
+    instance.entries[4] = entry("c", now)
+    assert read(instance, cursor) == [4]
+    instance.entries[1] = entry("c", now)
+    assert read(instance, cursor) == [1]
+
+
+def test_what_is_not_done_is_read_again_and_nothing_else(instance: Instance) -> None:
+    cursor = Cursor()
+    instance.entries = {each: entry(str(each), LONG_AGO + each) for each in range(1, 11)}
+    read(instance, cursor, only=range(1, 5))
+    assert cursor.low == 4
+    assert read(instance, cursor, only=range(7, 9)) == [5, 6, 7, 8, 9, 10]
+    assert read(instance, cursor) == [5, 6, 9, 10]
+
+
+def test_a_log_where_nothing_happens_is_asked_one_question(
+    instance: Instance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cursor = Cursor()
+    instance.entries = {1: entry("a", LONG_AGO), 2: entry("a", LONG_AGO, kind="")}
+    read(instance, cursor)
+    monkeypatch.setattr(whole_log, "SETTLED_SECONDS", -1.0)
+    read(instance, cursor)
+    instance.questions = 0
+    assert read(instance, cursor) == []
+    assert instance.questions == 1
+
+
+def test_a_log_of_lines_only_is_not_read_again_and_again(
+    instance: Instance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cursor = Cursor()
+    instance.entries = {each: entry("a", LONG_AGO, kind="") for each in range(1, 50)}
+    read(instance, cursor)
+    assert cursor.mark[0] == 49
+    monkeypatch.setattr(whole_log, "SETTLED_SECONDS", -1.0)
+    read(instance, cursor)
+    assert cursor.low == 49
+
+
+def test_a_mark_is_not_passed_before_its_time(instance: Instance) -> None:
+    cursor, now = Cursor(), time.time()
+    instance.entries = {9: entry("a", now, kind="")}
+    read(instance, cursor)
+    cursor.mark = (9, now - SETTLED_SECONDS / 2)
+    for late in (7, 5):
+        instance.entries[late] = entry("a", now)
+        assert read(instance, cursor) == [late]
+
+
+def test_a_held_run_is_read_from_where_it_waits_and_the_others_go_on(instance: Instance) -> None:
+    cursor = Cursor()
+    instance.entries = {
+        each: entry("held" if each % 2 else "other", LONG_AGO + each) for each in range(1, 9)
+    }
+    log = WholeLog(instance, cursor)  # type: ignore[arg-type]
+    log.is_idle()
+    records = [record for page in log.pages() for record in page]
+    cursor.held = {"held": HeldRun(3, 1)}
+    log.settle(each for each in records if each.run_id == "other" or each.storage_id < 3)
+    assert cursor.low == 8
+    instance.entries[9] = entry("held", LONG_AGO + 9)
+    assert read(instance, cursor) == [3, 5, 7, 9]
+
+
+@pytest.mark.parametrize(
+    "kinds", [["STEP_START"], ["STEP_START", "STEP_SKIPPED", "PIPELINE_START"]]
+)
+def test_where_one_type_can_be_asked_for_at_a_time_the_order_is_the_same(
+    instance: Instance, monkeypatch: pytest.MonkeyPatch, kinds: list[str]
+) -> None:
+    monkeypatch.setattr(whole_log, "PAGE", 3)
+    chance = random.Random(1)
+    instance.only_one_type = True
+    instance.entries = {
+        each: entry(str(each % 3), LONG_AGO + each, kind=chance.choice(kinds))
+        for each in range(1, 60)
+    }
+    assert read(instance, Cursor()) == list(range(1, 60))
+
+
+@pytest.mark.parametrize(
+    ("start", "expected"), [(LONG_AGO + 4.5, [5, 6]), (LONG_AGO + 99, []), (float("inf"), [])]
+)
+def test_what_happened_before_the_start_is_left_out(
+    instance: Instance, start: float, expected: list[int]
+) -> None:
+    instance.entries = {
+        each: entry("a", LONG_AGO + each, kind="PIPELINE_START") for each in range(1, 7)
+    }
+    cursor = Cursor()
+    WholeLog(instance, cursor).begin(start)  # type: ignore[arg-type]
+    assert read(instance, cursor) == expected
+
+
+@settings(max_examples=60)
+@given(data=st.data())
+def test_whatever_becomes_visible_when_everything_is_given_out_until_done(data: Any) -> None:
+    """Writers commit in any order within the time; ticks stop anywhere."""
+    instance, cursor = Instance(), Cursor()
+    waiting = {each: entry(str(each % 4), time.time()) for each in range(1, 25)}
+    done: set[int] = set()
+    for _ in range(40):
+        if waiting:
+            for each in data.draw(st.sets(st.sampled_from(sorted(waiting)), max_size=5)):
+                instance.entries[each] = waiting.pop(each)
+        log = WholeLog(instance, cursor)  # type: ignore[arg-type]
+        if not log.is_idle():
+            records = [record for page in log.pages() for record in page]
+            assert not done & {record.storage_id for record in records}
+            count = data.draw(st.integers(0, len(records)))
+            log.settle(records[:count])
+            done |= {record.storage_id for record in records[:count]}
+    remaining = set(instance.entries) - done
+    assert set(read(instance, cursor)) == remaining
+
+
+def test_a_real_log_of_all_runs(tmp_path: Path) -> None:
+    overrides = {
+        "event_log_storage": {
+            "module": "dagster._core.storage.event_log",
+            "class": "ConsolidatedSqliteEventLogStorage",
+            "config": {"base_dir": str(tmp_path / "log")},
+        }
+    }
+    with dg.DagsterInstance.local_temp(str(tmp_path), overrides=overrides) as instance:
+        for number in range(1500):
+            instance.event_log_storage.store_event(entry(str(number % 3), LONG_AGO + number))
+        cursor = Cursor()
+        assert len(read(instance, cursor)) == 1500
+        assert len(read(instance, cursor)) == 0
