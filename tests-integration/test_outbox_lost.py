@@ -18,6 +18,7 @@ import orders_project
 import start_methods
 from dagster_home import DagsterHome, wait_until
 from delivered import expected_events, summary
+from openlineage_dagster_core.delivery import gap_notes
 from openlineage_dagster_core.delivery.outbox import read_status
 from receiver import Receiver
 from recorded_run import execute, states_by_run
@@ -198,6 +199,17 @@ def test_whatever_happens_to_the_outbox_underway_the_run_is_whole_and_arrives_la
         home.outbox.unlink()
     receiver.answer = lambda _: 201
     check_everything_arrives(home, receiver)
+
+
+def test_what_was_noted_and_could_not_be_recorded_yet_is_there_at_the_next_try(
+    tmp_path: Path,
+) -> None:
+    gap_notes.write(tmp_path, "run-1", 1.0, "disk full")
+    for _ in gap_notes.take(tmp_path):
+        # As when it cannot be recorded, because the disk is still full.
+        break
+    gap_notes.write(tmp_path, "run-2", 2.0, "disk full")
+    assert {key for key, _, _ in gap_notes.take(tmp_path)} == {"run-1", "run-2"}
 
 
 @HARMS
