@@ -249,7 +249,7 @@ def test_while_the_backend_is_down_the_outbox_takes_no_more_room_than_what_waits
 ) -> None:
     """An outage of a day on a busy instance must not fill the disk."""
     receiver.answer = lambda _: 503
-    count = 3_000
+    count = 2_000
     with home.instance() as instance, dg.DagsterInstance.from_config(str(home.path)) as other:
         for number in range(count):
             storage = (instance if number % 2 else other).event_log_storage
@@ -260,7 +260,7 @@ def test_while_the_backend_is_down_the_outbox_takes_no_more_room_than_what_waits
         with sqlite3.connect(home.outbox / "outbox.db") as connection:
             [[characters]] = connection.execute("SELECT sum(length(payload)) FROM record")
         # Four megabytes are what SQLite lets its log of changes grow to by default.
-        assert room < 10 * characters + 3 * 4_000_000
+        assert room < 10 * characters + 2 * 4_000_000
 
 
 def materialization(number: int) -> dg.EventLogEntry:
