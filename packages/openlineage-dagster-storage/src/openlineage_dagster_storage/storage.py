@@ -246,13 +246,17 @@ class OpenLineageEventLogStorage(DelegatingEventLogStorage, ConfigurableClass):
     def _flush(self) -> None:
         if self._converter is not None:
             delivery = self._delivery()
-            self._guarded("at dispose", delivery.recorder.close)
-            has_sent_all = delivery.shipper.flush(self._flush_timeout)
-            # Dagster may dispose and go on: the next event attaches a converter again.
-            is_last = delivery.shipper.detach(self._converter, JOIN_SECONDS if has_sent_all else 0)
-            self._converter = None
-            if is_last:
-                let_go_of(delivery)
+            has_sent_all = False
+            try:
+                self._guarded("at dispose", delivery.recorder.close)
+                has_sent_all = delivery.shipper.flush(self._flush_timeout)
+            finally:
+                # Dagster may dispose and go on: the next event attaches a converter again.
+                wait = JOIN_SECONDS if has_sent_all else 0
+                is_last = delivery.shipper.detach(self._converter, wait)
+                self._converter = None
+                if is_last:
+                    let_go_of(delivery)
 
     @cached_property
     def _emits(self) -> bool:

@@ -20,6 +20,7 @@ from openlineage.client.event_v2 import DatasetEvent, InputDataset, OutputDatase
 from openlineage.client.facet_v2 import BaseFacet
 from openlineage.client.serde import Serde
 
+from openlineage_dagster_core import fault
 from openlineage_dagster_core.conversion.envelope import Event, Lineage, Source
 from openlineage_dagster_core.conversion.remembered import PerObject
 from openlineage_dagster_core.errors import ConfigurationError
@@ -148,8 +149,8 @@ def _provide(event: Event, subject: Subject, provider: Provider, name: str) -> N
             facets = {f"{place}_facets": facets for place, facets in provided.items()}
             _put(event, _checked(facets, name), tuple(PLACES))
     except Exception as error:
-        # Code of the user's may raise what it likes.
-        _mistake(name, f"{type(error).__name__}: {error}")
+        # Code of the user's may raise what it likes, and say in it what it likes.
+        _mistake(name, fault.described(error))
 
 
 def materialized(event: Event, metadata: Mapping[str, Any], key: AssetKey) -> Event:
@@ -317,7 +318,8 @@ def _check_standing_fields(facet: Mapping[str, Any]) -> None:
     for field in ("_producer", "_schemaURL"):
         value = facet[field]
         if not isinstance(value, str) or not _ADDRESS.fullmatch(value):
-            msg = f"{field} is no address: {value!r}"
+            # Not its value: a secret may be in it.
+            msg = f"{field} is no address"
             raise ValueError(msg)
     if not isinstance(facet.get("_deleted", False), bool):
         msg = "_deleted is neither true nor false"

@@ -8,6 +8,7 @@ import json
 import os
 import stat
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -70,7 +71,8 @@ def take(directory: Path) -> Iterator[tuple[str | None, float, str]]:
         return
     with contextlib.suppress(FileNotFoundError):
         # Under another name nobody adds to it while it is read.
-        path.rename(path.with_name(f"{path.name}.{os.getpid()}"))
+        # What was taken before and could not be recorded is still there.
+        path.rename(path.with_name(f"{path.name}.{time.time_ns()}"))
     for taken in path.parent.glob(f"{path.name}.*"):
         for line in taken.read_text().splitlines():
             try:

@@ -400,6 +400,10 @@ class Outbox:
 
         self._file.run(fill)
 
+    def tidy(self) -> None:
+        """Keep the file small, also while nothing can be sent."""
+        self._file.tidy()
+
     def note_error(self, error: str | None) -> None:
         """Note how the sending goes, for whoever asks from outside.
 

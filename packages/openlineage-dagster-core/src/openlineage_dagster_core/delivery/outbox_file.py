@@ -23,6 +23,9 @@ REPAIR_LOCK_NAME = "repair.lock"
 REPAIR_SECONDS = 2.0
 """How long to wait for another process that is replacing the file."""
 
+RARE_CHECKPOINT_PAGES = 4000
+"""16 MB of changes."""
+
 OLDEST_CHECKED_SECONDS = 60.0
 """How old what is known of the oldest record may be."""
 
@@ -131,6 +134,19 @@ class OutboxFile:
                 self._set_aside(error)
             return self._attempt(work)
 
+    def tidy(self) -> None:
+        """Move what is written into the file itself, and give back what it does not need.
+
+        Raises:
+            sqlite3.Error: the file cannot be used.
+        """
+        self.run(
+            lambda connection: connection.execute("PRAGMA incremental_vacuum(1000)").fetchall()
+        )
+        with self._lock:
+            if self._connection is not None:
+                self._connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+
     def close(self) -> None:
         """Close the file; the next use opens it again."""
         with self._lock:
@@ -159,12 +175,15 @@ class OutboxFile:
             os.close(os.open(self.path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
         connection = sqlite3.connect(self.path, timeout=self._busy_seconds, check_same_thread=False)
         try:
+            # Only before there is a table.
+            connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
             connection.execute("PRAGMA journal_mode = WAL")
             # Durable against the death of the process; a power cut may cost the last records,
             # which are in the event log.
             connection.execute("PRAGMA synchronous = NORMAL")
             if not self._checkpoints:
-                connection.execute("PRAGMA wal_autocheckpoint = 0")
+                # Should nobody do it for long, a write that takes longer is the lesser evil.
+                connection.execute(f"PRAGMA wal_autocheckpoint = {RARE_CHECKPOINT_PAGES}")
             connection.executescript(_SCHEMA)
             self._look_for_oldest(connection)
         except BaseException:

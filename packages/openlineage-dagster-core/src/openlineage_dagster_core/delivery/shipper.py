@@ -172,8 +172,8 @@ class Shipper:
         self._pace = Pace()
         self._asked_at: float | None = None
         self._look_now = threading.Event()
-        self._tidied_at = 0.0
-        self._noted_error: str | None = None
+        self._tidied_at = self._filled_at = 0.0
+        self._noted_error: str | None = "what an earlier process noted"
 
     def attach(self, converter: RecordConverter) -> None:
         """Use a converter as long as it lives.
@@ -224,6 +224,8 @@ class Shipper:
         Returns:
             Whether nothing of it is left.
         """
+        if not self.outbox.path.exists():
+            return True
         newest = self.outbox.newest()
         self._look_now.set()
         self._pace.begin_to_wait()
@@ -263,6 +265,9 @@ class Shipper:
             thread.stopping.set()
             self._wake.set()
             thread.join(timeout)
+        else:
+            # Nobody else does; it opens again when it is used again.
+            self.outbox.close()
 
     def _set(
         self,
@@ -334,14 +339,15 @@ class Shipper:
 
     def _ship(self, thread: _Thread, client: LineageClient) -> None:
         backoff = FIRST_BACKOFF_SECONDS
-        self._tidied_at = 0.0
+        self._tidied_at = self._filled_at = 0.0
         while self._is_wanted(thread):
             self._wake.clear()
             self._pace.gather()
             try:
+                self._tidy()
                 is_empty = self._send_batch(thread, client)
                 if is_empty:
-                    self._tidy()
+                    self._fill_gaps()
             except (BackendUnavailableError, FactsUnavailableError) as error:
                 self._report_failure(error)
                 # With jitter: many processes must not knock at once when the backend is back.
@@ -354,16 +360,22 @@ class Shipper:
                     self._wake.wait(IDLE_SECONDS)
 
     def _tidy(self) -> None:
-        """Fill gaps and drop what is old, now and then."""
-        if self._tidied_at and time.monotonic() - self._tidied_at < TIDY_SECONDS:
+        """Drop what is old, and keep the file small, now and then."""
+        if not self._tidied_at or time.monotonic() - self._tidied_at > TIDY_SECONDS:
+            self.outbox.drop_old_attachments()
+            self.outbox.tidy()
+            self._tidied_at = time.monotonic()
+
+    def _fill_gaps(self) -> None:
+        """Put references to what is missing in place of the gaps, now and then."""
+        if self._filled_at and time.monotonic() - self._filled_at < TIDY_SECONDS:
             return
         converter = self._converter()
         if converter is None:
             return
         for gap in self.outbox.gaps():
             self.outbox.heal(gap, converter.stand_in(gap))
-        self.outbox.drop_old_attachments()
-        self._tidied_at = time.monotonic()
+        self._filled_at = time.monotonic()
 
     def _send_batch(self, thread: _Thread, client: LineageClient) -> bool:
         """Send the oldest records; one that fails holds up its own key and no other.
