@@ -184,6 +184,8 @@ def test_the_status_is_read_from_outside(directory: Path) -> None:
     assert status.oldest_seconds is not None
     outbox.note_error(None)
     assert read_status(directory).last_error is None
+    gap_notes.write(directory, "c", 7.0, "full")
+    assert [gap.ordering_key for gap in read_status(directory).gaps] == ["b", "c"]
 
 
 def test_files_are_private_whatever_the_umask(directory: Path) -> None:

@@ -12,6 +12,9 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+Note = tuple[str | None, float, str]
+"""Whose records are missing, since when, and why."""
+
 
 def write(directory: Path, ordering_key: str | None, since: float, reason: str) -> bool:
     """Write a gap down; called when something has failed already, so it does not raise.
@@ -41,20 +44,22 @@ def write(directory: Path, ordering_key: str | None, since: float, reason: str) 
         return False
 
 
-def exist(directory: Path) -> bool:
-    """Tell whether anything is written down.
+def read(directory: Path) -> Iterator[Note]:
+    """Look at what is written down.
 
     Args:
         directory: the outbox's.
 
-    Returns:
-        Whether there may be something to `take`.
+    Yields:
+        What was given to `write`; a line that was not written to its end is passed over.
     """
     path = _path(directory)
-    return path.parent.is_dir() and any(path.parent.glob(f"{path.name}*"))
+    for notes in path.parent.glob(f"{path.name}*") if path.parent.is_dir() else ():
+        with contextlib.suppress(OSError):
+            yield from _notes_in(notes)
 
 
-def take(directory: Path) -> Iterator[tuple[str | None, float, str]]:
+def take(directory: Path) -> Iterator[Note]:
     """Read what was written down, and remove it once all of it has been taken.
 
     Args:
@@ -74,13 +79,17 @@ def take(directory: Path) -> Iterator[tuple[str | None, float, str]]:
         # What was taken before and could not be recorded is still there.
         path.rename(path.with_name(f"{path.name}.{time.time_ns()}"))
     for taken in path.parent.glob(f"{path.name}.*"):
-        for line in taken.read_text().splitlines():
-            try:
-                ordering_key, since, reason = json.loads(line)
-            except ValueError:
-                continue
-            yield ordering_key, since, reason
+        yield from _notes_in(taken)
         taken.unlink()
+
+
+def _notes_in(path: Path) -> Iterator[Note]:
+    for line in path.read_text().splitlines():
+        try:
+            ordering_key, since, reason = json.loads(line)
+        except ValueError:
+            continue
+        yield ordering_key, since, reason
 
 
 def _path(directory: Path) -> Path:

@@ -60,7 +60,7 @@ class Gap:
     """Records that could not be appended, or were lost.
 
     Args:
-        id: grows with each gap.
+        id: grows with each gap; 0 of one that is not in the outbox yet.
         ordering_key: whose they are; None for any.
         since: when the first of them was to be appended, in seconds since the epoch.
         reason: why they are missing.
@@ -281,7 +281,7 @@ class Outbox:
         Returns:
             Whether records wait or gaps are to be filled; an outbox that is not there has none.
         """
-        if gap_notes.exist(self.directory):
+        if any(gap_notes.read(self.directory)):
             return True
         return self.path.exists() and self._file.run(
             lambda connection: bool(
@@ -434,8 +434,9 @@ def read_status(directory: Path) -> OutboxStatus:
         sqlite3.Error: it cannot be read.
     """
     path = directory / FILE_NAME
+    noted_gaps = tuple(Gap(0, *note) for note in gap_notes.read(directory))
     if not path.exists():
-        return OutboxStatus()
+        return OutboxStatus(gaps=noted_gaps)
     now = time.time()
     address = f"{path.absolute().as_uri()}?mode=ro"
     with contextlib.closing(sqlite3.connect(address, uri=True, timeout=BUSY_SECONDS)) as connection:
@@ -456,7 +457,7 @@ def read_status(directory: Path) -> OutboxStatus:
         depth=depth,
         oldest_seconds=None if oldest is None else max(0.0, now - oldest),
         parked=parked,
-        gaps=tuple(Gap(*row) for row in gaps),
+        gaps=tuple(Gap(*row) for row in gaps) + noted_gaps,
         last_sent_at=noted.get("sent", (None, None))[1],
         last_error=error,
         last_error_at=error_at if error else None,
