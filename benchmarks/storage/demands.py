@@ -72,8 +72,8 @@ def demands(
     ours = imports.get(Subject.OURS)
     if ours is not None:
         for what, seconds in (
-            ("import beyond dagster", ours.beyond),
-            ("import, of which ours", ours.own),
+            ("import of the package, after dagster", ours.package),
+            ("of its storage, after Dagster's storages", ours.own),
         ):
             figure = median(seconds) * 1000
             yield Demand(what, "", "", figure, IMPORT_LIMIT_MS, MILLISECONDS)

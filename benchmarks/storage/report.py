@@ -217,7 +217,7 @@ def _all(times: RunTimes) -> str:
 def _imports(imports: Mapping[Subject, Imports]) -> Table:
     table = _table(
         "import, fresh interpreters: milliseconds of the processor, medians",
-        "who", "rounds", "dagster", "its event log storages", "what comes after",
+        "who", "rounds", "dagster", "the package", "Dagster's event log storages", "the storage",
         "brings the client",
     )  # fmt: skip
     for subject, each in imports.items():
@@ -225,6 +225,7 @@ def _imports(imports: Mapping[Subject, Imports]) -> Table:
             subject.value,
             str(len(each.own)),
             _ms(median(each.dagster)),
+            _ms(median(each.package)),
             _ms(median(each.event_log)),
             _ms(median(each.own)),
             "yes" if each.has_client else "no",
