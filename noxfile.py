@@ -114,7 +114,7 @@ def types(session: nox.Session) -> None:
     """Check types (mypy, strict)."""
     install(
         session, EVERYTHING, *TEST_TOOLS, *DEMO_TOOLS, *POSTGRES, "mypy>=1.18", "types-PyYAML",
-        "types-requests", "types-jsonschema", "types-psycopg2", "nox",
+        "types-requests", "types-jsonschema", "types-psycopg2", "nox", "pytest-xdist",
     )  # fmt: skip
     for path in PACKAGES.values():
         session.run("mypy", f"{path}/src")
@@ -173,7 +173,7 @@ def storage_suite(session: nox.Session, dagster: str) -> None:
     session.run(
         "pytest",
         "tests-integration/dagster_suite",
-        "-p", "bare_and_wrapped", "-n", "2", "--dist", "loadgroup",
+        "-p", "bare_and_wrapped", "-n", "2",
         "-W", "ignore",  # Dagster's own tests use what Dagster deprecates
         *session.posargs,
         env={"PYTHONPATH": str(folder / f"dagster-{str(version).strip()}")},

@@ -12,6 +12,7 @@ from types import ModuleType
 from typing import Any
 
 import pytest
+from xdist.scheduler import LoadScopeScheduling  # type: ignore[import-untyped]
 
 BARE, WRAPPED = "-bare", "-wrapped"
 
@@ -22,7 +23,6 @@ _outcomes: dict[str, str] = {}
 def pytest_configure(config: pytest.Config) -> None:
     """Know the marks of the tests that are compared."""
     config.addinivalue_line("markers", "flaky: as Dagster's own tests say of some")
-    config.addinivalue_line("markers", "xdist_group: tests that go to one process")
     # Published nowhere; what is imported from it is for tests of run storages.
     for name in ("dagster_test", "dagster_test.utils", "dagster_test.utils.data_factory"):
         sys.modules.setdefault(name, ModuleType(name))
@@ -30,12 +30,22 @@ def pytest_configure(config: pytest.Config) -> None:
     factory.dagster_run = None
 
 
+class _Pairs(LoadScopeScheduling):  # type: ignore[misc]
+    """Sends the two of a pair to one process."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return nodeid.replace(WRAPPED, BARE)
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> _Pairs:
+    """Say how the tests are distributed."""
+    return _Pairs(config, log)
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put each wrapped test after its bare one, in the same process."""
+    """Put each wrapped test after its bare one."""
     items.sort(key=lambda item: (_bare_name(item), WRAPPED in item.name))
-    for item in items:
-        item.add_marker(pytest.mark.xdist_group(_bare_name(item)))
 
 
 @pytest.hookimpl(wrapper=True)
