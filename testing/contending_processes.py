@@ -54,11 +54,11 @@ class FirstWord:
 
         return [event(RunState.COMPLETE, record.payload.split()[0])]
 
-    def forget(self, ordering_key: str) -> None:
+    def forget(self, record: Record) -> None:
         """Remember nothing anyway.
 
         Args:
-            ordering_key: the key.
+            record: any.
         """
 
     def stand_in(self, gap: Gap) -> Iterable[tuple[str, str]]:

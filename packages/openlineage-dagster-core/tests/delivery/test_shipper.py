@@ -42,8 +42,8 @@ class Converter:
     def ready(self, records: Sequence[Record]) -> Sequence[Record]:
         return [record for record in records if record.payload not in self.unready]
 
-    def forget(self, ordering_key: str) -> None:
-        self.forgotten.append(ordering_key)
+    def forget(self, record: Record) -> None:
+        self.forgotten.append(record.ordering_key)
 
     def stand_in(self, gap: Gap) -> Iterable[tuple[str, str]]:
         yield gap.ordering_key or "any", f"since {gap.since}"

@@ -69,6 +69,7 @@ class StoredEventConverter:
         self._facts = EventLogFacts(self._live_instance)
         self._stored = StoredEvents(self._live_instance)
         self._found: dict[int, list[EventLogRecord]] = {}
+        self._begun: set[int] = set()
         self._definitions: OrderedDict[str, Definitions] = OrderedDict()
 
     @property
@@ -142,10 +143,13 @@ class StoredEventConverter:
 
         identity = Identity(self._settings)
         run_id = run_id_of(record.ordering_key)
+        reference = Reference.decode(record.payload)
         entries = self._entries_of(record)
-        if record.id not in self._found or len(self._found[record.id]) > 1:
-            # It may be the second try, after some of its events.
+        is_second_try = record.id in self._begun and len(reference.ids) > 1
+        if is_second_try or reference.since is not None:
+            # Some of its events have been counted already.
             self._facts.forget(run_id)
+        self._begun.add(record.id)
         for entry in entries:
             facts = self._facts.facts_of(entry, self._definitions_of(run_id))
             yield from convert(entry, facts, identity)
@@ -153,14 +157,17 @@ class StoredEventConverter:
             if entry.dagster_event_type in RUN_ENDS:
                 self._end(run_id)
         self._found.pop(record.id, None)
+        self._begun.discard(record.id)
 
-    def forget(self, ordering_key: str) -> None:
-        """Read a run anew: a record of it was left out.
+    def forget(self, record: Record) -> None:
+        """Leave a record out, and read its run anew.
 
         Args:
-            ordering_key: the run's.
+            record: from `ready`.
         """
-        self._facts.forget(run_id_of(ordering_key))
+        self._found.pop(record.id, None)
+        self._begun.discard(record.id)
+        self._facts.forget(run_id_of(record.ordering_key))
 
     def stand_in(self, gap: Gap) -> Iterator[tuple[str, str]]:
         """Refer to everything that may be missing: from the gap's beginning to the runs' ends.

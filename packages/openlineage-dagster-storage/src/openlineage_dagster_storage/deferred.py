@@ -45,9 +45,9 @@ class DeferredConverter:
         """Convert a record; see `StoredEventConverter.to_events`."""
         return self._converter.to_events(record)
 
-    def forget(self, ordering_key: str) -> None:
-        """Read a run anew; see `StoredEventConverter.forget`."""
-        self._converter.forget(ordering_key)
+    def forget(self, record: Record) -> None:
+        """Leave a record out; see `StoredEventConverter.forget`."""
+        self._converter.forget(record)
 
     def stand_in(self, gap: Gap) -> Iterable[tuple[str, str]]:
         """Refer to everything that may be missing; see `StoredEventConverter.stand_in`."""

@@ -87,11 +87,11 @@ class RecordConverter(Protocol):
             FactsUnavailableError: not now.
         """
 
-    def forget(self, ordering_key: str) -> None:
-        """Forget how far a key was: a record of it was left out.
+    def forget(self, record: Record) -> None:
+        """Forget a record that is left out, and how far its key was.
 
         Args:
-            ordering_key: the key.
+            record: from `ready`.
         """
 
     def stand_in(self, gap: Gap) -> Iterable[tuple[str, str]]:
@@ -451,7 +451,7 @@ class Shipper:
                 error,
             )
             self.outbox.park(record, f"failed again and again: {error.in_full}")
-            converter.forget(record.ordering_key)
+            converter.forget(record)
             self._holds.release(record.ordering_key)
 
     def _send(self, client: LineageClient, converter: RecordConverter, record: Record) -> None:
@@ -472,7 +472,7 @@ class Shipper:
                 fault.described(error),
             )
             self.outbox.park(record, f"not converted: {fault.described(error)}; {error}")
-            converter.forget(record.ordering_key)
+            converter.forget(record)
             return
         if refusals:
             logger.error(

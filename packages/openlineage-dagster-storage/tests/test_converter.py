@@ -1,0 +1,155 @@
+"""From references to events: what is not there yet, what never will be, what is tried again."""
+
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import pytest
+
+from delivered import differences, expected_events
+from openlineage_dagster_core.delivery.outbox import Outbox, Record
+from openlineage_dagster_core.errors import FactsUnavailableError
+from openlineage_dagster_core.settings import Settings
+from openlineage_dagster_storage import converter as converter_module
+from openlineage_dagster_storage.converter import StoredEventConverter
+from openlineage_dagster_storage.references import Reference, id_of, is_converted
+from orders_project import DEFINITIONS
+from recorded_run import execute, to_json
+
+
+@pytest.fixture
+def instance() -> Iterator[dg.DagsterInstance]:
+    with dg.DagsterInstance.ephemeral() as instance:
+        yield instance
+
+
+@pytest.fixture
+def made(instance: dg.DagsterInstance, tmp_path: Path) -> Iterator[StoredEventConverter]:
+    outbox = Outbox(tmp_path)
+    yield StoredEventConverter(outbox, Settings(), instance)
+    outbox.close()
+
+
+@pytest.fixture
+def other(instance: dg.DagsterInstance, tmp_path: Path) -> Iterator[StoredEventConverter]:
+    """That of another process, which knows nothing yet."""
+    outbox = Outbox(tmp_path)
+    yield StoredEventConverter(outbox, Settings(), instance)
+    outbox.close()
+
+
+@pytest.fixture
+def run(instance: dg.DagsterInstance) -> list[dg.EventLogEntry]:
+    """The log of a run, what becomes events of it."""
+    run_id = execute(DEFINITIONS, "nightly", instance).run_id
+    entries = [each.event_log_entry for each in instance.get_records_for_run(run_id).records]
+    return [entry for entry in entries if is_converted(entry)]
+
+
+def record(number: int, entries: list[dg.EventLogEntry], **changes: Any) -> Record:
+    payload = Reference(tuple(id_of(entry) for entry in entries)).encode()
+    made = Record(number, entries[0].run_id, payload, time.time(), "another-host/1")
+    return replace(made, **changes)
+
+
+def json_of(converter: StoredEventConverter, records: list[Record]) -> list[dict[str, Any]]:
+    return [
+        event
+        for each in converter.ready(records)
+        for event in to_json(list(converter.to_events(each)))
+    ]
+
+
+def without_facets_of_definitions(events: list[dict[str, Any]]) -> list[tuple[str, str, str]]:
+    return [(each["eventType"], each["job"]["name"], each["run"]["runId"]) for each in events]
+
+
+def test_one_record_or_many_give_the_same_events(
+    made: StoredEventConverter,
+    other: StoredEventConverter,
+    instance: dg.DagsterInstance,
+    run: list[dg.EventLogEntry],
+) -> None:
+    one_by_one = json_of(made, [record(number, [each]) for number, each in enumerate(run, 1)])
+    assert json_of(other, [record(1, run)]) == one_by_one
+    expected = expected_events(instance, run[0].run_id, DEFINITIONS)
+    assert without_facets_of_definitions(one_by_one) == without_facets_of_definitions(expected)
+
+
+def test_records_are_sent_in_the_order_of_the_log(
+    made: StoredEventConverter, run: list[dg.EventLogEntry]
+) -> None:
+    turned = [record(number, [each]) for number, each in enumerate(reversed(run), 1)]
+    assert [each.id for each in made.ready(turned)] == list(range(len(run), 0, -1))
+
+
+def test_what_is_not_in_the_log_yet_waits_and_what_is_there_does_not(
+    made: StoredEventConverter, run: list[dg.EventLogEntry]
+) -> None:
+    to_come = run[1]._replace(timestamp=run[1].timestamp + 1)
+    assert [each.id for each in made.ready([record(1, [to_come]), record(2, [run[0]])])] == [2]
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"writer": None, "appended_at": time.time() - converter_module.COMMITTED_SECONDS - 60},
+        {"appended_at": time.time() - converter_module.ABANDONED_SECONDS - 60},
+    ],
+    ids=["whoever began to store it has said so", "nobody has for long"],
+)
+def test_what_will_never_be_in_the_log_gives_nothing_and_holds_nothing_up(
+    made: StoredEventConverter, run: list[dg.EventLogEntry], changes: dict[str, Any]
+) -> None:
+    never = run[1]._replace(timestamp=run[1].timestamp + 1)
+    [found] = made.ready([record(1, [never], **changes)])
+    assert list(made.to_events(found)) == []
+
+
+def test_of_a_batch_that_was_stored_in_part_that_part_is_sent(
+    made: StoredEventConverter, run: list[dg.EventLogEntry]
+) -> None:
+    never = run[1]._replace(timestamp=run[1].timestamp + 1)
+    batch = [run[0], never]
+    assert made.ready([record(1, batch)]) == []
+    [event] = json_of(made, [record(1, batch, writer=None, appended_at=time.time() - 60)])
+    assert event["eventType"] == "START"
+
+
+def test_a_batch_that_is_tried_again_in_the_middle_gives_the_same_events(
+    made: StoredEventConverter, other: StoredEventConverter, run: list[dg.EventLogEntry]
+) -> None:
+    [batch] = made.ready([record(1, run)])
+    events = made.to_events(batch)
+    for _ in range(5):
+        next(events)  # type: ignore[call-overload]
+    again = to_json(list(made.to_events(batch)))
+    at_once = json_of(other, [record(1, run)])
+    assert len(again) == len(at_once) == 10
+    assert not list(differences(again, at_once))
+
+
+def test_all_since_a_time_is_sent_to_the_end(
+    made: StoredEventConverter, other: StoredEventConverter, run: list[dg.EventLogEntry]
+) -> None:
+    every = json_of(made, [record(1, run)])
+    since = replace(record(1, run), payload=Reference(since=run[3].timestamp).encode())
+    for events in (json_of(made, [since]), json_of(other, [since])):
+        assert events == every[-len(events) :]
+        assert 0 < len(events) < len(every)
+
+
+def test_a_database_that_cannot_be_read_says_nothing_of_the_record(
+    made: StoredEventConverter,
+    run: list[dg.EventLogEntry],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def broken(*args: object, **options: object) -> None:
+        raise RuntimeError("connection lost")
+
+    monkeypatch.setattr(dg.DagsterInstance, "get_records_for_run", broken)
+    with pytest.raises(FactsUnavailableError, match="RuntimeError"):
+        made.ready([record(1, run)])
