@@ -1,0 +1,88 @@
+"""How the thread keeps out of the host's way; the clock is the test's, and so is every rest."""
+
+from typing import Any
+
+import pytest
+
+from openlineage_dagster_core.delivery import pace
+from openlineage_dagster_core.delivery.pace import Pace
+
+
+class Clock:
+    """Time that passes only when it is told to, or when the thread rests."""
+
+    def __init__(self, made: Pace, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.now = 1000.0
+        self.computed = 0.0
+        self.rests: list[float] = []
+        monkeypatch.setattr(pace.time, "monotonic", lambda: self.now)
+        monkeypatch.setattr(pace.time, "thread_time", lambda: self.computed)
+        monkeypatch.setattr(made._hurry, "wait", self.rest)
+
+    def rest(self, seconds: float) -> None:
+        self.rests.append(seconds)
+        self.now += seconds
+
+
+@pytest.fixture
+def made() -> Pace:
+    return Pace()
+
+
+@pytest.fixture
+def clock(made: Pace, monkeypatch: pytest.MonkeyPatch) -> Clock:
+    return Clock(made, monkeypatch)
+
+
+def work(made: Pace, clock: Clock, seconds: float) -> None:
+    clock.computed += seconds
+    clock.now += seconds
+    made.rest()
+
+
+def test_beside_a_host_that_works_the_thread_computes_its_share_at_most(
+    made: Pace, clock: Clock
+) -> None:
+    made.host_works()
+    made.gather()
+    begin, computed = clock.now, 0.0
+    for _ in range(50):
+        made.host_works()
+        work(made, clock, 0.001)
+        computed += 0.001
+    assert computed / (clock.now - begin) == pytest.approx(pace.SHARE)
+
+
+def test_no_rest_is_longer_than_the_longest(made: Pace, clock: Clock) -> None:
+    made.host_works()
+    work(made, clock, 0.5)
+    assert clock.rests == [pace.LONGEST_REST_SECONDS]
+
+
+def test_beside_a_host_that_does_nothing_it_does_not_rest(made: Pace, clock: Clock) -> None:
+    made.host_works()
+    clock.now += pace.BUSY_SECONDS + 1
+    made.gather()
+    work(made, clock, 0.5)
+    assert clock.rests == []
+
+
+def test_while_somebody_waits_for_it_it_does_not_rest(made: Pace, clock: Clock) -> None:
+    made.host_works()
+    made.begin_to_wait()
+    made.begin_to_wait()
+    made.end_to_wait()
+    made.gather()
+    work(made, clock, 0.5)
+    assert clock.rests == []
+    made.end_to_wait()
+    made.host_works()
+    work(made, clock, 0.5)
+    assert len(clock.rests) == 1
+
+
+def test_a_rest_ends_when_somebody_begins_to_wait() -> None:
+    made: Any = Pace()
+    made.host_works()
+    made.begin_to_wait()
+    assert made._hurry.wait(0)
