@@ -18,7 +18,7 @@ from openlineage_dagster_core.delivery import outbox as delivery_outbox
 from openlineage_dagster_core.delivery.outbox import Outbox
 from openlineage_dagster_core.errors import ConfigurationError
 from openlineage_dagster_core.families import CONVERTED_VALUES
-from openlineage_dagster_storage import OpenLineageEventLogStorage, storage
+from openlineage_dagster_storage import OpenLineageEventLogStorage, shipping, storage
 from orders_project import DEFINITIONS, NIGHTLY_JOBS
 from receiver import Receiver
 from recorded_run import execute, states_by_run
@@ -538,3 +538,17 @@ def test_the_outbox_holds_references_and_nothing_of_what_events_say(
         [[event_type, _, _]] = json.loads(record.payload)["events"]
         assert event_type in CONVERTED_VALUES
         assert len(record.payload) < 100
+
+
+def test_a_storage_whose_delivery_was_let_go_of_uses_the_next(
+    make_instance: MakeInstance, receiver: Receiver
+) -> None:
+    instance = make_instance()
+    execute(DEFINITIONS, "nightly", instance)
+    wrapper: Any = instance.event_log_storage
+    # As another thread's dispose may do at any moment.
+    delivery = wrapper._delivery()
+    delivery.shipper.stop(5)
+    shipping.let_go_of(delivery)
+    execute(DEFINITIONS, "nightly", instance)
+    receiver.wait_for(lambda: len(receiver.events) == 20)

@@ -81,7 +81,7 @@ class OpenLineageEventLogStorage(DelegatingEventLogStorage, ConfigurableClass):
         self._outbox_directory = outbox_directory
         self._inst_data = inst_data
         self._converter: DeferredConverter | None = None
-        self._converter_pid = 0
+        self._attached_to: Delivery | None = None
         self._failures: Counter[str] = Counter()
 
     @property
@@ -254,7 +254,7 @@ class OpenLineageEventLogStorage(DelegatingEventLogStorage, ConfigurableClass):
                 # Dagster may dispose and go on: the next event attaches a converter again.
                 wait = JOIN_SECONDS if has_sent_all else 0
                 is_last = delivery.shipper.detach(self._converter, wait)
-                self._converter = None
+                self._converter = self._attached_to = None
                 if is_last:
                     let_go_of(delivery)
 
@@ -265,11 +265,12 @@ class OpenLineageEventLogStorage(DelegatingEventLogStorage, ConfigurableClass):
     def _delivery(self) -> Delivery:
         directory = self._outbox_directory or Path(self._instance.root_directory, "openlineage")
         delivery = delivery_of(directory, self._settings, self._flush_timeout)
-        if self._converter is None or self._converter_pid != os.getpid():
+        if self._converter is None or self._attached_to is not delivery:
+            # The first use; or, after a fork or another's dispose, there is a new one.
             outbox = delivery.shipper.outbox
             self._converter = DeferredConverter(outbox, self._settings, self._instance)
-            self._converter_pid = os.getpid()
             delivery.shipper.attach(self._converter)
+            self._attached_to = delivery
         return delivery
 
     def _guarded(
