@@ -183,7 +183,7 @@ def storage_suite(session: nox.Session, dagster: str) -> None:
 @nox.session
 def integration(session: nox.Session) -> None:
     """Test both mechanisms together, with real Dagster processes."""
-    install(session, EVERYTHING, *TEST_TOOLS, *DEMO_TOOLS, *POSTGRES)
+    install(session, EVERYTHING, *TEST_TOOLS, *DEMO_TOOLS, *POSTGRES, "dagster-cloud>=1.11.6")
     session.run("pytest", "tests-integration", *session.posargs)
 
 

@@ -1,0 +1,111 @@
+"""The sensor through the calls that the client of Dagster+ answers; the server cannot run here."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import pytest
+
+from delivered import differences, expected_events, first_arrivals, summary
+from openlineage_dagster_sensor import openlineage_sensor, sensor
+from receiver import Receiver
+from recorded_run import execute
+from shop.definitions import defs as shop
+
+pytest.importorskip("dagster_cloud", reason="the client of Dagster+ is not installed")
+
+import only_dagster_plus
+
+
+@dg.asset(deps=[dg.AssetKey(["raw", "products"])])
+def of_another_location() -> None: ...
+
+
+OTHER = dg.Definitions(assets=[of_another_location], jobs=[dg.define_asset_job("others")])
+
+
+@pytest.fixture(autouse=True)
+def _fresh_clients() -> Iterator[None]:
+    yield
+    sensor._clients.cache_clear()
+
+
+@pytest.fixture
+def instance(tmp_path: Path) -> Iterator[dg.DagsterInstance]:
+    overrides = {
+        "event_log_storage": {
+            "module": "dagster._core.storage.event_log",
+            "class": "ConsolidatedSqliteEventLogStorage",
+            "config": {"base_dir": str(tmp_path / "log")},
+        }
+    }
+    with dg.DagsterInstance.local_temp(str(tmp_path), overrides=overrides) as instance:
+        yield instance
+
+
+@pytest.fixture
+def restricted(instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch) -> dg.DagsterInstance:
+    """The instance as the code of a user of Dagster+ has it; runs are executed before that."""
+    logs = only_dagster_plus.event_log_storage(instance.event_log_storage)
+    runs = only_dagster_plus.run_storage(instance.run_storage)
+    for job, options in (("nightly", {"partition_key": "2026-01-05"}), ("newsletter", {})):
+        shop.get_repository_def().get_job(job).execute_in_process(
+            instance=instance, raise_on_error=False, **options
+        )
+    execute(OTHER, "others", instance)
+    instance.report_runless_asset_event(dg.AssetMaterialization(["raw", "products"]))
+    monkeypatch.setattr(instance, "_event_storage", logs)
+    monkeypatch.setattr(instance, "_run_storage", runs)
+    return instance
+
+
+def tick(
+    instance: dg.DagsterInstance, cursor: str | None, **options: Any
+) -> tuple[str, str | None]:
+    context = dg.build_sensor_context(instance=instance, cursor=cursor, definitions=shop)
+    result = openlineage_sensor(**options)(context)
+    assert isinstance(result, dg.SkipReason)
+    return result.skip_message or "", context.cursor
+
+
+def test_the_storage_is_as_restricted_as_the_client(restricted: dg.DagsterInstance) -> None:
+    assert type(restricted.event_log_storage).__name__ == "OnlyGraphQLEventLogStorage"
+    with pytest.raises(NotImplementedError):
+        restricted.event_log_storage.get_logs_for_all_runs_by_log_id()
+    assert restricted.get_runs_count() == 3
+
+
+def test_everything_is_sent(restricted: dg.DagsterInstance, receiver: Receiver) -> None:
+    reason, cursor = tick(restricted, None)
+    assert "parked 0" in reason
+    for run in restricted.get_runs():
+        expected = expected_events(restricted, run.run_id, shop)
+        found = first_arrivals(receiver.events, run.run_id)
+        assert summary(found) == summary(expected)
+        assert not list(differences(found, expected))
+    assert "raw/products" in {event["job"]["name"] for event in receiver.events if "job" in event}
+    before = len(receiver.events)
+    tick(restricted, cursor)
+    assert len(receiver.events) == before
+
+
+def test_an_asset_of_another_location_gets_its_inputs_from_the_log(
+    restricted: dg.DagsterInstance, receiver: Receiver
+) -> None:
+    tick(restricted, None)
+    [made] = [
+        event
+        for event in receiver.events
+        if event.get("job", {}).get("name") == "of_another_location"
+        and event["eventType"] == "COMPLETE"
+    ]
+    assert [each["name"] for each in made["inputs"]] == ["raw/products"]
+
+
+@pytest.mark.parametrize("start", ["now", "2020-01-01"])
+def test_it_begins_where_it_is_told(
+    restricted: dg.DagsterInstance, receiver: Receiver, start: str
+) -> None:
+    tick(restricted, None, start_from=start)
+    assert bool(receiver.events) == (start != "now")
