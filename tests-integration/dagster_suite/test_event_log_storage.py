@@ -51,14 +51,14 @@ STORAGES = {"sqlite": sqlite, "consolidated": consolidated, "postgres": postgres
 
 
 @pytest.fixture(scope="session")
-def database(request: pytest.FixtureRequest) -> Callable[[], str]:
-    """One database for all tests: they wipe what they need wiped."""
-    urls: list[str] = []
+def database(request: pytest.FixtureRequest) -> Callable[[str], str]:
+    """One database for all bare tests, one for all wrapped: `wipe` leaves some things there."""
+    urls: dict[str, str] = {}
 
-    def url() -> str:
-        if not urls:
-            urls.append(request.getfixturevalue("make_database")())
-        return urls[0]
+    def url(how: str) -> str:
+        if how not in urls:
+            urls[how] = request.getfixturevalue("make_database")()
+        return urls[how]
 
     return url
 
@@ -71,11 +71,11 @@ class TestBareAndWrapped(suite.TestEventLogStorage):  # type: ignore[misc,name-d
         self,
         request: pytest.FixtureRequest,
         tmp_path: Path,
-        database: Callable[[], str],
+        database: Callable[[str], str],
         monkeypatch: pytest.MonkeyPatch,
     ) -> Iterator[dg.DagsterInstance]:
         name, how = request.param.split("-")
-        storage = STORAGES[name](tmp_path, database)
+        storage = STORAGES[name](tmp_path, lambda: database(how))
         if how == "wrapped":
             # Where events go does not matter here; that they go does.
             monkeypatch.setenv("OPENLINEAGE__TRANSPORT__TYPE", "file")
