@@ -85,7 +85,7 @@ def append_as_a_run_worker_does(
         begin: awaited first, so that all begin at once.
         report: gets how many times an append gave up.
     """
-    outbox = Outbox(directory, APPEND_BUSY_SECONDS, checkpoints=False)
+    outbox = Outbox(directory, APPEND_BUSY_SECONDS)
     outbox.depth()
     begin.wait()
     given_up = 0

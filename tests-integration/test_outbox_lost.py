@@ -90,11 +90,7 @@ def check_everything_arrives(home: HomeElsewhere, receiver: Receiver) -> None:
     """
     with home.instance() as instance:
         wait_until(
-            lambda: (
-                bool(receiver.events)
-                and not read_status(home.outbox_in_use).depth
-                and not read_status(home.outbox_in_use).gaps
-            ),
+            lambda: bool(receiver.events) and read_status(home.outbox_in_use).is_drained,
             60,
             "gaps to be filled",
         )

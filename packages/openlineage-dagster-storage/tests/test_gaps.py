@@ -38,11 +38,7 @@ def check_all_arrives(
     receiver.answer = lambda _: 201
     with home.instance() as instance:
         wait_until(
-            lambda: (
-                len(receiver.events) > 0
-                and not read_status(home.outbox).depth
-                and not read_status(home.outbox).gaps
-            ),
+            lambda: len(receiver.events) > 0 and read_status(home.outbox).is_drained,
             60,
             "gaps to be filled",
         )

@@ -71,7 +71,7 @@ def delivery_of(directory: Path, settings: Settings, flush_timeout: float) -> De
         resolved = (os.getpid(), directory.resolve())
         if resolved not in _deliveries:
             # Two connections: an append never waits for what the sender does with its own.
-            outbox = Outbox(directory, APPEND_BUSY_SECONDS, checkpoints=False)
+            outbox = Outbox(directory, APPEND_BUSY_SECONDS)
             shipper = Shipper(Outbox(directory), lambda: _make_client(settings))
             delivery = Delivery(outbox, Recorder(outbox), shipper, flush_timeout)
             atexit.register(delivery.flush_at_exit)

@@ -94,6 +94,11 @@ class OutboxStatus:
     last_error: str | None = None
     last_error_at: float | None = None
 
+    @property
+    def is_drained(self) -> bool:
+        """Whether nothing waits and nothing is missing: all has been sent or set aside."""
+        return not self.depth and not self.gaps
+
 
 class Outbox:
     """Records in one SQLite file, private to the user; usable from any thread and after a fork.
@@ -103,18 +108,15 @@ class Outbox:
     Args:
         directory: made if need be, with mode 0700.
         busy_seconds: how long to wait for another's write.
-        checkpoints: for the one who sends; the others leave it to that one, and are faster.
 
     Raises:
         OSError: the directory cannot be made (on first use).
         sqlite3.Error: the file cannot be used (any method).
     """
 
-    def __init__(
-        self, directory: Path, busy_seconds: float = BUSY_SECONDS, *, checkpoints: bool = True
-    ) -> None:
+    def __init__(self, directory: Path, busy_seconds: float = BUSY_SECONDS) -> None:
         self.directory = directory
-        self._file = OutboxFile(directory, busy_seconds, checkpoints=checkpoints)
+        self._file = OutboxFile(directory, busy_seconds)
 
     @property
     def path(self) -> Path:

@@ -23,9 +23,6 @@ REPAIR_LOCK_NAME = "repair.lock"
 REPAIR_SECONDS = 2.0
 """How long to wait for another process that is replacing the file."""
 
-RARE_CHECKPOINT_PAGES = 4000
-"""16 MB of changes."""
-
 OLDEST_CHECKED_SECONDS = 60.0
 """How old what is known of the oldest record may be."""
 
@@ -86,15 +83,12 @@ class OutboxFile:
     Args:
         directory: made if need be, with mode 0700.
         busy_seconds: how long to wait for another's write.
-        checkpoints: whether this connection moves what is written into the file itself; whoever
-            does not has shorter writes.
     """
 
-    def __init__(self, directory: Path, busy_seconds: float, *, checkpoints: bool) -> None:
+    def __init__(self, directory: Path, busy_seconds: float) -> None:
         self.path = directory / FILE_NAME
         self._directory = directory
         self._busy_seconds = busy_seconds
-        self._checkpoints = checkpoints
         self._lock = threading.Lock()
         self._connection: sqlite3.Connection | None = None
         self._identity: tuple[int, int] | None = None
@@ -181,9 +175,6 @@ class OutboxFile:
             # Durable against the death of the process; a power cut may cost the last records,
             # which are in the event log.
             connection.execute("PRAGMA synchronous = NORMAL")
-            if not self._checkpoints:
-                # Should nobody do it for long, a write that takes longer is the lesser evil.
-                connection.execute(f"PRAGMA wal_autocheckpoint = {RARE_CHECKPOINT_PAGES}")
             connection.executescript(_SCHEMA)
             self._look_for_oldest(connection)
         except BaseException:
