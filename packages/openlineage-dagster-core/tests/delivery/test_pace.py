@@ -34,23 +34,35 @@ def clock(made: Pace, monkeypatch: pytest.MonkeyPatch) -> Clock:
     return Clock(made, monkeypatch)
 
 
-def work(made: Pace, clock: Clock, seconds: float) -> None:
+def work(made: Pace, clock: Clock, seconds: float, waited: float = 0.0) -> None:
     clock.computed += seconds
     clock.now += seconds
-    made.rest()
+    made.rest(waited)
 
 
-def test_beside_a_host_that_works_the_thread_computes_its_share_at_most(
-    made: Pace, clock: Clock
-) -> None:
+def share(made: Pace, clock: Clock, waited: float) -> float:
+    """Work beside a host that works."""
     made.host_works()
     made.gather()
     begin, computed = clock.now, 0.0
     for _ in range(50):
         made.host_works()
-        work(made, clock, 0.001)
+        work(made, clock, 0.001, waited)
         computed += 0.001
-    assert computed / (clock.now - begin) == pytest.approx(pace.SHARE)
+    return computed / (clock.now - begin)
+
+
+def test_beside_a_host_that_works_the_thread_computes_its_share_at_most(
+    made: Pace, clock: Clock
+) -> None:
+    assert share(made, clock, waited=1.0) == pytest.approx(pace.SHARE)
+
+
+def test_what_has_waited_for_long_makes_the_share_larger_up_to_a_limit(
+    made: Pace, clock: Clock
+) -> None:
+    assert share(made, clock, waited=2 * pace.BEHIND_SECONDS) == pytest.approx(2 * pace.SHARE)
+    assert share(made, clock, waited=3600.0) == pytest.approx(pace.LARGEST_SHARE)
 
 
 def test_no_rest_is_longer_than_the_longest(made: Pace, clock: Clock) -> None:

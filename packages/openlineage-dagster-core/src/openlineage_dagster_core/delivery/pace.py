@@ -11,10 +11,17 @@ BUSY_SECONDS = 1.0
 SHARE = 0.02
 """Of the time, what the thread may compute meanwhile: Python runs one thread at a time."""
 
+LARGEST_SHARE = 0.1
+"""The same where it falls ever further behind."""
+
+BEHIND_SECONDS = 30.0
+"""How long a record may have waited before the share grows, in proportion to the wait."""
+
 GATHER_SECONDS = 0.2
 """How long appended records are gathered, so that the log is read once for many."""
 
-LONGEST_REST_SECONDS = 5.0
+LONGEST_REST_SECONDS = 1.0
+"""Imports take long once; and when the process that sends dies, another is to send soon."""
 
 
 class Pace:
@@ -50,11 +57,16 @@ class Pace:
             self._hurry.wait(GATHER_SECONDS)
         self._computed = time.thread_time()
 
-    def rest(self) -> None:
-        """Make up for what the thread has computed since the last time; called in the thread."""
+    def rest(self, waited: float) -> None:
+        """Make up for what the thread has computed since the last time; called in the thread.
+
+        Args:
+            waited: how long what was sent last had waited, in seconds.
+        """
         now = time.thread_time()
         if self._is_host_busy():
-            rest = (now - self._computed) * (1 / SHARE - 1)
+            share = min(LARGEST_SHARE, SHARE * max(1.0, waited / BEHIND_SECONDS))
+            rest = (now - self._computed) * (1 / share - 1)
             self._hurry.wait(min(rest, LONGEST_REST_SECONDS))
         self._computed = now
 

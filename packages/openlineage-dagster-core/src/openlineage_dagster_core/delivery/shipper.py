@@ -433,7 +433,7 @@ class Shipper:
                 failing = record
                 self._send(client, converter, record)
                 self._holds.release(record.ordering_key)
-                self._pace.rest()
+                self._pace.rest(time.time() - record.appended_at)
         except (BackendUnavailableError, FactsUnavailableError) as error:
             if may_be_the_record(error):
                 self._hold(converter, failing, error)
