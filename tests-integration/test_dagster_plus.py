@@ -109,3 +109,20 @@ def test_it_begins_where_it_is_told(
 ) -> None:
     tick(restricted, None, start_from=start)
     assert bool(receiver.events) == (start != "now")
+
+
+def test_a_branch_deployment_is_told_apart_by_its_environment(
+    restricted: dg.DagsterInstance, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The code is the same; variables can be set for branch deployments alone."""
+    monkeypatch.setenv("DAGSTER_CLOUD_IS_BRANCH_DEPLOYMENT", "1")
+    monkeypatch.setenv("OPENLINEAGE_NAMESPACE", "branches")
+    tick(restricted, None)
+    assert {event["job"]["namespace"] for event in receiver.events if "job" in event} == {
+        "branches"
+    }
+    before = len(receiver.events)
+    monkeypatch.setenv("OPENLINEAGE_DISABLED", "true")
+    reason, _ = tick(restricted, None)
+    assert "OPENLINEAGE_DISABLED" in reason
+    assert len(receiver.events) == before

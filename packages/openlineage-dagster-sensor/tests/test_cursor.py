@@ -8,7 +8,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from openlineage_dagster_sensor.cursor import PARKED_NAMED, Cursor, HeldRun
+from openlineage_dagster_sensor import cursor as sensor_cursor
+from openlineage_dagster_sensor.cursor import (
+    HELD_AT_MOST,
+    LONGEST_TEXT,
+    PARKED_NAMED,
+    Cursor,
+    HeldRun,
+)
+from openlineage_dagster_sensor.sensor import CONNECTIONS
 
 RUN_IDS = st.text(min_size=1, max_size=36)
 IDS = st.integers(1, 2**60)
@@ -21,19 +29,65 @@ cursors = st.builds(
     mark=st.tuples(IDS, st.floats(0, 1e10)),
     runs=st.dictionaries(RUN_IDS, st.tuples(IDS, st.floats(0, 1e10))),
     updated_after=st.floats(0, 1e10),
+    complete_after=st.floats(0, 1e10),
+    sent_until=st.floats(0, 1e10),
     begins_at=st.floats(0, 1e10),
     after_storage_id=IDS,
     held=st.dictionaries(RUN_IDS, st.builds(HeldRun, IDS, st.integers(0, 20))),
     partly=st.dictionaries(st.tuples(RUN_IDS, IDS), st.integers(1, 10_000)),
     parked=st.integers(0, 10**9),
     last_parked=st.lists(st.tuples(RUN_IDS, IDS, st.text()), max_size=PARKED_NAMED),
+    read=st.integers(0, 10**12),
+    sent=st.integers(0, 10**12),
+    behind=st.integers(0, 10**9),
+    behind_seconds=st.integers(0, 10**8).map(lambda tenths: tenths / 10),
 )
 
 
 @given(cursor=cursors, above=st.sets(st.integers(1, 10**6)))
 def test_a_cursor_reads_back_as_it_was_written(cursor: Cursor, above: set[int]) -> None:
     cursor.recent = {cursor.low + each for each in above}
-    assert Cursor.from_text(cursor.to_text()) == cursor
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(sensor_cursor, "LONGEST_TEXT", 10**9)
+        assert Cursor.from_text(cursor.to_text()) == cursor
+
+
+def busy_cursor() -> Cursor:
+    """Keep more than there ever is of everything that grows."""
+    chance = random.Random(1)
+    low = 10**12
+    cursor = Cursor(low, 1.8e9 + 0.123456, mark=(low + 10**6, 1.8e9 + 0.123456))
+    cursor.recent = {low + each for each in chance.sample(range(10**6), 10**5)}
+    cursor.runs = {str(uuid.uuid4()): (10**6, 1.8e9 + 0.123456) for _ in range(1000)}
+    cursor.updated_after = cursor.complete_after = cursor.sent_until = 1.8e9 + 0.123456
+    for number in range(100):
+        cursor.hold(str(uuid.uuid4()), HeldRun(low + number, 9))
+        cursor.park(str(uuid.uuid4()), low + number, "not converted: " + "x" * 1000)
+    for number in range(CONNECTIONS):
+        cursor.partly[str(uuid.uuid4()), low + number] = 10_000
+    return cursor
+
+
+def test_whatever_happens_the_text_is_short() -> None:
+    assert len(busy_cursor().to_text()) <= LONGEST_TEXT
+
+
+def test_what_the_text_has_no_room_for_can_be_found_again() -> None:
+    cursor = busy_cursor()
+    cursor.updated_after += 3600
+    read = Cursor.from_text(cursor.to_text())
+    assert read.must_find_runs
+    assert read.updated_after == cursor.complete_after
+    assert (read.low, read.held, read.partly) == (cursor.low, cursor.held, cursor.partly)
+
+
+def test_more_runs_than_can_be_kept_do_not_wait_apart_from_the_others() -> None:
+    cursor = Cursor()
+    for number in range(HELD_AT_MOST + 1):
+        cursor.hold(f"run {number}", HeldRun(number))
+    assert len(cursor.held) == HELD_AT_MOST
+    cursor.hold("run 0", HeldRun(0, 5))
+    assert cursor.held["run 0"].failures == 5
 
 
 def test_a_new_cursor_is_small() -> None:

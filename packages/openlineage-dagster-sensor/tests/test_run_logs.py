@@ -8,10 +8,14 @@ from typing import Any
 
 import dagster as dg
 import pytest
-from dagster import DagsterEventType, EventLogRecord
+from dagster import DagsterEventType, DagsterRunStatus, EventLogRecord
+from dagster._core.events import DagsterEvent
+from dagster._core.test_utils import create_run_for_test
 
+from openlineage_dagster_sensor import cursor as sensor_cursor
 from openlineage_dagster_sensor import run_logs
 from openlineage_dagster_sensor.cursor import Cursor
+from openlineage_dagster_sensor.reading import CLOCKS_DIFFER_SECONDS, DoneEvent
 from openlineage_dagster_sensor.run_logs import RunLogs
 from recorded_run import execute
 
@@ -44,7 +48,7 @@ def read(instance: dg.DagsterInstance, cursor: Cursor, after: float = 0.0) -> li
     made = logs(instance, cursor, after)
     made.is_idle()
     records = [record for page in made.pages() for record in page]
-    made.settle(records)
+    made.settle(map(DoneEvent.of, records))
     return records
 
 
@@ -67,7 +71,7 @@ def test_what_is_not_done_is_read_again(instance: dg.DagsterInstance) -> None:
     made = logs(instance, cursor)
     made.is_idle()
     records = [record for page in made.pages() for record in page]
-    made.settle(records[:2])
+    made.settle(map(DoneEvent.of, records[:2]))
     assert [each.storage_id for each in read(instance, cursor)] == [
         each.storage_id for each in records[2:]
     ]
@@ -98,6 +102,7 @@ def test_a_run_whose_row_was_written_just_after_a_full_page_is_not_lost(
         SimpleNamespace(
             dagster_run=SimpleNamespace(run_id=name),
             end_time=ended,
+            create_timestamp=datetime.fromtimestamp(ended, timezone.utc),
             update_timestamp=datetime.fromtimestamp(written, timezone.utc),
         )
         for name, ended, written in (("first", 999.99, 1000.0), ("second", 999.99, 1000.002))
@@ -166,3 +171,69 @@ def test_a_long_run_is_read_page_by_page(
     ids = [each.storage_id for each in read(instance, Cursor()) if each.run_id == run_id]
     assert ids == sorted(set(ids))
     assert len(ids) == 6
+
+
+def begin_run(instance: dg.DagsterInstance) -> str:
+    return create_run_for_test(instance, job_name="j", status=DagsterRunStatus.STARTED).run_id
+
+
+def store_step(instance: dg.DagsterInstance, run_id: str, step: str, at: float) -> None:
+    event = DagsterEvent("STEP_START", "j", step_key=step)
+    instance.event_log_storage.store_event(
+        dg.EventLogEntry(None, 10, "", run_id, at, step_key=step, dagster_event=event)
+    )
+
+
+def steps(records: list[EventLogRecord]) -> set[tuple[str, str | None]]:
+    return {(record.run_id, record.event_log_entry.step_key) for record in records}
+
+
+def test_runs_that_the_text_has_no_room_for_are_found_again_and_little_is_sent_again(
+    instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = time.time()
+    under_way = [begin_run(instance) for _ in range(5)]
+    for run_id in under_way:
+        store_step(instance, run_id, "long_ago", now - 2 * CLOCKS_DIFFER_SECONDS)
+        store_step(instance, run_id, "just_now", now)
+    cursor = Cursor()
+    assert len(read(instance, cursor)) == 10
+    monkeypatch.setattr(sensor_cursor, "LONGEST_TEXT", 300)
+    text = cursor.to_text()
+    assert len(text) <= 300
+    for run_id in under_way:
+        store_step(instance, run_id, "new", now)
+    ended = execute(DEFINITIONS, "nightly", instance).run_id
+    # Another process has the text and nothing else.
+    found = read(instance, Cursor.from_text(text))
+    assert {each for each in steps(found) if each[0] != ended} == {
+        (run_id, step) for run_id in under_way for step in ("just_now", "new")
+    }
+    assert ended in runs(found)
+
+
+def test_runs_that_were_not_sent_to_their_end_are_found_again_whole(
+    instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = time.time()
+    first = begin_run(instance)
+    store_step(instance, first, "done", now - 2 * CLOCKS_DIFFER_SECONDS)
+    store_step(instance, first, "left", now - 2 * CLOCKS_DIFFER_SECONDS)
+    cursor = Cursor()
+    made = logs(instance, cursor)
+    made.is_idle()
+    made.settle(DoneEvent.of(record) for page in made.pages() for record in page[:1])
+    monkeypatch.setattr(sensor_cursor, "LONGEST_TEXT", 0)
+    found = read(instance, Cursor.from_text(cursor.to_text()))
+    assert steps(found) == {(first, "done"), (first, "left")}
+
+
+def test_a_thousand_runs_under_way_are_kept_in_little_text(instance: dg.DagsterInstance) -> None:
+    now = time.time()
+    under_way = {begin_run(instance) for _ in range(1000)}
+    cursor = Cursor(sent_until=now + 1)
+    cursor.runs = dict.fromkeys(under_way, (7, 0.0))
+    assert len(cursor.to_text()) <= sensor_cursor.LONGEST_TEXT
+    again = Cursor.from_text(cursor.to_text())
+    logs(instance, again).is_idle()
+    assert set(again.runs) == under_way

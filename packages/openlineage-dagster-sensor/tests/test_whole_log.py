@@ -2,7 +2,9 @@
 
 import random
 import time
+from datetime import datetime, timezone
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import dagster as dg
@@ -14,7 +16,12 @@ from hypothesis import strategies as st
 
 from openlineage_dagster_sensor import whole_log
 from openlineage_dagster_sensor.cursor import Cursor, HeldRun
-from openlineage_dagster_sensor.reading import SETTLED_SECONDS
+from openlineage_dagster_sensor.reading import (
+    CLOCKS_DIFFER_SECONDS,
+    RUNLESS_KEY,
+    SETTLED_SECONDS,
+    DoneEvent,
+)
 from openlineage_dagster_sensor.whole_log import WholeLog
 
 LONG_AGO = 1_700_000_000.0
@@ -73,16 +80,19 @@ class Instance:
             and found.timestamp > (filters.after_timestamp or 0)
         ][:limit]
 
-    def get_records_for_run(self, run_id: str, cursor: str, of_type: Any, limit: int) -> Any:
+    def get_records_for_run(
+        self, run_id: str, cursor: str | None = None, *, of_type: Any, limit: int
+    ) -> Any:
         from dagster._core.event_api import EventLogCursor
 
-        after = EventLogCursor.parse(cursor).storage_id()
+        self.questions += 1
+        after = EventLogCursor.parse(cursor).storage_id() if cursor else 0
         records = [
             EventLogRecord(each, found)
             for each, found in sorted(self.entries.items())
             if found.run_id == run_id and each > after
         ]
-        return type("Page", (), {"records": records, "has_more": False, "cursor": cursor})()
+        return SimpleNamespace(records=records[:limit], has_more=False, cursor=cursor)
 
 
 @pytest.fixture
@@ -96,7 +106,8 @@ def read(instance: Any, cursor: Cursor, *, only: range | None = None) -> list[in
     if log.is_idle():
         return []
     records = [record for page in log.pages() for record in page]
-    log.settle(record for record in records if only is None or record.storage_id in only)
+    done = [record for record in records if only is None or record.storage_id in only]
+    log.settle(map(DoneEvent.of, done))
     # As Dagster keeps it.
     kept = Cursor.from_text(cursor.to_text())
     cursor.__dict__.update(kept.__dict__)
@@ -176,10 +187,91 @@ def test_a_held_run_is_read_from_where_it_waits_and_the_others_go_on(instance: I
     log.is_idle()
     records = [record for page in log.pages() for record in page]
     cursor.held = {"held": HeldRun(3, 1)}
-    log.settle(each for each in records if each.run_id == "other" or each.storage_id < 3)
+    done = [each for each in records if each.run_id == "other" or each.storage_id < 3]
+    log.settle(map(DoneEvent.of, done))
     assert cursor.low == 8
     instance.entries[9] = entry("held", LONG_AGO + 9)
     assert read(instance, cursor) == [3, 5, 7, 9]
+
+
+def test_a_held_run_that_is_not_sent_to_its_end_in_a_tick_keeps_its_place(
+    instance: Instance,
+) -> None:
+    cursor = Cursor(low=100, held={"held": HeldRun(3, 1)})
+    instance.entries = {each: entry("held", LONG_AGO + each) for each in range(1, 9)}
+    instance.entries[101] = entry("other", LONG_AGO + 101)
+    log = WholeLog(instance, cursor)  # type: ignore[arg-type]
+    log.is_idle()
+    records = [record for page in log.pages() for record in page]
+    # As the tick does it: something of the run went, so it does not fail any more.
+    cursor.held = {}
+    log.settle(DoneEvent.of(each) for each in records if each.storage_id in (3, 4, 101))
+    assert cursor.held == {"held": HeldRun(5)}
+    assert read(instance, cursor) == [5, 6, 7, 8]
+
+
+def test_what_of_a_held_run_becomes_visible_late_is_read(instance: Instance) -> None:
+    cursor, now = Cursor(), time.time()
+    instance.entries = {each: entry("held", now) for each in (2, 3, 5)}
+    read(instance, cursor, only=range(2, 4))
+    cursor.held = {"held": HeldRun(5, 1)}
+    instance.entries[4] = entry("held", now)
+    assert sorted(read(instance, cursor, only=range(0))) == [4, 5]
+    assert cursor.low < 4
+    assert sorted(read(instance, cursor)) == [4, 5]
+
+
+def test_what_waits_and_is_of_no_run_is_read_where_it_is(instance: Instance) -> None:
+    cursor = Cursor(held={f"{RUNLESS_KEY}orders": HeldRun(2, 1)}, low=1)
+    instance.entries = {each: entry("", LONG_AGO + each) for each in (2, 3)}
+    assert read(instance, cursor, only=range(3, 4)) == [2, 3]
+    assert cursor.low == 1
+    assert read(instance, cursor) == [2]
+
+
+def test_a_machine_whose_clock_is_behind_hides_nothing_that_becomes_visible_late(
+    instance: Instance,
+) -> None:
+    cursor, now = Cursor(), time.time()
+    instance.entries = {5: entry("behind", now - CLOCKS_DIFFER_SECONDS / 2)}
+    assert read(instance, cursor) == [5]
+    instance.entries[4] = entry("late", now)
+    assert read(instance, cursor) == [4]
+
+
+def test_a_mark_is_measured_from_when_the_tick_began(instance: Instance) -> None:
+    """What became visible between the reading and the end of a long tick was not read."""
+    now = time.time()
+    cursor = Cursor(mark=(9, now - SETTLED_SECONDS - 10))
+    instance.entries = {9: entry("a", now)}
+    log = WholeLog(instance, cursor)  # type: ignore[arg-type]
+    log.is_idle()
+    log._newest_at = now - 20
+    records = [record for page in log.pages() for record in page]
+    log.settle(map(DoneEvent.of, records))
+    assert cursor.low < 9
+
+
+def run_row(run_id: str, created: float) -> Any:
+    return SimpleNamespace(
+        dagster_run=SimpleNamespace(run_id=run_id),
+        create_timestamp=datetime.fromtimestamp(created, timezone.utc),
+    )
+
+
+def test_a_run_is_known_to_be_new_by_its_first_event_where_its_time_does_not_tell(
+    instance: Instance,
+) -> None:
+    now = time.time()
+    instance.entries = {
+        each: entry(run, now) for each, run in ((8, "old"), (11, "old"), (12, "new"))
+    }
+    log = WholeLog(instance, Cursor(low=10, at=now - 60))  # type: ignore[arg-type]
+    assert not log.has_all_of(run_row("old", now - 30))
+    assert log.has_all_of(run_row("new", now - 30))
+    instance.questions = 0
+    assert log.has_all_of(run_row("newer", now + 2 * CLOCKS_DIFFER_SECONDS))
+    assert instance.questions == 0
 
 
 @pytest.mark.parametrize(
@@ -228,7 +320,7 @@ def test_whatever_becomes_visible_when_everything_is_given_out_until_done(data: 
             records = [record for page in log.pages() for record in page]
             assert not done & {record.storage_id for record in records}
             count = data.draw(st.integers(0, len(records)))
-            log.settle(records[:count])
+            log.settle(map(DoneEvent.of, records[:count]))
             done |= {record.storage_id for record in records[:count]}
     remaining = set(instance.entries) - done
     assert set(read(instance, cursor)) == remaining

@@ -2,6 +2,7 @@
 
 import threading
 import time
+from typing import TypeVar
 
 import pytest
 from hypothesis import given, settings
@@ -10,7 +11,14 @@ from hypothesis import strategies as st
 from openlineage_dagster_core.delivery.lanes import LaneHeld, Lanes, LaneStopped
 
 Item = tuple[str, int]
+T = TypeVar("T")
 SOON = 30.0
+
+
+def waited(release: threading.Event, item: T) -> T:
+    """Do an item when it is let go."""
+    release.wait(SOON)
+    return item
 
 
 def later(seconds: float = SOON) -> float:
@@ -28,11 +36,12 @@ def test_each_key_is_done_in_order_and_all_of_it(
 ) -> None:
     done: list[Item] = []
 
-    def work(tool: int, item: Item) -> None:
+    def work(tool: int, item: Item) -> Item:
         done.append(item)
         lanes.open_up()
+        return item
 
-    lanes: Lanes[int, Item] = Lanes(range(threads), work, capacity)
+    lanes: Lanes[int, Item, Item] = Lanes(range(threads), work, capacity)
     for number, key in enumerate(keys):
         assert lanes.put(key, (key, number), later())
     assert lanes.finish(later())
@@ -45,13 +54,14 @@ def test_each_key_is_done_in_order_and_all_of_it(
 
 def test_keys_are_worked_on_at_the_same_time() -> None:
     together = threading.Barrier(4)
-    lanes: Lanes[int, str] = Lanes(range(4), lambda _, item: meet(item), 100)
+    lanes: Lanes[int, str, str] = Lanes(range(4), lambda _, item: meet(item), 100)
 
-    def meet(item: str) -> None:
+    def meet(item: str) -> str:
         if item == "first":
             lanes.open_up()
         else:
             together.wait(SOON)
+        return item
 
     for key, item in [("a", "first"), *((key, "other") for key in "bcde")]:
         lanes.put(key, item, later())
@@ -62,26 +72,28 @@ def test_keys_are_worked_on_at_the_same_time() -> None:
 def test_until_something_succeeds_one_item_is_tried() -> None:
     tried: list[str] = []
 
-    def fail(_: int, item: str) -> None:
+    def fail(_: int, item: str) -> str:
         tried.append(item)
         raise LaneStopped("dead")
 
-    lanes: Lanes[int, str] = Lanes(range(8), fail, 100)
+    lanes: Lanes[int, str, str] = Lanes(range(8), fail, 100)
     for key in "abcdefgh":
         lanes.put(key, key, later())
     lanes.finish(later())
     assert len(tried) == 1
+    assert sorted(lanes.waiting()) == list("abcdefgh")
     assert str(lanes.stopped_by) == "dead"
     assert lanes.done == []
     assert not lanes.put("z", "z", later())
 
 
 def test_a_key_that_is_held_drops_what_follows_and_holds_up_no_other() -> None:
-    def work(_: int, item: Item) -> None:
+    def work(_: int, item: Item) -> Item:
         if item == ("a", 1):
             raise LaneHeld("no")
+        return item
 
-    lanes: Lanes[int, Item] = Lanes(range(2), work, 100)
+    lanes: Lanes[int, Item, Item] = Lanes(range(2), work, 100)
     for item in [("a", 0), ("a", 1), ("a", 2), ("b", 0)]:
         lanes.put(item[0], item, later())
     assert lanes.finish(later())
@@ -92,7 +104,7 @@ def test_a_key_that_is_held_drops_what_follows_and_holds_up_no_other() -> None:
 
 def test_what_is_under_way_at_the_deadline_is_not_waited_for() -> None:
     release = threading.Event()
-    lanes: Lanes[int, str] = Lanes([0], lambda _, item: bool(release.wait(SOON)) and None, 100)
+    lanes: Lanes[int, str, str] = Lanes([0], lambda _, item: waited(release, item), 100)
     lanes.put("a", "slow", later())
     assert not lanes.finish(later(0.05))
     release.set()
@@ -100,7 +112,7 @@ def test_what_is_under_way_at_the_deadline_is_not_waited_for() -> None:
 
 def test_what_is_under_way_at_the_deadline_has_its_time_and_nothing_else_is_begun() -> None:
     release = threading.Event()
-    lanes: Lanes[int, str] = Lanes([0], lambda _, item: bool(release.wait(SOON)) and None, 100)
+    lanes: Lanes[int, str, str] = Lanes([0], lambda _, item: waited(release, item), 100)
     for item in ("slow", "next"):
         lanes.put("a", item, later())
     threading.Timer(0.1, release.set).start()
@@ -110,7 +122,7 @@ def test_what_is_under_way_at_the_deadline_has_its_time_and_nothing_else_is_begu
 
 def test_no_more_than_the_capacity_waits() -> None:
     release = threading.Event()
-    lanes: Lanes[int, int] = Lanes([0], lambda _, item: bool(release.wait(SOON)) and None, 2)
+    lanes: Lanes[int, int, int] = Lanes([0], lambda _, item: waited(release, item), 2)
     assert lanes.put("a", 1, later())
     assert lanes.put("a", 2, later())
     assert not lanes.put("a", 3, later(0.05))
@@ -121,7 +133,7 @@ def test_no_more_than_the_capacity_waits() -> None:
 
 
 def test_no_thread_is_left() -> None:
-    lanes: Lanes[int, str] = Lanes(range(4), lambda _, item: None, 10)
+    lanes: Lanes[int, str, str] = Lanes(range(4), lambda _, item: item, 10)
     lanes.put("a", "x", later())
     assert lanes.finish(later())
     assert not [
@@ -131,10 +143,10 @@ def test_no_thread_is_left() -> None:
 
 @pytest.mark.parametrize("error", [ValueError("x"), LaneStopped("y")])
 def test_any_other_error_stops_everything_and_is_told(error: Exception) -> None:
-    def work(_: int, item: str) -> None:
+    def work(_: int, item: str) -> str:
         raise error
 
-    lanes: Lanes[int, str] = Lanes([0], work, 10)
+    lanes: Lanes[int, str, str] = Lanes([0], work, 10)
     lanes.put("a", "x", later())
     lanes.finish(later())
     assert lanes.stopped_by is error

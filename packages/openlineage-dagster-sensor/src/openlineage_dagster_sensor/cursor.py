@@ -6,13 +6,23 @@ import base64
 import json
 import zlib
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 VERSION = 2
 
+UNKNOWN = -1
+
+LONGEST_TEXT = 4096
+"""Characters; what is more is left out, and found again or sent again if it is ever missed."""
+
+HELD_AT_MOST = 20
+"""How many runs may wait while the others go on."""
+
 PARKED_NAMED = 5
 """How many of the parked events are named; all are counted."""
+
+REASON_CHARACTERS = 100
 
 
 @dataclass
@@ -39,8 +49,12 @@ class Cursor:
         mark: a storage id up to which everything will be settled, and when it was seen, in seconds
             since the epoch.
         runs: where each run has a log of its own: how far that is done with, by run id, and when
-            the run ended, in seconds since the epoch, if its end is done with, else 0.
+            the run ended, in seconds since the epoch, if its end is done with, else 0. `UNKNOWN`
+            is how far a run is that has been found again.
         updated_after: runs whose row changed before this are known, in seconds since the epoch.
+        complete_after: to find again what `runs` had, begin with the rows that changed after this.
+        sent_until: what happened before this has been sent of every run.
+        must_find_runs: whether `runs` was too much to be kept.
         begins_at: what happened before is left out, in seconds since the epoch.
         after_storage_id: where a cursor of 0.1 or 0.2, or the option, says to begin; 0 once that
             has been found.
@@ -48,6 +62,11 @@ class Cursor:
         partly: how many OpenLineage events of an event were sent, by run id and storage id.
         parked: how many events were refused or could not be converted.
         last_parked: the last of them: run id, storage id and why.
+        read: how many events of the log are done with, in all.
+        sent: how many OpenLineage events the backend took, in all.
+        behind: how many events of the log were left after the last tick, at most; 0 where that is
+            not known.
+        behind_seconds: how long ago the last one happened that is done with; 0 where none is left.
     """
 
     low: int = 0
@@ -56,12 +75,19 @@ class Cursor:
     mark: tuple[int, float] = (0, 0.0)
     runs: dict[str, tuple[int, float]] = field(default_factory=dict)
     updated_after: float = 0.0
+    complete_after: float = 0.0
+    sent_until: float = 0.0
+    must_find_runs: bool = False
     begins_at: float = 0.0
     after_storage_id: int = 0
     held: dict[str, HeldRun] = field(default_factory=dict)
     partly: dict[tuple[str, int], int] = field(default_factory=dict)
     parked: int = 0
     last_parked: list[tuple[str, int, str]] = field(default_factory=list)
+    read: int = 0
+    sent: int = 0
+    behind: int = 0
+    behind_seconds: float = 0.0
     is_new: bool = False
 
     def park(self, run_id: str, storage_id: int, reason: str) -> None:
@@ -73,30 +99,34 @@ class Cursor:
             reason: without what the event says.
         """
         self.parked += 1
-        self.last_parked = [*self.last_parked, (run_id, storage_id, reason)][-PARKED_NAMED:]
+        parked = (run_id, storage_id, reason[:REASON_CHARACTERS])
+        self.last_parked = [*self.last_parked, parked][-PARKED_NAMED:]
+
+    def hold(self, run_id: str, held: HeldRun) -> None:
+        """Let a run wait, unless too many do: then all that follows waits for it.
+
+        Args:
+            run_id: of the run.
+            held: where it waits.
+        """
+        if run_id in self.held or len(self.held) < HELD_AT_MOST:
+            self.held[run_id] = held
 
     def to_text(self) -> str:
         """Write the cursor for Dagster to keep.
 
         Returns:
-            JSON.
+            JSON, of `LONGEST_TEXT` at most. Where that is too little for what is done with of the
+            last minutes, or for the runs under way, these are left out: whoever has nothing but
+            this text sends the last events of those runs once more.
         """
-        content = {
-            "version": VERSION,
-            "low": self.low,
-            "at": self.at,
-            "recent": _packed(_steps(self.recent, self.low)),
-            "mark": self.mark if self.mark[0] else None,
-            "runs": self.runs,
-            "updated_after": self.updated_after,
-            "begins_at": self.begins_at,
-            "after_storage_id": self.after_storage_id,
-            "held": {run: [held.storage_id, held.failures] for run, held in self.held.items()},
-            "partly": [[run, number, sent] for (run, number), sent in dict(self.partly).items()],
-            "parked": self.parked,
-            "last_parked": self.last_parked,
-        }
-        return json.dumps({key: value for key, value in content.items() if value})
+        text = _written(self)
+        if len(text) <= LONGEST_TEXT:
+            return text
+        before = min(self.updated_after, self.complete_after)
+        return _written(
+            replace(self, recent=set(), runs={}, updated_after=before, must_find_runs=True)
+        )
 
     @classmethod
     def from_text(cls, text: str | None, after_storage_id: int = 0) -> Cursor:
@@ -125,6 +155,32 @@ class Cursor:
             raise ValueError(msg) from error
 
 
+def _written(cursor: Cursor) -> str:
+    content = {
+        "version": VERSION,
+        "low": cursor.low,
+        "at": cursor.at,
+        "recent": _packed(_steps(cursor.recent, cursor.low)),
+        "mark": cursor.mark if cursor.mark[0] else None,
+        "runs": cursor.runs,
+        "updated_after": cursor.updated_after,
+        "complete_after": cursor.complete_after,
+        "sent_until": cursor.sent_until,
+        "must_find_runs": cursor.must_find_runs,
+        "begins_at": cursor.begins_at,
+        "after_storage_id": cursor.after_storage_id,
+        "held": {run: [held.storage_id, held.failures] for run, held in cursor.held.items()},
+        "partly": [[run, number, sent] for (run, number), sent in dict(cursor.partly).items()],
+        "parked": cursor.parked,
+        "last_parked": cursor.last_parked,
+        "read": cursor.read,
+        "sent": cursor.sent,
+        "behind": cursor.behind,
+        "behind_seconds": round(cursor.behind_seconds, 1),
+    }
+    return json.dumps({key: value for key, value in content.items() if value})
+
+
 def _read(stored: Any) -> Cursor:
     low = int(stored.get("low", 0))
     return Cursor(
@@ -134,6 +190,9 @@ def _read(stored: Any) -> Cursor:
         mark=_mark(stored.get("mark", (0, 0.0))),
         runs={run: (int(at), float(end)) for run, (at, end) in stored.get("runs", {}).items()},
         updated_after=float(stored.get("updated_after", 0)),
+        complete_after=float(stored.get("complete_after", 0)),
+        sent_until=float(stored.get("sent_until", 0)),
+        must_find_runs=bool(stored.get("must_find_runs", False)),
         begins_at=float(stored.get("begins_at", 0)),
         after_storage_id=int(stored.get("after_storage_id", 0)),
         held={run: HeldRun(int(at), int(n)) for run, (at, n) in stored.get("held", {}).items()},
@@ -142,6 +201,10 @@ def _read(stored: Any) -> Cursor:
         last_parked=[
             (str(run), int(number), str(why)) for run, number, why in stored.get("last_parked", [])
         ],
+        read=int(stored.get("read", 0)),
+        sent=int(stored.get("sent", 0)),
+        behind=int(stored.get("behind", 0)),
+        behind_seconds=float(stored.get("behind_seconds", 0)),
     )
 
 

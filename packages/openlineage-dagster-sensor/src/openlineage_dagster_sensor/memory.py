@@ -1,4 +1,4 @@
-"""What a process remembers from tick to tick, so that runs under way are not read again."""
+"""What a process remembers from tick to tick: the whole cursor, and the facts of runs."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from openlineage_dagster_core.errors import FactsUnavailableError
 from openlineage_dagster_core.facts.event_log import EventLogFacts
+from openlineage_dagster_sensor.cursor import Cursor
 
 if TYPE_CHECKING:
     from dagster import DagsterInstance
@@ -14,36 +15,48 @@ RUNS_REMEMBERED = 2000
 
 
 class Memory:
-    """Keeps the facts of runs, as long as each tick goes on where the one before stopped."""
+    """Keeps what a tick knew, as long as the next one goes on where it stopped.
+
+    Of the cursor Dagster keeps a text, which is short; here it stays as it is.
+    """
 
     def __init__(self) -> None:
         self._instance: DagsterInstance | None = None
-        self._cursor: str | None = None
+        self._text: str | None = None
+        self._cursor = Cursor()
         self._facts = self._new()
 
-    def facts_for(self, instance: DagsterInstance, cursor: str | None) -> EventLogFacts:
-        """Get the facts for a tick.
+    def resume(
+        self, instance: DagsterInstance, text: str | None, after_storage_id: int
+    ) -> tuple[Cursor, EventLogFacts]:
+        """Begin a tick.
 
         Args:
             instance: the tick's: each evaluation has its own.
-            cursor: where it begins. Another process, or a person, may have moved it: then what
-                is remembered is not how far the runs are.
+            text: of the cursor. Another process, or a person, may have moved it: then what is
+                remembered is not how far the runs are.
+            after_storage_id: where to begin, at the first tick.
 
         Returns:
-            Those of the tick before, or new ones.
-        """
-        if cursor is None or cursor != self._cursor:
-            self._facts = self._new()
-        self._instance, self._cursor = instance, None
-        return self._facts
+            The cursor and the facts of the tick before, or new ones.
 
-    def keep(self, cursor: str) -> None:
+        Raises:
+            ValueError: the text is no cursor.
+        """
+        if text is None or text != self._text:
+            self._text = None
+            self._cursor = Cursor.from_text(text, after_storage_id)
+            self._facts = self._new()
+        self._instance, self._text = instance, None
+        return self._cursor, self._facts
+
+    def keep(self, text: str) -> None:
         """Remember where a tick stopped.
 
         Args:
-            cursor: what Dagster is given to keep.
+            text: what Dagster is given to keep of the cursor.
         """
-        self._cursor, self._instance = cursor, None
+        self._text, self._instance = text, None
 
     def _new(self) -> EventLogFacts:
         return EventLogFacts(self._living, rereads_ended=False, runs_remembered=RUNS_REMEMBERED)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+from openlineage_dagster_core.families import RUN_ENDS
 
 if TYPE_CHECKING:
     from dagster import DagsterInstance, EventLogRecord
@@ -12,7 +14,67 @@ if TYPE_CHECKING:
     from openlineage_dagster_sensor.cursor import Cursor
 
 SETTLED_SECONDS = 60.0
-"""What is older is settled: no transaction under way will still add something before it."""
+"""What was visible so long ago, by this process's clock, is settled: no transaction under way will
+still add something before it."""
+
+CLOCKS_DIFFER_SECONDS = 600.0
+"""How far the clocks of the machines that store events may be apart, and a machine behind with
+storing what happened: an event that is older by its own account is settled."""
+
+
+RUNLESS_KEY = "asset "
+"""Begins the keys of events of no run; the asset's follows."""
+
+
+def key_of(record: EventLogRecord) -> str:
+    """Find what an event must keep the order with.
+
+    Args:
+        record: an event of the log.
+
+    Returns:
+        Its run's id; for an event of no run, its asset.
+    """
+    if record.run_id:
+        return record.run_id
+    asset = record.event_log_entry.get_dagster_event().asset_key
+    return RUNLESS_KEY + (asset.to_user_string() if asset else "")
+
+
+class DoneEvent(NamedTuple):
+    """What is remembered of an event that is done with.
+
+    Args:
+        key: what it keeps the order with.
+        run_id: of its run; empty where it is of none.
+        storage_id: its own.
+        timestamp: when it happened, in seconds since the epoch.
+        ends_run: whether it is the end of its run.
+    """
+
+    key: str
+    run_id: str
+    storage_id: int
+    timestamp: float
+    ends_run: bool
+
+    @classmethod
+    def of(cls, record: EventLogRecord) -> DoneEvent:
+        """Sum an event up.
+
+        Args:
+            record: the event.
+
+        Returns:
+            What remains of it.
+        """
+        return cls(
+            key_of(record),
+            record.run_id,
+            record.storage_id,
+            record.timestamp,
+            record.event_log_entry.dagster_event_type in RUN_ENDS,
+        )
 
 
 class EventLogReader(Protocol):
@@ -46,7 +108,7 @@ class EventLogReader(Protocol):
             Events that are not done with, some at a time, in order for each run.
         """
 
-    def settle(self, done: Iterable[EventLogRecord]) -> None:
+    def settle(self, done: Iterable[DoneEvent]) -> None:
         """Move the cursor.
 
         Args:
@@ -54,7 +116,7 @@ class EventLogReader(Protocol):
         """
 
     def has_all_of(self, run: RunRecord) -> bool:
-        """Tell whether all of a run's events come in this tick, from its first on.
+        """Tell whether all of a run's events come in this tick, from its first on; may ask.
 
         Args:
             run: the row of a run that this process has not heard of.

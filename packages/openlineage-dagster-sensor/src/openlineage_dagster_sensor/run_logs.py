@@ -8,26 +8,35 @@ from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING
 
-from dagster import EventLogRecord, RunsFilter
+from dagster import DagsterRunStatus, EventLogRecord, RunsFilter
 from dagster._core.event_api import EventLogCursor
 
 from openlineage_dagster_core import fault
 from openlineage_dagster_core.facts.progress import FOLLOWED
-from openlineage_dagster_core.families import RUN_ENDS, RUN_FAMILY
-from openlineage_dagster_sensor.reading import SETTLED_SECONDS
+from openlineage_dagster_core.families import RUN_FAMILY
+from openlineage_dagster_sensor.cursor import UNKNOWN
+from openlineage_dagster_sensor.reading import CLOCKS_DIFFER_SECONDS, SETTLED_SECONDS
 
 if TYPE_CHECKING:
     from dagster import DagsterInstance
     from dagster._core.storage.dagster_run import RunRecord
 
     from openlineage_dagster_sensor.cursor import Cursor
+    from openlineage_dagster_sensor.reading import DoneEvent
 
 RUNS_A_TICK = 100
+RUNS_A_PAGE = 500
 PAGE = 1000
 
 RUNLESS = ""
 """The run id of what is reported from outside any run: it has a log too."""
 
+UNDER_WAY = [
+    DagsterRunStatus.QUEUED,
+    DagsterRunStatus.STARTING,
+    DagsterRunStatus.STARTED,
+    DagsterRunStatus.CANCELING,
+]
 
 logger = logging.getLogger(__name__)
 
@@ -36,6 +45,8 @@ class RunLogs:
     """Finds the runs that have changed, and reads each from where it was.
 
     SQLite commits one write after the other, so what is read up to an id is all there is up to it.
+    How far each run is may be too much for the cursor's text. Then the runs are found again, and
+    what happened in the last minutes before all had been sent is sent once more.
 
     Args:
         instance: holds the event logs.
@@ -47,6 +58,9 @@ class RunLogs:
         self._cursor = cursor
         self._begun_before: set[str] = set()
         self._now = time.time()
+        self._has_found_all = False
+        self._has_read_all = False
+        self._count = 0
         self.unreadable = 0
 
     def is_idle(self) -> bool:
@@ -56,6 +70,9 @@ class RunLogs:
             False: there is no question that is cheaper than to read.
         """
         if not self._cursor.after_storage_id:
+            if self._cursor.must_find_runs:
+                self._find_runs_under_way()
+                self._cursor.must_find_runs = False
             self._find_runs()
         return False
 
@@ -79,7 +96,7 @@ class RunLogs:
                 ).records
             ]
             start = max([0.0, *times])
-        cursor.begins_at = cursor.updated_after = min(start, self._now)
+        cursor.begins_at = cursor.updated_after = cursor.complete_after = min(start, self._now)
         cursor.after_storage_id = 0
         cursor.runs.clear()
         self._find_runs()
@@ -92,11 +109,13 @@ class RunLogs:
         """
         cursor = self._cursor
         for run_id in dict.fromkeys([RUNLESS, *cursor.runs]):
-            low, _ = cursor.runs.get(run_id, (0, 0.0))
+            low, _ = cursor.runs.get(run_id, (UNKNOWN if cursor.sent_until else 0, 0.0))
             if low:
                 self._begun_before.add(run_id)
             try:
-                yield from self._pages_of(run_id, low)
+                for page in self._pages_of(run_id, low):
+                    self._count += len(page)
+                    yield page
             except Exception as error:
                 # It is tried again at the next tick and holds up no other.
                 self.unreadable += 1
@@ -105,35 +124,41 @@ class RunLogs:
                     run_id,
                     fault.described(error),
                 )
+        self._has_read_all = not self.unreadable
 
     def _pages_of(self, run_id: str, low: int) -> Iterator[Sequence[EventLogRecord]]:
-        position = EventLogCursor.from_storage_id(low).to_string() if low else None
+        position = EventLogCursor.from_storage_id(low).to_string() if low > 0 else None
+        after = self._cursor.begins_at if run_id == RUNLESS else 0.0
+        if low == UNKNOWN:
+            after = max(after, self._cursor.sent_until - CLOCKS_DIFFER_SECONDS)
         while True:
             page = self._instance.get_records_for_run(
                 run_id, cursor=position, of_type=set(FOLLOWED), limit=PAGE
             )
-            yield [
-                record
-                for record in page.records
-                if run_id != RUNLESS or record.timestamp > self._cursor.begins_at
-            ]
+            yield [record for record in page.records if record.timestamp > after]
             if not page.has_more:
                 return
             position = page.cursor
 
-    def settle(self, done: Iterable[EventLogRecord]) -> None:
+    def settle(self, done: Iterable[DoneEvent]) -> None:
         """Move each run on, and forget those that have ended.
 
         Args:
             done: what is done with of what was read; for each run in order.
         """
         cursor = self._cursor
-        for record in done:
+        count = 0
+        for event in done:
+            count += 1
             # The next tick begins with the runs that this one did not come to.
-            low, ended_at = cursor.runs.pop(record.run_id, (0, 0.0))
-            if record.event_log_entry.dagster_event_type in RUN_ENDS:
-                ended_at = record.timestamp
-            cursor.runs[record.run_id] = (max(low, record.storage_id), ended_at)
+            low, ended_at = cursor.runs.pop(event.run_id, (0, 0.0))
+            if event.ends_run:
+                ended_at = event.timestamp
+            cursor.runs[event.run_id] = (max(low, event.storage_id), ended_at)
+        if self._has_read_all and count == self._count:
+            cursor.complete_after = cursor.updated_after
+            if self._has_found_all:
+                cursor.sent_until = max(cursor.sent_until, self._now)
         for run_id, (_, ended_at) in list(cursor.runs.items()):
             if ended_at and ended_at < self._forgettable_before():
                 del cursor.runs[run_id]
@@ -157,6 +182,24 @@ class RunLogs:
         """
         return None
 
+    def _find_runs_under_way(self) -> None:
+        position = None
+        while True:
+            records = self._instance.get_run_records(
+                RunsFilter(statuses=UNDER_WAY), limit=RUNS_A_PAGE, cursor=position
+            )
+            for record in records:
+                self._take_up(record)
+            if len(records) < RUNS_A_PAGE:
+                return
+            position = records[-1].dagster_run.run_id
+
+    def _take_up(self, record: RunRecord) -> None:
+        """Begin to read a run; one that there was when all had been sent is known, but not how."""
+        is_new = record.create_timestamp.timestamp() >= self._cursor.sent_until
+        position = 0 if is_new else UNKNOWN
+        self._cursor.runs.setdefault(record.dagster_run.run_id, (position, 0.0))
+
     def _find_runs(self) -> None:
         cursor = self._cursor
         since = datetime.fromtimestamp(cursor.updated_after, timezone.utc)
@@ -170,9 +213,10 @@ class RunLogs:
         ended_before = max(cursor.begins_at, self._forgettable_before())
         for record in records:
             if record.end_time is None or record.end_time > ended_before:
-                cursor.runs.setdefault(record.dagster_run.run_id, (0, 0.0))
+                self._take_up(record)
         settled = self._now - SETTLED_SECONDS
-        if len(records) == RUNS_A_TICK:
+        self._has_found_all = len(records) < RUNS_A_TICK
+        if not self._has_found_all:
             # A full page: the next one begins with the runs that share its last moment.
             last = records[-1].update_timestamp - timedelta(milliseconds=1)
             settled = min(settled, last.timestamp())

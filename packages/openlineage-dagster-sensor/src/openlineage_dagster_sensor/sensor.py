@@ -28,7 +28,6 @@ from openlineage_dagster_core.families import CONVERTED
 from openlineage_dagster_core.identity import Identity
 from openlineage_dagster_core.settings import Settings, is_disabled
 from openlineage_dagster_core.validation import seconds, whole_number
-from openlineage_dagster_sensor.cursor import Cursor
 from openlineage_dagster_sensor.memory import Memory
 from openlineage_dagster_sensor.start import start_time
 from openlineage_dagster_sensor.tick import Tick
@@ -180,18 +179,18 @@ def openlineage_sensor(
         if not is_configured(os.environ):
             how = "OPENLINEAGE_DISABLED" if is_disabled(os.environ) else HOW_TO_CONFIGURE
             return SkipReason(f"nothing is emitted: {how}")
-        cursor = Cursor.from_text(context.cursor, after_storage_id or 0)
         repository = context.repository_def
         if not at_work.acquire(blocking=False):
             # Dagster gave up on it; it stops by itself.
             return SkipReason("the tick before has not ended yet")
         try:
+            cursor, facts = memory.resume(instance, context.cursor, after_storage_id or 0)
             tick = Tick(
                 instance,
                 _definitions(repository) if repository else Definitions(),
                 identity,
                 _clients(settings.timeout, settings.max_event_bytes),
-                memory.facts_for(instance, context.cursor),
+                facts,
                 concerned=concerned,
                 limit=limit,
                 budget=budget,
@@ -205,6 +204,8 @@ def openlineage_sensor(
                 if tick.has_ended:
                     memory.keep(text)
                 context.update_cursor(text)
+            if outcome.has_news:
+                context.log.info(str(outcome))
             return SkipReason(str(outcome))
         finally:
             at_work.release()

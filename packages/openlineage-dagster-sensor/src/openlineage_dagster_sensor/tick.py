@@ -27,7 +27,7 @@ from openlineage_dagster_core.families import CONVERTED
 from openlineage_dagster_core.identity import Identity
 from openlineage_dagster_core.settings import DEFAULT_TIMEOUT_SECONDS
 from openlineage_dagster_sensor.cursor import Cursor, HeldRun
-from openlineage_dagster_sensor.reading import EventLogReader, open_log
+from openlineage_dagster_sensor.reading import DoneEvent, EventLogReader, key_of, open_log
 
 if TYPE_CHECKING:
     from dagster import DagsterInstance
@@ -41,6 +41,8 @@ RUNS_A_QUERY = 500
 
 logger = logging.getLogger(__name__)
 
+_Lanes = Lanes[LineageClient, EventLogRecord, DoneEvent]
+
 
 @dataclass
 class Outcome:
@@ -53,8 +55,8 @@ class Outcome:
         held: runs that wait while the others go on.
         unreadable: runs that could not be read and are tried again.
         behind: how many events of the log are left, at most; None where that is not known.
-        behind_seconds: how long ago the last event that is done with happened; None where
-            nothing is left.
+        behind_seconds: how long ago the first event happened that is left; None where none is,
+            or that is not known.
         stopped_by: why the tick ended early.
     """
 
@@ -66,6 +68,11 @@ class Outcome:
     behind: int | None = None
     behind_seconds: float | None = None
     stopped_by: str | None = None
+
+    @property
+    def has_news(self) -> bool:
+        """Whether anything was done, or could not be."""
+        return bool(self.read or self.sent or self.parked or self.stopped_by)
 
     def __str__(self) -> str:
         text = f"read {self.read} events, sent {self.sent}, parked {self.parked}"
@@ -123,6 +130,7 @@ class Tick:
         self._patience = patience
         self._start = start
         self._outcome = Outcome()
+        self._left_out: EventLogRecord | None = None
         self._sent = 0
         self._cursor = Cursor()
         self.has_ended = True
@@ -176,16 +184,18 @@ class Tick:
             "OpenLineage: the event log cannot be read, will retry: %s", fault.described(error)
         )
 
-    def _read(self, log: EventLogReader, lanes: Lanes[LineageClient, EventLogRecord]) -> None:
+    def _read(self, log: EventLogReader, lanes: _Lanes) -> None:
         read = 0
         for page in log.pages():
             self._begin_runs(log, page)
             for record in page:
                 if read >= self._limit:
                     self._outcome.stopped_by = "the rest follows at the next tick"
+                    self._left_out = record
                     return
                 read += 1
-                if not lanes.put(record.run_id or _asset_of(record), record, self._deadline):
+                if not lanes.put(key_of(record), record, self._deadline):
+                    self._left_out = record
                     return
             if time.monotonic() >= self._deadline:
                 return
@@ -204,41 +214,51 @@ class Tick:
                 if log.has_all_of(run):
                     self._facts.begin(run)
 
-    def _settle(self, log: EventLogReader, lanes: Lanes[LineageClient, EventLogRecord]) -> None:
+    def _settle(self, log: EventLogReader, lanes: _Lanes) -> None:
         cursor, outcome = self._cursor, self._outcome
         done = list(lanes.done)
         self._hold(lanes, done)
         log.settle(done)
-        for record in done:
-            cursor.partly.pop((record.run_id, record.storage_id), None)
+        for event in done:
+            cursor.partly.pop((event.run_id, event.storage_id), None)
         outcome.read, outcome.sent = len(done), self._sent
         outcome.held, outcome.unreadable = len(cursor.held), log.unreadable
         if lanes.stopped_by is not None:
             outcome.stopped_by = _said(lanes.stopped_by)
             if not isinstance(lanes.stopped_by, LaneStopped):
                 logger.warning("OpenLineage: %s", outcome.stopped_by)
-        if outcome.stopped_by:
-            outcome.behind = log.behind()
-            if done:
-                outcome.behind_seconds = time.time() - max(each.timestamp for each in done)
+        self._tell_how_far_behind(log, lanes)
+        cursor.read += outcome.read
+        cursor.sent += outcome.sent
+        cursor.behind, cursor.behind_seconds = outcome.behind or 0, outcome.behind_seconds or 0.0
 
-    def _hold(
-        self, lanes: Lanes[LineageClient, EventLogRecord], done: Sequence[EventLogRecord]
-    ) -> None:
+    def _tell_how_far_behind(self, log: EventLogReader, lanes: _Lanes) -> None:
+        waiting = lanes.waiting()
+        times = [record.timestamp for record in waiting]
+        times += [error.timestamp for error in lanes.held.values() if isinstance(error, _Held)]
+        if self._left_out is not None:
+            times.append(self._left_out.timestamp)
+        if times:
+            unread = log.behind()
+            self._outcome.behind = None if unread is None else unread + len(waiting)
+            self._outcome.behind_seconds = time.time() - min(times)
+
+    def _hold(self, lanes: _Lanes, done: Sequence[DoneEvent]) -> None:
         """Remember the runs that wait, and let the others go on."""
         cursor = self._cursor
-        for run_id in {record.run_id for record in done} - lanes.held.keys():
-            cursor.held.pop(run_id, None)
-        for run_id, error in lanes.held.items():
+        for key in {event.key for event in done} - lanes.held.keys():
+            cursor.held.pop(key, None)
+        for key, error in lanes.held.items():
             if not isinstance(error, _Held):
                 continue
-            before = cursor.held.get(run_id)
+            before = cursor.held.get(key)
             is_same = before is not None and before.storage_id == error.storage_id
             failures = before.failures if before is not None and is_same else 0
             # Where nothing else goes either, it says nothing of this event.
-            cursor.held[run_id] = HeldRun(error.storage_id, failures + (1 if self._sent else 0))
+            failures += 1 if self._sent else 0
+            cursor.hold(key, HeldRun(error.storage_id, failures))
 
-    def _deal_with(self, client: LineageClient, record: EventLogRecord) -> None:
+    def _deal_with(self, client: LineageClient, record: EventLogRecord) -> DoneEvent:
         """Convert and send one event of the log; in a lane's thread."""
         self._check_time()
         entry = record.event_log_entry
@@ -251,8 +271,9 @@ class Tick:
                 if self._has_failed_often(record):
                     self._park(record, entry, f"failed again and again: {error}")
                 else:
-                    raise _Held(record.storage_id) from error
+                    raise _Held(record) from error
         self._facts.advance(entry)
+        return DoneEvent.of(record)
 
     def _deliver(self, client: LineageClient, record: EventLogRecord, entry: EventLogEntry) -> None:
         facts = self._facts.facts_of(entry, self._definitions)
@@ -295,7 +316,7 @@ class Tick:
             self._park(record, entry, str(refusal))
 
     def _has_failed_often(self, record: EventLogRecord) -> bool:
-        held = self._cursor.held.get(record.run_id)
+        held = self._cursor.held.get(key_of(record))
         return (
             held is not None
             and held.storage_id == record.storage_id
@@ -326,18 +347,13 @@ class _Held(LaneHeld):
     """A run cannot go on.
 
     Args:
-        storage_id: of the event that failed.
+        record: the event that failed.
     """
 
-    def __init__(self, storage_id: int) -> None:
-        super().__init__(storage_id)
-        self.storage_id = storage_id
-
-
-def _asset_of(record: EventLogRecord) -> str:
-    """Find what an event of no run must keep the order with."""
-    key = record.event_log_entry.get_dagster_event().asset_key
-    return f"asset {key.to_user_string()}" if key else ""
+    def __init__(self, record: EventLogRecord) -> None:
+        super().__init__(record.storage_id)
+        self.storage_id = record.storage_id
+        self.timestamp = record.timestamp
 
 
 def _said(error: BaseException) -> str:

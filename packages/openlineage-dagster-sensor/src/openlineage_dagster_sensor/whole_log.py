@@ -4,20 +4,26 @@ from __future__ import annotations
 
 import time
 import warnings
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from dagster import DagsterEventType, EventLogRecord, EventRecordsFilter
 from dagster._core.event_api import EventLogCursor
 
 from openlineage_dagster_core.facts.progress import FOLLOWED
-from openlineage_dagster_sensor.reading import SETTLED_SECONDS
+from openlineage_dagster_sensor.cursor import HeldRun
+from openlineage_dagster_sensor.reading import (
+    CLOCKS_DIFFER_SECONDS,
+    RUNLESS_KEY,
+    SETTLED_SECONDS,
+)
 
 if TYPE_CHECKING:
     from dagster import DagsterInstance
     from dagster._core.storage.dagster_run import RunRecord
 
     from openlineage_dagster_sensor.cursor import Cursor
+    from openlineage_dagster_sensor.reading import DoneEvent
 
 PAGE = 1000
 
@@ -29,8 +35,9 @@ class WholeLog:
     """Reads by storage id, which grows over all runs.
 
     On PostgreSQL an event can become visible after one with a higher id. So the cursor's `low`
-    stays behind by `SETTLED_SECONDS`, everything above it is read again at each tick, and what of
-    it is done with is remembered.
+    stays behind: it moves to the highest id that was there `SETTLED_SECONDS` ago, and past what is
+    old by its own account. Everything above it is read again at each tick, and what of it is done
+    with is remembered.
 
     Args:
         instance: holds the event log.
@@ -45,6 +52,7 @@ class WholeLog:
         self._read: dict[int, tuple[float, str]] = {}
         self._read_to = cursor.low
         self._begun_before: set[str] = set()
+        self._given: dict[int, str] = {}
         self._newest = 0
         self._newest_at = 0.0
         self._is_drained = False
@@ -92,11 +100,15 @@ class WholeLog:
             Events that are not done with.
         """
         cursor = self._cursor
-        held = {run_id: each.storage_id for run_id, each in cursor.held.items()}
+        # `low` does not pass an event of no run that waits.
+        held = {
+            run_id: each.storage_id
+            for run_id, each in cursor.held.items()
+            if not run_id.startswith(RUNLESS_KEY)
+        }
         for run_id, storage_id in held.items():
             records = self._of_run(run_id, storage_id)
-            if records:
-                held[run_id] = records[-1].storage_id
+            self._given.update((record.storage_id, run_id) for record in records)
             yield records
         while not self._is_drained:
             page, self._is_drained = self._page(self._read_to)
@@ -107,44 +119,61 @@ class WholeLog:
                 self._read[record.storage_id] = (record.timestamp, record.run_id)
                 if record.storage_id in cursor.recent:
                     self._begun_before.add(record.run_id)
-                elif record.storage_id > held.get(record.run_id, 0):
+                elif record.storage_id not in self._given:
                     new.append(record)
             yield new
 
-    def settle(self, done: Iterable[EventLogRecord]) -> None:
+    def settle(self, done: Iterable[DoneEvent]) -> None:
         """Move `low` past all that is done with and settled, and remember what is done above it.
 
         Args:
             done: what is done with of what was read.
         """
-        cursor, settled_before = self._cursor, time.time() - SETTLED_SECONDS
-        finished = cursor.recent | {record.storage_id for record in done}
-        is_all_done = True
+        cursor = self._cursor
+        finished = cursor.recent | {event.storage_id for event in done}
+        self._hold_on(finished)
+        waiting = [
+            storage_id
+            for storage_id, (_, run_id) in self._read.items()
+            if storage_id not in finished and not self._comes_again(run_id, storage_id)
+        ]
+        first_waiting = min(waiting, default=None)
+        # Everything is measured from when the tick began: what it has read was there by then.
+        old_before = self._newest_at - CLOCKS_DIFFER_SECONDS
         for storage_id in sorted(self._read):
-            timestamp, run_id = self._read[storage_id]
-            # What a held run has not sent is read again with that run.
-            if storage_id not in finished and run_id not in cursor.held:
-                is_all_done = False
-                break
-            if timestamp >= settled_before:
+            timestamp, _ = self._read[storage_id]
+            if storage_id == first_waiting or timestamp >= old_before:
                 break
             cursor.low, cursor.at = storage_id, max(cursor.at, timestamp)
-        if self._is_drained and is_all_done:
-            self._pass_the_mark(settled_before, finished)
+        done_to = max(self._newest, self._read_to) if self._is_drained else self._read_to
+        self._pass_the_mark(done_to if first_waiting is None else first_waiting - 1)
         cursor.recent = {each for each in finished if each > cursor.low}
 
-    def _pass_the_mark(self, settled_before: float, finished: set[int]) -> None:
-        """Move `low` past what is of no interest, so that it is not read again and again."""
+    def _hold_on(self, finished: Collection[int]) -> None:
+        """Keep the place of runs that waited and have not been sent to their end by now."""
+        for storage_id in sorted(self._given.keys() - finished):
+            run_id = self._given[storage_id]
+            if run_id not in self._cursor.held:
+                self._cursor.held[run_id] = HeldRun(storage_id)
+
+    def _comes_again(self, run_id: str, storage_id: int) -> bool:
+        """Tell whether an event is read with its held run, whatever `low` is."""
+        held = self._cursor.held.get(run_id)
+        return held is not None and storage_id >= held.storage_id
+
+    def _pass_the_mark(self, done_to: int) -> None:
+        """Move `low` to where all was done with a while ago: nothing will still appear before it.
+
+        Args:
+            done_to: all that has become visible up to this storage id is done with.
+        """
         cursor = self._cursor
         storage_id, seen_at = cursor.mark
-        if storage_id and seen_at < settled_before:
-            young = [each for each, (at, _) in self._read.items() if at >= settled_before]
-            unfinished = [each for each in self._read if each not in finished]
-            passed = min([storage_id, *(each - 1 for each in young + unfinished)])
-            cursor.low = max(cursor.low, passed)
+        if storage_id and storage_id <= done_to and seen_at < self._newest_at - SETTLED_SECONDS:
+            cursor.low, cursor.at = max(cursor.low, storage_id), max(cursor.at, seen_at)
             cursor.mark = (0, 0.0)
-        if not cursor.mark[0] and self._newest > cursor.low:
-            cursor.mark = (self._newest, self._newest_at)
+        if not cursor.mark[0] and done_to > cursor.low:
+            cursor.mark = (done_to, time.time())
 
     def has_all_of(self, run: RunRecord) -> bool:
         """Tell whether all of a run's events come in this tick.
@@ -153,10 +182,16 @@ class WholeLog:
             run: its row.
 
         Returns:
-            Whether it was created after what the cursor is past, and nothing of it is done with.
+            Whether nothing of it is done with, nor passed over by `low`.
         """
-        is_new = not self._low or run.create_timestamp.timestamp() > self._at + SETTLED_SECONDS
-        return is_new and run.dagster_run.run_id not in self._begun_before
+        run_id = run.dagster_run.run_id
+        if run_id in self._begun_before:
+            return False
+        certain = self._at + CLOCKS_DIFFER_SECONDS + SETTLED_SECONDS
+        if not self._low or run.create_timestamp.timestamp() > certain:
+            return True
+        first = self._instance.get_records_for_run(run_id, of_type=set(FOLLOWED), limit=1).records
+        return not first or first[0].storage_id > self._low
 
     def behind(self) -> int | None:
         """Count what is left.

@@ -10,6 +10,7 @@ from typing import Generic, TypeVar
 
 Tool = TypeVar("Tool")
 Item = TypeVar("Item")
+Result = TypeVar("Result")
 
 
 class LaneStopped(Exception):  # noqa: N818 -- no error: the rest is not done now
@@ -20,7 +21,7 @@ class LaneHeld(Exception):  # noqa: N818 -- no error: the rest of a key is not d
     """This key cannot go on, others may."""
 
 
-class Lanes(Generic[Tool, Item]):
+class Lanes(Generic[Tool, Item, Result]):
     """A few threads; each takes a key that no other has and does its items one after the other.
 
     Until `open_up` is called one item is under way at a time: what cannot be done at all is tried
@@ -30,10 +31,15 @@ class Lanes(Generic[Tool, Item]):
         tools: one for each thread, such as a connection.
         work: does an item with a tool; may raise `LaneHeld` or `LaneStopped`.
         capacity: how many items may wait; `put` waits for room.
+
+    Attributes:
+        done: what `work` returned, in the order in which it did.
+        held: by key, what `work` raised where a key cannot go on.
+        stopped_by: what it raised, or why it is over, where no key can; None while all goes well.
     """
 
     def __init__(
-        self, tools: Sequence[Tool], work: Callable[[Tool, Item], None], capacity: int
+        self, tools: Sequence[Tool], work: Callable[[Tool, Item], Result], capacity: int
     ) -> None:
         self._work = work
         self._capacity = capacity
@@ -44,7 +50,7 @@ class Lanes(Generic[Tool, Item]):
         self._under_way = 0
         self._is_open = False
         self._is_closed = False
-        self.done: list[Item] = []
+        self.done: list[Result] = []
         self.held: dict[str, BaseException] = {}
         self.stopped_by: BaseException | None = None
         self._threads = [
@@ -117,6 +123,15 @@ class Lanes(Generic[Tool, Item]):
             thread.join()
         return True
 
+    def waiting(self) -> list[Item]:
+        """List what was put and is not done, where all has stopped.
+
+        Returns:
+            The items, in order for each key.
+        """
+        with self._changed:
+            return [item for items in self._waiting.values() for item in items]
+
     def _is_over(self) -> bool:
         if self.stopped_by is not None:
             return not self._under_way
@@ -152,23 +167,23 @@ class Lanes(Generic[Tool, Item]):
                     self._changed.notify_all()
                     return
                 item = items[0]
-            error = self._attempt(tool, item)
+            self._attempt(tool, key, items, item)
+
+    def _attempt(self, tool: Tool, key: str, items: deque[Item], item: Item) -> None:
+        try:
+            result = self._work(tool, item)
+        except Exception as error:
             with self._changed:
-                if error is None:
-                    items.popleft()
-                    self._count -= 1
-                    self.done.append(item)
-                elif isinstance(error, LaneHeld):
+                if isinstance(error, LaneHeld):
                     self._count -= len(items)
                     items.clear()
                     self.held[key] = error
                 else:
                     self.stopped_by = error
                 self._changed.notify_all()
-
-    def _attempt(self, tool: Tool, item: Item) -> BaseException | None:
-        try:
-            self._work(tool, item)
-        except Exception as error:
-            return error
-        return None
+            return
+        with self._changed:
+            items.popleft()
+            self._count -= 1
+            self.done.append(result)
+            self._changed.notify_all()

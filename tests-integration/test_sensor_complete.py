@@ -1,0 +1,194 @@
+"""The sensor on PostgreSQL: of a large log, and while many write, nothing is missed."""
+
+import random
+import re
+import threading
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import pytest
+import sqlalchemy as db
+from dagster import DagsterRunStatus, deserialize_value, serialize_value
+from dagster._core.events import DagsterEvent
+from dagster._core.test_utils import create_run_for_test
+
+import fifty_assets
+from delivered import expected_events, first_arrivals, run_id_of, summary
+from openlineage_dagster_sensor import openlineage_sensor, sensor
+from receiver import Receiver
+from recorded_run import log_of
+
+pytest_plugins = ["postgres"]
+
+RUNS = 29
+LINES_A_RUN = 200
+IDLE = "read 0 events, sent 0, parked 0"
+
+
+@pytest.fixture(autouse=True)
+def _fresh_clients() -> Iterator[None]:
+    yield
+    sensor._clients.cache_clear()
+
+
+@pytest.fixture
+def instance(make_database: Callable[[], str], tmp_path: Path) -> Iterator[dg.DagsterInstance]:
+    storage = {"postgres": {"postgres_url": make_database()}}
+    with dg.DagsterInstance.local_temp(str(tmp_path), overrides={"storage": storage}) as instance:
+        yield instance
+
+
+@contextmanager
+def counted(instance: dg.DagsterInstance) -> Iterator[list[str]]:
+    """Collect the statements that are sent to the database."""
+    statements: list[str] = []
+
+    def note(_: Any, __: Any, statement: str, *___: Any) -> None:
+        statements.append(statement)
+
+    engines = {instance.event_log_storage._engine, instance.run_storage._engine}  # type: ignore[attr-defined]
+    for engine in engines:
+        db.event.listen(engine, "before_cursor_execute", note)
+    try:
+        yield statements
+    finally:
+        for engine in engines:
+            db.event.remove(engine, "before_cursor_execute", note)
+
+
+def tick(instance: dg.DagsterInstance, cursor: str | None, evaluate: Any) -> tuple[str, str | None]:
+    context = dg.build_sensor_context(
+        instance=instance, cursor=cursor, definitions=fifty_assets.DEFINITIONS
+    )
+    result = evaluate(context)
+    assert isinstance(result, dg.SkipReason)
+    return result.skip_message or "", context.cursor
+
+
+def one_run() -> list[dg.EventLogEntry]:
+    """Execute the fifty assets once, and keep the log."""
+    with dg.DagsterInstance.ephemeral() as instance:
+        job = fifty_assets.DEFINITIONS.get_repository_def().get_job(fifty_assets.JOB)
+        quiet = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
+        result = job.execute_in_process(instance=instance, run_config=quiet)
+        return log_of(instance, result.run_id)
+
+
+def store_large_log(instance: dg.DagsterInstance) -> int:
+    """Store runs next to each other, as many at a time write them; how many events there are."""
+    entries = one_run()
+    chance, text_of = random.Random(7), [serialize_value(entry) for entry in entries]
+    logs: list[Iterator[dg.EventLogEntry]] = []
+    for number in range(RUNS):
+        run = create_run_for_test(
+            instance,
+            job_name=fifty_assets.JOB,
+            run_id=str(uuid.UUID(int=number + 1)),
+            status=DagsterRunStatus.SUCCESS,
+        )
+        lines = [
+            dg.EventLogEntry(None, 20, f"line {line}", run.run_id, 1.0)
+            for line in range(LINES_A_RUN)
+        ]
+        own = [
+            deserialize_value(re.sub(entries[0].run_id, run.run_id, text), dg.EventLogEntry)
+            for text in text_of
+        ]
+        logs.append(iter([*own, *lines]))
+    storage: Any = instance.event_log_storage
+    count = 0
+    with storage._connect() as connection:
+        while logs:
+            log = chance.choice(logs)
+            entry = next(log, None)
+            if entry is None:
+                logs.remove(log)
+                continue
+            connection.execute(storage.prepare_insert_event(entry))
+            count += 1
+    return count
+
+
+def test_of_a_large_log_everything_arrives_in_order_and_it_is_asked_little(
+    instance: dg.DagsterInstance, receiver: Receiver
+) -> None:
+    count = store_large_log(instance)
+    assert count > 15_000
+    evaluate, cursor = openlineage_sensor(), None
+    with counted(instance) as statements:
+        while True:
+            reason, cursor = tick(instance, cursor, evaluate)
+            assert "parked 0" in reason
+            if reason == IDLE:
+                break
+    assert len(statements) <= 3 * count / 1000 + 2
+    assert len(cursor or "") <= 4096
+    for run in instance.get_runs():
+        found = first_arrivals(receiver.events, run.run_id)
+        assert summary(found) == summary(
+            expected_events(instance, run.run_id, fifty_assets.DEFINITIONS)
+        )
+    assert len(receiver.events) == len({str(event) for event in receiver.events})
+    with counted(instance) as statements:
+        assert tick(instance, cursor, evaluate)[0] == IDLE
+    assert len(statements) <= 2
+
+
+def test_while_many_write_nothing_is_missed(
+    instance: dg.DagsterInstance, receiver: Receiver
+) -> None:
+    """On PostgreSQL what is stored first may become visible last."""
+    runs = [create_run_for_test(instance, job_name="j").run_id for _ in range(16)]
+    storage = instance.event_log_storage
+
+    def write(run_id: str) -> None:
+        for number in range(60):
+            event = DagsterEvent("STEP_START", "j", step_key=f"s{number}")
+            storage.store_event(
+                dg.EventLogEntry(
+                    None, 10, "", run_id, time.time(), step_key=f"s{number}", dagster_event=event
+                )
+            )
+
+    writers = [threading.Thread(target=write, args=(run_id,)) for run_id in runs]
+    for writer in writers:
+        writer.start()
+    evaluate, cursor = openlineage_sensor(), None
+    while any(writer.is_alive() for writer in writers):
+        _, cursor = tick(instance, cursor, evaluate)
+    _, cursor = tick(instance, cursor, evaluate)
+    arrived = {(run_id_of(event), event["job"]["name"]) for event in receiver.events}
+    assert arrived == {(run, f"j.s{number}") for run in runs for number in range(60)}
+    assert len(receiver.events) == len(arrived), "each once"
+
+
+def test_what_is_reported_from_outside_arrives_and_blocks_nothing(
+    instance: dg.DagsterInstance, receiver: Receiver
+) -> None:
+    for number in range(20):
+        instance.report_runless_asset_event(dg.AssetMaterialization(f"outside_{number}"))
+    job = fifty_assets.DEFINITIONS.get_repository_def().get_job(fifty_assets.JOB)
+    job.execute_in_process(instance=instance)
+    evaluate = openlineage_sensor()
+    _, cursor = tick(instance, None, evaluate)
+    names = {event["job"]["name"] for event in receiver.events}
+    assert {f"outside_{number}" for number in range(20)} <= names
+    assert fifty_assets.JOB in names
+    assert tick(instance, cursor, evaluate)[0] == IDLE
+
+
+def test_a_cursor_that_was_reset_sends_everything_again_with_the_same_ids(
+    instance: dg.DagsterInstance, receiver: Receiver
+) -> None:
+    job = fifty_assets.DEFINITIONS.get_repository_def().get_job(fifty_assets.JOB)
+    job.execute_in_process(instance=instance)
+    evaluate = openlineage_sensor()
+    tick(instance, None, evaluate)
+    first = list(receiver.events)
+    tick(instance, None, evaluate)
+    assert receiver.events == first * 2
