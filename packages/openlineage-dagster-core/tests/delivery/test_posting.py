@@ -1,19 +1,20 @@
 import http.client
 import io
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 import requests
 from openlineage.client import OpenLineageClient
 from openlineage.client.serde import Serde
-from openlineage.client.transport import Transport
 from openlineage.client.transport.http import HttpConfig, HttpTransport
 from openlineage.client.transport.noop import NoopConfig, NoopTransport
+from requests.adapters import BaseAdapter
 
-from openlineage_dagster_core.delivery import posting
 from openlineage_dagster_core.delivery.client import LineageClient
+from openlineage_dagster_core.delivery.posting import Poster
 from openlineage_dagster_core.serialisation import to_json
 from receiver import Receiver
 from small_event import event
@@ -31,29 +32,43 @@ CONFIGURATIONS: list[dict[str, Any]] = [
 ]
 
 
-class RecordingSession(requests.Session):
-    """Keeps what would be sent, and answers."""
+class RecordingAdapter(BaseAdapter):
+    """Keeps what would go over the wire, and answers."""
 
     def __init__(self, status: int = 201, **headers: str) -> None:
         super().__init__()
-        self.posted: list[dict[str, Any]] = []
+        self.sent: list[dict[str, Any]] = []
         self.levels: list[int] = []
-        self.answer = requests.Response()
-        self.answer.status_code = status
-        self.answer.headers.update(headers)
-        self.answer.raw = io.BytesIO()
+        self.status = status
+        self.headers = headers
 
-    def post(self, url: Any, **options: Any) -> requests.Response:  # type: ignore[override]
+    def send(self, request: requests.PreparedRequest, **options: Any) -> requests.Response:  # type: ignore[override]
         self.levels.append(http.client.HTTPConnection.debuglevel)
-        self.posted.append({"url": url, **options})
-        return self.answer
+        body = request.body
+        self.sent.append(
+            {
+                "method": request.method,
+                "url": request.url,
+                "headers": dict(request.headers),
+                "body": body.encode() if isinstance(body, str) else body,
+                **options,
+            }
+        )
+        answer = requests.Response()
+        answer.status_code, answer.request, answer.raw = self.status, request, io.BytesIO()
+        answer.url = request.url or ""
+        answer.headers.update(self.headers)
+        return answer
+
+    def close(self) -> None: ...
 
 
-def transport_with(session: requests.Session, **configuration: Any) -> HttpTransport:
+def transport_with(adapter: BaseAdapter, **configuration: Any) -> HttpTransport:
     transport = HttpTransport(
         HttpConfig.from_dict({"url": "https://example.org/base/", **configuration})
     )
-    transport.session = session
+    transport.session.mount("https://example.org", adapter)
+    transport.session.mount(transport.url, adapter)
     return transport
 
 
@@ -64,73 +79,114 @@ def debuglevel() -> Iterator[int]:
     http.client.HTTPConnection.debuglevel = 0
 
 
+def netrc(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "netrc"
+    path.write_text("machine example.org login ada password s3cret")
+    monkeypatch.setenv("NETRC", str(path))
+
+
+def proxies(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HTTPS_PROXY", "http://ada:s3cret@proxy.example.org:3128")
+
+
+def no_proxies(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    proxies(tmp_path, monkeypatch)
+    monkeypatch.setenv("NO_PROXY", "example.org")
+
+
+def certificates(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(tmp_path / "bundle.pem"))
+
+
+def nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None: ...
+
+
+@pytest.mark.parametrize("surroundings", [nothing, netrc, proxies, no_proxies, certificates])
 @pytest.mark.parametrize("configuration", CONFIGURATIONS, ids=str)
 def test_text_is_posted_as_the_transport_posts_an_event(
-    configuration: dict[str, Any], debuglevel: int
+    configuration: dict[str, Any],
+    surroundings: Callable[[Path, pytest.MonkeyPatch], None],
+    debuglevel: int,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    session = RecordingSession()
-    transport = transport_with(session, **configuration)
-    text = Serde.to_json(event())
-    transport.emit(event())
-    posting.send(transport, event(), text)
-    by_transport, by_us = session.posted
-    assert by_us == by_transport
-    assert session.levels == [0, 0]
+    surroundings(tmp_path, monkeypatch)
+    adapter = RecordingAdapter()
+    transport = transport_with(adapter, **configuration)
+    poster = Poster(transport)
+    for sent in (event(), event(name="another, with a longer name")):
+        transport.emit(sent)
+        poster.post(Serde.to_json(sent))
+        by_transport, by_us = adapter.sent[-2:]
+        assert by_us == by_transport
+    assert set(adapter.levels) == {0}
     assert http.client.HTTPConnection.debuglevel == debuglevel
+
+
+def test_a_key_that_is_renewed_is_sent(monkeypatch: pytest.MonkeyPatch) -> None:
+    adapter = RecordingAdapter()
+    transport = transport_with(adapter, auth={"type": "api_key", "apiKey": "first"})
+    poster = Poster(transport)
+    for key in ("first", "second"):
+        monkeypatch.setattr(transport.config.auth, "get_bearer", lambda key=key: f"Bearer {key}")
+        poster.post("{}")
+    assert [sent["headers"]["Authorization"] for sent in adapter.sent] == [
+        "Bearer first",
+        "Bearer second",
+    ]
+
+
+def test_a_cookie_that_changes_is_sent_as_it_is_by_then() -> None:
+    adapter = RecordingAdapter()
+    transport = transport_with(adapter)
+    poster = Poster(transport)
+    for value in (None, "first", "second"):
+        if value:
+            transport.session.cookies.set("server", value)
+        poster.post("{}")
+    assert [sent["headers"].get("Cookie") for sent in adapter.sent] == [
+        None,
+        "server=first",
+        "server=second",
+    ]
 
 
 @pytest.mark.parametrize("status", [301, 302, 307])
 def test_a_redirect_is_not_followed_with_a_client_certificate(status: int, debuglevel: int) -> None:
-    session = RecordingSession(status, Location="https://elsewhere.example.org")
-    transport = transport_with(session, sslContext=CERTIFICATE)
+    adapter = RecordingAdapter(status, Location="https://elsewhere.example.org")
     with pytest.raises(RuntimeError, match="redirect"):
-        posting.send(transport, event(), to_json(event()))
+        Poster(transport_with(adapter, sslContext=CERTIFICATE)).post(to_json(event()))
     assert http.client.HTTPConnection.debuglevel == debuglevel
+    assert len(adapter.sent) == 1
 
 
 def test_an_answer_that_is_an_error_is_raised() -> None:
     with pytest.raises(requests.HTTPError, match="503"):
-        posting.send(transport_with(RecordingSession(503)), event(), to_json(event()))
+        Poster(transport_with(RecordingAdapter(503))).post(to_json(event()))
 
 
 class OwnHttpTransport(HttpTransport):
     """One that somebody has written: it may do anything."""
 
 
-class KeepingTransport(Transport):
-    kind = "keeping"
-
-    def __init__(self) -> None:
-        self.events: list[Any] = []
-
-    def emit(self, event: Any) -> None:
-        self.events.append(event)
-
-
 def test_only_plain_http_takes_text() -> None:
     config = HttpConfig("https://example.org")
-    assert posting.takes_text(HttpTransport(config))
-    assert not posting.takes_text(OwnHttpTransport(config))
-    assert not posting.takes_text(NoopTransport(NoopConfig()))
-
-
-def test_another_transport_is_given_the_event() -> None:
-    transport, given = KeepingTransport(), event()
-    posting.send(transport, given, "text")
-    assert transport.events == [given]
+    assert Poster.takes_text(HttpTransport(config))
+    assert not Poster.takes_text(OwnHttpTransport(config))
+    assert not Poster.takes_text(NoopTransport(NoopConfig()))
 
 
 @pytest.mark.parametrize("missing", ["_prepare_request", "endpoint", "cert"])
 def test_a_transport_that_is_built_otherwise_is_given_the_event(
     missing: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    given: list[object] = []
-    transport = transport_with(RecordingSession())
+    given: list[Any] = []
+    transport = transport_with(RecordingAdapter())
     monkeypatch.setattr(HttpTransport, "emit", lambda self, event: given.append(event))
     monkeypatch.delattr(HttpTransport if missing.startswith("_") else transport, missing)
-    assert not posting.takes_text(transport)
-    posting.send(transport, event(), "text")
-    assert len(given) == 1
+    assert not Poster.takes_text(transport)
+    LineageClient(5, OpenLineageClient(transport=transport)).emit(event())
+    assert [each.job.name for each in given] == [event().job.name]
 
 
 def test_the_key_from_the_environment_is_sent(

@@ -17,7 +17,8 @@ from openlineage.client.transport.http import HttpTransport
 from openlineage.client.transport.noop import NoopTransport
 
 from openlineage_dagster_core import serialisation
-from openlineage_dagster_core.delivery import posting, size
+from openlineage_dagster_core.delivery import size
+from openlineage_dagster_core.delivery.posting import Poster
 from openlineage_dagster_core.errors import BackendUnavailableError, EventRefusedError
 
 Event = serialisation.Event
@@ -68,6 +69,8 @@ class LineageClient:
         for transport in _http_transports(self._client.transport):
             transport.timeout = timeout
             transport.config.retry = dict(NO_RETRIES)
+        takes_text = Poster.takes_text(self._client.transport)
+        self._poster = Poster(cast("HttpTransport", self._client.transport)) if takes_text else None
 
     @property
     def is_http(self) -> bool:
@@ -104,13 +107,20 @@ class LineageClient:
         if transport.kind == NoopTransport.kind or self._client.filter_event(event) is None:
             return
         text = None
-        if self._max_event_size is not None or posting.takes_text(transport):
+        if self._max_event_size is not None or self._poster is not None:
             try:
                 event, text = self._written(event)
             except (ValueError, TypeError, RecursionError) as error:
                 # It would be the same the next time.
                 raise EventRefusedError(None, f"not written as JSON: {error}") from error
-        posting.send(transport, event, text)
+        self._hand_over(event, text)
+
+    def _hand_over(self, event: Event, text: str | None) -> None:
+        """Give an event, or its text, to the transport."""
+        if self._poster is not None and text is not None:
+            self._poster.post(text)
+        else:
+            self._client.transport.emit(event)
 
     def _completed(self, event: Event) -> Event:
         """Add what the client's configuration adds, without a change to what events share."""
