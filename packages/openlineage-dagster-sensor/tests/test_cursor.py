@@ -26,7 +26,7 @@ cursors = st.builds(
     low=IDS,
     at=st.floats(0, 1e10),
     recent=st.just(set()),
-    mark=st.tuples(IDS, st.floats(0, 1e10)),
+    marks=st.lists(st.tuples(IDS, st.floats(0, 1e10)), max_size=8),
     runs=st.dictionaries(RUN_IDS, st.tuples(IDS, st.floats(0, 1e10))),
     updated_after=st.floats(0, 1e10),
     complete_after=st.floats(0, 1e10),
@@ -56,7 +56,8 @@ def busy_cursor() -> Cursor:
     """Keep more than there ever is of everything that grows."""
     chance = random.Random(1)
     low = 10**12
-    cursor = Cursor(low, 1.8e9 + 0.123456, mark=(low + 10**6, 1.8e9 + 0.123456))
+    marks = [(low + number * 1000, 1.8e9 + 0.123456) for number in range(8)]
+    cursor = Cursor(low, 1.8e9 + 0.123456, marks=marks)
     cursor.recent = {low + each for each in chance.sample(range(10**6), 10**5)}
     cursor.runs = {str(uuid.uuid4()): (10**6, 1.8e9 + 0.123456) for _ in range(1000)}
     cursor.updated_after = cursor.complete_after = cursor.sent_until = 1.8e9 + 0.123456
@@ -70,6 +71,11 @@ def busy_cursor() -> Cursor:
 
 def test_whatever_happens_the_text_is_short() -> None:
     assert len(busy_cursor().to_text()) <= LONGEST_TEXT
+
+
+def test_ids_that_are_far_apart_do_not_fill_the_memory() -> None:
+    cursor = Cursor(low=1, recent={2, 2**62})
+    assert Cursor.from_text(cursor.to_text()).recent == set()
 
 
 def test_what_the_text_has_no_room_for_can_be_found_again() -> None:
@@ -95,12 +101,14 @@ def test_a_new_cursor_is_small() -> None:
 
 
 def test_a_thousand_runs_under_way_take_no_more_than_four_kilobytes() -> None:
-    """A busy minute of a thousand runs: their last events among many others."""
+    """A busy minute of a thousand runs: ten thousand of their events among as many others."""
     chance = random.Random(1)
     low = 10**9
-    cursor = Cursor(low=low, at=1.8e9, mark=(low + 10_000, 1.8e9))
-    cursor.recent = {low + each for each in chance.sample(range(1, 10_000), 2_000)}
-    assert len(cursor.to_text()) <= 4096
+    cursor = Cursor(low=low, at=1.8e9, marks=[(low + 20_000, 1.8e9)])
+    cursor.recent = {low + each for each in chance.sample(range(1, 20_000), 10_000)}
+    text = cursor.to_text()
+    assert len(text) <= 4096
+    assert Cursor.from_text(text) == cursor, "all of it is there"
 
 
 def test_the_last_parked_events_are_named_and_all_are_counted() -> None:

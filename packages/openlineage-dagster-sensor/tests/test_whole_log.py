@@ -162,7 +162,7 @@ def test_a_log_of_lines_only_is_not_read_again_and_again(
     cursor = Cursor()
     instance.entries = {each: entry("a", LONG_AGO, kind="") for each in range(1, 50)}
     read(instance, cursor)
-    assert cursor.mark[0] == 49
+    assert [storage_id for storage_id, _ in cursor.marks] == [49]
     monkeypatch.setattr(whole_log, "SETTLED_SECONDS", -1.0)
     read(instance, cursor)
     assert cursor.low == 49
@@ -172,7 +172,7 @@ def test_a_mark_is_not_passed_before_its_time(instance: Instance) -> None:
     cursor, now = Cursor(), time.time()
     instance.entries = {9: entry("a", now, kind="")}
     read(instance, cursor)
-    cursor.mark = (9, now - SETTLED_SECONDS / 2)
+    cursor.marks = [(9, now - SETTLED_SECONDS / 2)]
     for late in (7, 5):
         instance.entries[late] = entry("a", now)
         assert read(instance, cursor) == [late]
@@ -242,7 +242,7 @@ def test_a_machine_whose_clock_is_behind_hides_nothing_that_becomes_visible_late
 def test_a_mark_is_measured_from_when_the_tick_began(instance: Instance) -> None:
     """What became visible between the reading and the end of a long tick was not read."""
     now = time.time()
-    cursor = Cursor(mark=(9, now - SETTLED_SECONDS - 10))
+    cursor = Cursor(marks=[(9, now - SETTLED_SECONDS - 10)])
     instance.entries = {9: entry("a", now)}
     log = WholeLog(instance, cursor)  # type: ignore[arg-type]
     log.is_idle()
@@ -250,6 +250,24 @@ def test_a_mark_is_measured_from_when_the_tick_began(instance: Instance) -> None
     records = [record for page in log.pages() for record in page]
     log.settle(map(DoneEvent.of, records))
     assert cursor.low < 9
+
+
+def test_a_mark_is_passed_once_it_is_settled_and_no_later_one(instance: Instance) -> None:
+    now = time.time()
+    instance.entries = {each: entry("a", now) for each in (3, 5, 9)}
+    cursor = Cursor(marks=[(3, now - 90), (5, now - SETTLED_SECONDS - 1), (9, now - 30)])
+    read(instance, cursor)
+    assert cursor.low == 5
+    assert [storage_id for storage_id, _ in cursor.marks] == [9]
+
+
+def test_a_mark_is_not_passed_while_something_before_it_waits(instance: Instance) -> None:
+    now = time.time()
+    instance.entries = {each: entry("a", now) for each in (3, 5)}
+    cursor = Cursor(marks=[(4, now - 2 * SETTLED_SECONDS)])
+    read(instance, cursor, only=range(5, 6))
+    assert cursor.low < 3
+    assert read(instance, cursor) == [3]
 
 
 def run_row(run_id: str, created: float) -> Any:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import zlib
-from collections.abc import Iterable
+from collections.abc import Collection
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -15,6 +15,9 @@ UNKNOWN = -1
 
 LONGEST_TEXT = 4096
 """Characters; what is more is left out, and found again or sent again if it is ever missed."""
+
+LONGEST_BITS = 1_000_000
+"""How far the ids above `low` may reach: a million of them would not fit anyway."""
 
 HELD_AT_MOST = 20
 """How many runs may wait while the others go on."""
@@ -46,8 +49,8 @@ class Cursor:
         low: every event of the log up to this storage id is done with.
         at: when that event happened, in seconds since the epoch.
         recent: the storage ids above it that are done with.
-        mark: a storage id up to which everything will be settled, and when it was seen, in seconds
-            since the epoch.
+        marks: storage ids up to which everything was done with, and when, in seconds since the
+            epoch, the oldest first: a while later nothing will still appear before them.
         runs: where each run has a log of its own: how far that is done with, by run id, and when
             the run ended, in seconds since the epoch, if its end is done with, else 0. `UNKNOWN`
             is how far a run is that has been found again.
@@ -72,7 +75,7 @@ class Cursor:
     low: int = 0
     at: float = 0.0
     recent: set[int] = field(default_factory=set)
-    mark: tuple[int, float] = (0, 0.0)
+    marks: list[tuple[int, float]] = field(default_factory=list)
     runs: dict[str, tuple[int, float]] = field(default_factory=dict)
     updated_after: float = 0.0
     complete_after: float = 0.0
@@ -120,8 +123,9 @@ class Cursor:
             last minutes, or for the runs under way, these are left out: whoever has nothing but
             this text sends the last events of those runs once more.
         """
+        is_packed = _packed(self.recent, self.low) is not None
         text = _written(self)
-        if len(text) <= LONGEST_TEXT:
+        if is_packed and len(text) <= LONGEST_TEXT:
             return text
         before = min(self.updated_after, self.complete_after)
         return _written(
@@ -160,8 +164,8 @@ def _written(cursor: Cursor) -> str:
         "version": VERSION,
         "low": cursor.low,
         "at": cursor.at,
-        "recent": _packed(_steps(cursor.recent, cursor.low)),
-        "mark": cursor.mark if cursor.mark[0] else None,
+        "recent": _packed(cursor.recent, cursor.low),
+        "marks": cursor.marks,
         "runs": cursor.runs,
         "updated_after": cursor.updated_after,
         "complete_after": cursor.complete_after,
@@ -186,8 +190,8 @@ def _read(stored: Any) -> Cursor:
     return Cursor(
         low=low,
         at=float(stored.get("at", 0)),
-        recent=set(_sums(_unpacked(stored.get("recent", "")), low)),
-        mark=_mark(stored.get("mark", (0, 0.0))),
+        recent=_unpacked(stored.get("recent", ""), low),
+        marks=[(int(number), float(at)) for number, at in stored.get("marks", [])],
         runs={run: (int(at), float(end)) for run, (at, end) in stored.get("runs", {}).items()},
         updated_after=float(stored.get("updated_after", 0)),
         complete_after=float(stored.get("complete_after", 0)),
@@ -208,36 +212,26 @@ def _read(stored: Any) -> Cursor:
     )
 
 
-def _mark(stored: Any) -> tuple[int, float]:
-    storage_id, seen_at = stored
-    return int(storage_id), float(seen_at)
-
-
-def _steps(ids: Iterable[int], low: int) -> list[int]:
-    steps, before = [], low
-    for each in sorted(ids):
-        steps.append(each - before)
-        before = each
-    return steps
-
-
-def _sums(steps: Iterable[int], low: int) -> list[int]:
-    ids, at = [], low
-    for step in steps:
-        at += step
-        ids.append(at)
-    return ids
-
-
-def _packed(steps: list[int]) -> str:
-    """Write numbers that are mostly small and alike."""
-    if not steps:
+def _packed(ids: Collection[int], low: int) -> str | None:
+    """Write the ids above another one as bits; None where they are too far apart."""
+    if not ids:
         return ""
-    return base64.b85encode(zlib.compress(json.dumps(steps).encode(), 9)).decode()
+    size = max(ids) - low
+    if size > LONGEST_BITS:
+        return None
+    bits = bytearray(size // 8 + 1)
+    for each in ids:
+        bits[(each - low) // 8] |= 1 << (each - low) % 8
+    return base64.b85encode(zlib.compress(bits, 9)).decode()
 
 
-def _unpacked(text: str) -> list[int]:
+def _unpacked(text: str, low: int) -> set[int]:
     if not text:
-        return []
-    steps: list[int] = json.loads(zlib.decompress(base64.b85decode(text)))
-    return steps
+        return set()
+    bits = zlib.decompress(base64.b85decode(text))
+    return {
+        low + 8 * position + bit
+        for position, byte in enumerate(bits)
+        for bit in range(8)
+        if byte >> bit & 1
+    }

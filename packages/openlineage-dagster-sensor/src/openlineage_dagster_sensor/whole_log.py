@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 
 PAGE = 1000
 
+MARKS_APART_SECONDS = 10.0
+"""So that they are few."""
+
 BEGINNINGS = (DagsterEventType.RUN_START, DagsterEventType.ASSET_MATERIALIZATION)
 """Where a log begins at a time is asked of these: there is no run without the first."""
 
@@ -146,7 +149,7 @@ class WholeLog:
                 break
             cursor.low, cursor.at = storage_id, max(cursor.at, timestamp)
         done_to = max(self._newest, self._read_to) if self._is_drained else self._read_to
-        self._pass_the_mark(done_to if first_waiting is None else first_waiting - 1)
+        self._pass_marks(done_to if first_waiting is None else first_waiting - 1)
         cursor.recent = {each for each in finished if each > cursor.low}
 
     def _hold_on(self, finished: Collection[int]) -> None:
@@ -161,19 +164,25 @@ class WholeLog:
         held = self._cursor.held.get(run_id)
         return held is not None and storage_id >= held.storage_id
 
-    def _pass_the_mark(self, done_to: int) -> None:
+    def _pass_marks(self, done_to: int) -> None:
         """Move `low` to where all was done with a while ago: nothing will still appear before it.
 
         Args:
             done_to: all that has become visible up to this storage id is done with.
         """
         cursor = self._cursor
-        storage_id, seen_at = cursor.mark
-        if storage_id and storage_id <= done_to and seen_at < self._newest_at - SETTLED_SECONDS:
-            cursor.low, cursor.at = max(cursor.low, storage_id), max(cursor.at, seen_at)
-            cursor.mark = (0, 0.0)
-        if not cursor.mark[0] and done_to > cursor.low:
-            cursor.mark = (done_to, time.time())
+        passed = [
+            (storage_id, at)
+            for storage_id, at in cursor.marks
+            if storage_id <= done_to and at < self._newest_at - SETTLED_SECONDS
+        ]
+        for storage_id, at in passed:
+            cursor.low, cursor.at = max(cursor.low, storage_id), max(cursor.at, at)
+        cursor.marks = [each for each in cursor.marks if each[0] > cursor.low]
+        last, last_at = cursor.marks[-1] if cursor.marks else (cursor.low, 0.0)
+        now = time.time()
+        if done_to > last and now - last_at >= MARKS_APART_SECONDS:
+            cursor.marks.append((done_to, now))
 
     def has_all_of(self, run: RunRecord) -> bool:
         """Tell whether all of a run's events come in this tick.
