@@ -77,6 +77,8 @@ POSTGRES = [
 ]
 """A real PostgreSQL; dagster-postgres takes SQLAlchemy 2.1's driver for another."""
 
+MYSQL = ["dagster-mysql>=0.27.6"]
+
 TEST_TOOLS = [
     "pytest>=8.3",
     "hypothesis>=6.100",
@@ -183,8 +185,10 @@ def storage_suite(session: nox.Session, dagster: str) -> None:
 @nox.session
 def integration(session: nox.Session) -> None:
     """Test both mechanisms together, with real Dagster processes."""
-    install(session, EVERYTHING, *TEST_TOOLS, *DEMO_TOOLS, *POSTGRES, "dagster-cloud>=1.11.6")
-    session.run("pytest", "tests-integration", *session.posargs)
+    install(
+        session, EVERYTHING, *TEST_TOOLS, *DEMO_TOOLS, *POSTGRES, *MYSQL, "dagster-cloud>=1.11.6"
+    )
+    session.run("pytest", "tests-integration", "--durations=15", *session.posargs)
 
 
 @nox.session
@@ -196,12 +200,13 @@ def demo(session: nox.Session) -> None:
 
 @nox.session
 def bench(session: nox.Session) -> None:
-    """Measure how fast something is: `nox -s bench -- conversion`, or `-- storage`."""
-    if session.posargs[:1] != ["storage"]:
+    """Measure how fast something is: `nox -s bench -- conversion`, `-- storage` or `-- sensor`."""
+    mechanism = session.posargs[:1]
+    if mechanism not in (["storage"], ["sensor"]):
         install(session, ["core"], "rich>=13")
         session.run("python", "-m", "benchmarks", *session.posargs)
         return
-    install(session, ["core", "storage"], "rich>=13", *POSTGRES, "uv")
+    install(session, ["core", *mechanism], "rich>=13", *POSTGRES, "uv")
     # It has the name of our facade, so that it cannot be installed beside it.
     beside = Path(session.create_tmp()).resolve() / "predecessor"
     python = beside / ("Scripts" if os.name == "nt" else "bin") / "python"

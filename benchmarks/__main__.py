@@ -9,9 +9,14 @@ from types import ModuleType
 from rich.console import Console
 
 from benchmarks import conversion
+from benchmarks.sensor import keeping_up
 from benchmarks.storage import cost
 
-BENCHMARKS: Mapping[str, ModuleType] = {"conversion": conversion, "storage": cost}
+BENCHMARKS: Mapping[str, ModuleType] = {
+    "conversion": conversion,
+    "storage": cost,
+    "sensor": keeping_up,
+}
 """By name; each module has `main`."""
 
 

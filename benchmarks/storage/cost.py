@@ -15,8 +15,8 @@ from typing import TypeVar
 
 from rich.console import Console
 
-from benchmarks.storage.backends import Behaviour
-from benchmarks.storage.deployments import Database, Deployments, Subject
+from benchmarks.backends import Behaviour
+from benchmarks.deployments import PREDECESSOR_VARIABLE, Database, Deployments, Subject
 from benchmarks.storage.importing import time_imports
 from benchmarks.storage.report import Findings, for_machines, show
 from benchmarks.storage.running import Variant, run
@@ -24,7 +24,6 @@ from benchmarks.storage.storing import Extent, store
 
 PARTS = ("store", "run", "import")
 EXECUTORS = ("in_process", "multiprocess")
-PREDECESSOR_VARIABLE = "BENCH_PREDECESSOR"
 WIDTH = 140
 
 E = TypeVar("E", bound=Enum)

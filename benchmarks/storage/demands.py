@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from statistics import median
 
-from benchmarks.storage.deployments import Database, Subject
+from benchmarks.deployments import Database, Subject
 from benchmarks.storage.importing import Imports
 from benchmarks.storage.kinds import Kind
 from benchmarks.storage.running import RunScene

@@ -13,7 +13,7 @@ from dagster._core.events import (
 )
 from dagster._core.execution.plan.objects import StepSuccessData
 
-from benchmarks.storage.fifty_assets import ASSETS, COLUMNS
+from benchmarks.fifty_assets import ASSETS, COLUMNS
 from benchmarks.storage.kinds import BATCH, Kind
 
 

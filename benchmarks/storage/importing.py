@@ -11,7 +11,7 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from benchmarks.storage.deployments import Subject
+from benchmarks.deployments import Subject
 
 _TIMED = """\
 import json, sys, time

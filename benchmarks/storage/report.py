@@ -11,13 +11,14 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.storage.backends import Behaviour
+from benchmarks.backends import Behaviour
+from benchmarks.deployments import Subject
 from benchmarks.storage.demands import CLIENTS, MILLISECONDS, Demand, demands
-from benchmarks.storage.deployments import Subject
 from benchmarks.storage.importing import Imports
 from benchmarks.storage.kinds import Kind
 from benchmarks.storage.running import RunScene, RunTimes
 from benchmarks.storage.storing import Scene, Times, ratios
+from benchmarks.tables import NOTHING, new_table
 
 NOTES = """\
 bare: two deployments of the same kind, taken together; noise: one of them beside the other.
@@ -28,7 +29,6 @@ cpu: of the thread that stores, without what it waits for; of a run, of all its 
 delivered: what the backend took from ours while events were stored, and then in the last dispose;
 of a run, until its process was gone.
 """
-NOTHING = "-"
 
 
 @dataclass
@@ -122,7 +122,7 @@ def _versions(findings: Findings) -> str:
 
 
 def _storing(scene: Scene) -> Table:
-    table = _table(
+    table = new_table(
         f"store_event, {scene.database.value}, backend {scene.behaviour.value}: milliseconds",
         "what", "events", "bare", "ours", "ratio", "noise",
         "p99 bare", "ours", "ratio", "noise", "cpu bare", "ours", "0.2.1", "ratio",
@@ -153,7 +153,7 @@ def _storing(scene: Scene) -> Table:
 
 
 def _around(scenes: Sequence[Scene]) -> Table:
-    table = _table(
+    table = new_table(
         "around it, ours",
         "database",
         "backend",
@@ -176,7 +176,7 @@ def _around(scenes: Sequence[Scene]) -> Table:
 
 
 def _run(scene: RunScene) -> Table:
-    table = _table(
+    table = new_table(
         f"run of 50 assets, {scene.executor}, {scene.database.value}: seconds, medians",
         "who", "backend", "runs", "process", "ratio", "START to SUCCESS", "ratio", "cpu", "ratio",
         "delivered", "all",
@@ -215,7 +215,7 @@ def _all(times: RunTimes) -> str:
 
 
 def _imports(imports: Mapping[Subject, Imports]) -> Table:
-    table = _table(
+    table = new_table(
         "import, fresh interpreters: milliseconds of the processor, medians",
         "who", "rounds", "dagster", "the package", "Dagster's event log storages", "the storage",
         "brings the client",
@@ -235,7 +235,7 @@ def _imports(imports: Mapping[Subject, Imports]) -> Table:
 
 def _demands(found: Sequence[Demand]) -> Table:
     backends = [behaviour.value for behaviour in Behaviour]
-    table = _table("demands", "what", "database", "limit", *backends, "noise", "verdict")
+    table = new_table("demands", "what", "database", "limit", *backends, "noise", "verdict")
     rows: dict[tuple[str, str], list[Demand]] = {}
     for demand in found:
         rows.setdefault((demand.what, demand.where), []).append(demand)
@@ -285,11 +285,3 @@ def _ms(seconds: float | None, unit: str = "") -> str:
 
 def _ratio(ratio: float | None) -> str:
     return NOTHING if ratio is None else f"{ratio:.2f}x"
-
-
-def _table(title: str, *columns: str) -> Table:
-    table = Table(title=title, title_justify="left")
-    for position, column in enumerate(columns):
-        is_text = position == 0 or column in {"backend", "database", "verdict"}
-        table.add_column(column, justify="left" if is_text else "right")
-    return table

@@ -13,10 +13,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
 
-from benchmarks.storage.backends import Backend, Behaviour, running
-from benchmarks.storage.deployments import Database, Deployment, Deployments, Subject
+from benchmarks.backends import Backend, Behaviour, running
+from benchmarks.deployments import Database, Deployment, Deployments, Subject
 
-PROJECT = Path(__file__).with_name("fifty_assets.py")
+PROJECT = Path(__file__).parents[1] / "fifty_assets.py"
 LAST_CHARACTERS = 2000
 
 Variant = tuple[Subject, Behaviour | None]

@@ -7,14 +7,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from statistics import median
 
-from benchmarks.storage.backends import Behaviour, running
-from benchmarks.storage.deployments import Database, Deployments, Subject
+from benchmarks.backends import Behaviour, running
+from benchmarks.deployments import Database, Deployments, Subject
 from benchmarks.storage.kinds import Kind
-from benchmarks.storage.workers import NoAnswerError, Worker, working
+from benchmarks.workers import NoAnswerError, Worker, working
 
 LONGEST_SECONDS = 600.0
 """Nothing of Dagster's own takes so long."""
 
+WORKER = "benchmarks.storage.worker"
 ENOUGH_FOR_P99 = 100
 
 UNCOUNTED = 2
@@ -196,7 +197,7 @@ class Stage:
         is_predecessor = subject is Subject.PREDECESSOR
         timeout = self._extent.cap * calls if is_predecessor else LONGEST_SECONDS
         try:
-            took = worker.ask(timeout, **request)
+            took = worker.ask(timeout, **request)["seconds"]
             times.seconds += [seconds for seconds, _ in took]
             times.cpu_seconds += [seconds for _, seconds in took]
         except NoAnswerError:
@@ -239,7 +240,7 @@ def store(
                 url = backends[subject].url
             # The predecessor may take seconds for each of fifty planned assets.
             job_name = "without_assets" if subject is Subject.PREDECESSOR else "in_process"
-            workers[subject] = stack.enter_context(working(deployment, url, job_name))
+            workers[subject] = stack.enter_context(working(deployment, url, WORKER, job_name))
         scene.dagster = {subject: worker.started() for subject, worker in workers.items()}
         stage = Stage(scene, extent, workers)
         stage.warm_up()

@@ -6,17 +6,15 @@ It runs beside any Dagster, with or without our packages: it uses nothing but th
 from __future__ import annotations
 
 import gc
-import json
-import os
 import sys
 import time
-from typing import Any
 
 import dagster as dg
 from dagster._core.events import DagsterEvent, DagsterEventType
 
+from benchmarks.fifty_assets import definitions
+from benchmarks.protocol import requests, take_output
 from benchmarks.storage.entries import Entries
-from benchmarks.storage.fifty_assets import definitions
 from benchmarks.storage.kinds import Kind
 
 LONGEST_SECONDS = 600.0
@@ -24,22 +22,14 @@ LONGEST_SECONDS = 600.0
 
 def main() -> None:
     """Obey requests, one a line of JSON, until there is none; then dispose of the instance."""
-    answers = os.fdopen(os.dup(1), "w")
-    # Whatever prints must not come in between.
-    os.dup2(2, 1)
-
-    def answer(content: dict[str, Any]) -> None:
-        answers.write(json.dumps(content) + "\n")
-        answers.flush()
-
+    answer = take_output()
     instance = dg.DagsterInstance.get()
     # Its name: one with assets plans them when its run is created.
     job_name = sys.argv[1]
     entries = Entries(_started_run(instance, job_name), job_name)
     gc.collect()
     answer({"dagster": dg.__version__})
-    for line in sys.stdin:
-        request = json.loads(line)
+    for request in requests():
         if request["do"] == "warm up":
             answer({"seconds": warm_up(instance, entries, request["seconds"])})
         elif request["do"] == "store":

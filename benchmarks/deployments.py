@@ -18,8 +18,10 @@ from typing import Any
 import sqlalchemy
 import yaml
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[1]
 EMPTY = "bench_empty"
+PREDECESSOR_VARIABLE = "BENCH_PREDECESSOR"
+"""The environment variable that names the predecessor's interpreter."""
 
 _MAKE_TABLES = "import dagster; dagster.DagsterInstance.get().dispose()"
 
@@ -54,7 +56,7 @@ class Deployment:
     Args:
         home: the directory.
         python: the interpreter.
-        runs: the address of the table of runs, for SQLAlchemy.
+        runs: the address of the table of runs, for SQLAlchemy; that of all tables on PostgreSQL.
     """
 
     home: Path
@@ -152,6 +154,18 @@ class Deployments:
             if database is Database.POSTGRESQL:
                 self._execute(f"drop database {name} with (force)")
 
+    def python_of(self, subject: Subject) -> str:
+        """Find the interpreter that has a subject's package.
+
+        Args:
+            subject: who.
+
+        Returns:
+            The predecessor's for the predecessor, else this one.
+        """
+        is_predecessor = subject is Subject.PREDECESSOR and self._predecessor
+        return str(self._predecessor) if is_predecessor else sys.executable
+
     def close(self) -> None:
         """Stop the server, if it is ours."""
         if self._admin is not None:
@@ -203,8 +217,7 @@ class Deployments:
             )
         content["event_log_storage"] = events
         (home / "dagster.yaml").write_text(yaml.safe_dump(content))
-        is_predecessor = subject is Subject.PREDECESSOR and self._predecessor
-        return Deployment(home, str(self._predecessor) if is_predecessor else sys.executable, runs)
+        return Deployment(home, self.python_of(subject), runs)
 
 
 def _part(module: str, name: str, config: dict[str, Any]) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import socket
 import subprocess
 import sys
@@ -34,6 +35,25 @@ _ARGUMENTS = {
 
 
 @dataclass(frozen=True)
+class Receipt:
+    """What a backend took.
+
+    Args:
+        taken: how many events.
+        distinct: how many that differ from each other.
+        materializations: how many of these complete a run that writes a dataset.
+        span: seconds from the first to the last.
+        cpu: seconds of the processor that the backend has used.
+    """
+
+    taken: int = 0
+    distinct: int = 0
+    materializations: int = 0
+    span: float = 0.0
+    cpu: float = 0.0
+
+
+@dataclass(frozen=True)
 class Backend:
     """A backend that runs, or whose port nobody listens on.
 
@@ -51,10 +71,18 @@ class Backend:
         Returns:
             The number; none where it never answers.
         """
+        return self.receipt().taken
+
+    def receipt(self) -> Receipt:
+        """Ask what it took.
+
+        Returns:
+            Nothing where it never answers.
+        """
         if not self.behaviour.answers:
-            return 0
+            return Receipt()
         with urllib.request.urlopen(self.url) as answer:  # noqa: S310 -- our own, above
-            return int(answer.read())
+            return Receipt(**json.load(answer))
 
 
 @contextlib.contextmanager
@@ -73,7 +101,7 @@ def running(behaviour: Behaviour) -> Iterator[Backend]:
             reserved.bind(("127.0.0.1", 0))
             yield Backend(behaviour, f"http://127.0.0.1:{reserved.getsockname()[1]}")
         return
-    command = [sys.executable, "-m", "benchmarks.storage.backend", *_ARGUMENTS[behaviour]]
+    command = [sys.executable, "-m", "benchmarks.backend", *_ARGUMENTS[behaviour]]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         try:
             port = process.stdout.readline().strip() if process.stdout else ""

@@ -1,8 +1,13 @@
-"""A backend in a process of its own: answers after a while, or takes connections and is silent."""
+"""A backend in a process of its own: answers after a while, or takes connections and is silent.
+
+Asked, it tells what it took, as JSON; `benchmarks.backends.Receipt` says what that means.
+"""
 
 from __future__ import annotations
 
 import argparse
+import hashlib
+import json
 import socket
 import sys
 import threading
@@ -23,8 +28,44 @@ class _Server(ThreadingHTTPServer):
     def __init__(self, delay: float) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
         self.delay = delay
-        self.taken = 0
-        self.counting = threading.Lock()
+        self._taken = 0
+        self._distinct: set[bytes] = set()
+        self._materializations = 0
+        self._first = self._last = 0.0
+        self._counting = threading.Lock()
+
+    def take(self, body: bytes) -> None:
+        """Count an event.
+
+        Args:
+            body: the event.
+        """
+        arrived = time.monotonic()
+        digest = hashlib.blake2b(body, digest_size=16).digest()
+        event = json.loads(body)
+        tells_of_one = event.get("eventType") == "COMPLETE" and bool(event.get("outputs"))
+        with self._counting:
+            self._first = self._first or arrived
+            self._last = arrived
+            self._taken += 1
+            if digest not in self._distinct:
+                self._distinct.add(digest)
+                self._materializations += tells_of_one
+
+    def receipt(self) -> dict[str, float]:
+        """Tell what was taken.
+
+        Returns:
+            The figures by name.
+        """
+        with self._counting:
+            return {
+                "taken": self._taken,
+                "distinct": len(self._distinct),
+                "materializations": self._materializations,
+                "span": self._last - self._first,
+                "cpu": time.process_time(),
+            }
 
     def handle_error(self, *args: object) -> None:
         """Be quiet: clients that are killed break their connections."""
@@ -36,19 +77,19 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         """Take an event."""
-        self.rfile.read(int(self.headers["Content-Length"]))
+        body = self.rfile.read(int(self.headers["Content-Length"]))
         server = self.server
         if isinstance(server, _Server):
             time.sleep(server.delay)
-            with server.counting:
-                server.taken += 1
+            server.take(body)
         self.send_response(201)
         self.send_header("Content-Length", "0")
         self.end_headers()
 
     def do_GET(self) -> None:
-        """Tell how many events were taken."""
-        body = str(getattr(self.server, "taken", 0)).encode()
+        """Tell what was taken."""
+        server = self.server
+        body = json.dumps(server.receipt() if isinstance(server, _Server) else {}).encode()
         self.send_response(200)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()

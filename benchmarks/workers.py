@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from benchmarks.storage.deployments import ROOT, Deployment
+from benchmarks.deployments import ROOT, Deployment
 
 START_SECONDS = 120.0
 LAST_LINES = 15
@@ -26,22 +26,23 @@ class WorkerDiedError(Exception):
 
 
 class Worker:
-    """A process that stores events when it is told to, and otherwise does nothing at all.
+    """A process that obeys requests, one a line of JSON, and otherwise does nothing at all.
 
     Between requests it is stopped. What it does in the background is thus paid for by nobody but
     itself, and all of it while its own calls are timed.
 
     Args:
-        deployment: what it stores to.
+        deployment: what it works on.
         url: of its backend.
-        job_name: the job of the run that it stores the events of.
+        module: the program.
+        argument: the program's only one.
     """
 
-    def __init__(self, deployment: Deployment, url: str | None, job_name: str) -> None:
+    def __init__(self, deployment: Deployment, url: str | None, module: str, argument: str) -> None:
         self._log = Path(deployment.home, "worker.log")
         with self._log.open("w") as log:
             self._process = subprocess.Popen(
-                [deployment.python, "-m", "benchmarks.storage.worker", job_name],
+                [deployment.python, "-m", module, argument],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=log,
@@ -51,7 +52,7 @@ class Worker:
             )
 
     def started(self) -> str:
-        """Wait until its run has started.
+        """Wait until it is ready.
 
         Returns:
             The version of its Dagster.
@@ -62,7 +63,7 @@ class Worker:
         """
         return str(self._answer(START_SECONDS)["dagster"])
 
-    def ask(self, timeout: float, **request: Any) -> list[tuple[float, float]]:
+    def ask(self, timeout: float, **request: Any) -> dict[str, Any]:
         """Let it do something.
 
         Args:
@@ -70,7 +71,7 @@ class Worker:
             request: what the worker understands.
 
         Returns:
-            How long each call took, and how much of the processor, in seconds.
+            What it answered.
 
         Raises:
             NoAnswerError: it took longer.
@@ -81,8 +82,7 @@ class Worker:
         self._process.send_signal(signal.SIGCONT)
         self._process.stdin.write(json.dumps(request) + "\n")
         self._process.stdin.flush()
-        answered = self._answer(timeout)["seconds"]
-        return [(float(seconds), float(cpu)) for seconds, cpu in answered]
+        return self._answer(timeout)
 
     def end(self) -> None:
         """Kill it if it still lives."""
@@ -113,18 +113,21 @@ class Worker:
 
 
 @contextlib.contextmanager
-def working(deployment: Deployment, url: str | None, job_name: str) -> Iterator[Worker]:
+def working(
+    deployment: Deployment, url: str | None, module: str, argument: str
+) -> Iterator[Worker]:
     """Run a worker.
 
     Args:
-        deployment: what it stores to.
+        deployment: what it works on.
         url: of its backend.
-        job_name: the job of its run.
+        module: the program.
+        argument: the program's only one.
 
     Yields:
         The worker, which is starting.
     """
-    worker = Worker(deployment, url, job_name)
+    worker = Worker(deployment, url, module, argument)
     try:
         yield worker
     finally:

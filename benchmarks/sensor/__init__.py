@@ -1,0 +1,1 @@
+"""How Mechanism B keeps up with the event log."""
