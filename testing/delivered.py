@@ -55,20 +55,26 @@ def first_arrivals(events: Iterable[Json], run_id: str) -> list[Json]:
     arrived: dict[str, Json] = {}
     for event in events:
         if run_id_of(event) == run_id:
-            converted = _as_converted(event)
+            converted = as_converted(event)
             arrived.setdefault(json.dumps(converted, sort_keys=True), converted)
     return list(arrived.values())
 
 
-def _as_converted(event: Json) -> Json:
-    """Take away what openlineage-python's client adds on the way: tags of its own."""
+def as_converted(event: Json) -> Json:
+    """Take away what openlineage-python's client adds on the way: tags of its own.
+
+    Args:
+        event: as it arrived.
+
+    Returns:
+        The event as it was converted.
+    """
     event = copy.deepcopy(event)
-    facets = event["run"]["facets"]
-    tags = [tag for tag in facets["tags"]["tags"] if tag["source"] != "OPENLINEAGE_CLIENT"]
-    if tags:
-        facets["tags"]["tags"] = tags
-    else:
-        del facets["tags"]
+    facets = event["run"]["facets"] if "run" in event else {}
+    tags = facets.pop("tags", {"tags": []})
+    tags["tags"] = [tag for tag in tags["tags"] if tag["source"] != "OPENLINEAGE_CLIENT"]
+    if tags["tags"]:
+        facets["tags"] = tags
     return event
 
 

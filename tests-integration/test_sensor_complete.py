@@ -1,10 +1,7 @@
 """The sensor on PostgreSQL: of a large log, and while many write, nothing is missed."""
 
-import random
-import re
 import threading
 import time
-import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,21 +10,19 @@ from typing import Any
 import dagster as dg
 import pytest
 import sqlalchemy as db
-from dagster import DagsterRunStatus, deserialize_value, serialize_value
 from dagster._core.events import DagsterEvent
 from dagster._core.test_utils import create_run_for_test
 
 import fifty_assets
 from delivered import expected_events, first_arrivals, run_id_of, summary
+from many_runs import store_runs
 from openlineage_dagster_sensor import openlineage_sensor, sensor
 from receiver import Receiver
-from recorded_run import log_of
+from sensor_daemon import IDLE
 
 pytest_plugins = ["postgres"]
 
 RUNS = 29
-LINES_A_RUN = 200
-IDLE = "read 0 events, sent 0, parked 0"
 
 
 @pytest.fixture(autouse=True)
@@ -70,54 +65,10 @@ def tick(instance: dg.DagsterInstance, cursor: str | None, evaluate: Any) -> tup
     return result.skip_message or "", context.cursor
 
 
-def one_run() -> list[dg.EventLogEntry]:
-    """Execute the fifty assets once, and keep the log."""
-    with dg.DagsterInstance.ephemeral() as instance:
-        job = fifty_assets.DEFINITIONS.get_repository_def().get_job(fifty_assets.JOB)
-        quiet = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
-        result = job.execute_in_process(instance=instance, run_config=quiet)
-        return log_of(instance, result.run_id)
-
-
-def store_large_log(instance: dg.DagsterInstance) -> int:
-    """Store runs next to each other, as many at a time write them; how many events there are."""
-    entries = one_run()
-    chance, text_of = random.Random(7), [serialize_value(entry) for entry in entries]
-    logs: list[Iterator[dg.EventLogEntry]] = []
-    for number in range(RUNS):
-        run = create_run_for_test(
-            instance,
-            job_name=fifty_assets.JOB,
-            run_id=str(uuid.UUID(int=number + 1)),
-            status=DagsterRunStatus.SUCCESS,
-        )
-        lines = [
-            dg.EventLogEntry(None, 20, f"line {line}", run.run_id, 1.0)
-            for line in range(LINES_A_RUN)
-        ]
-        own = [
-            deserialize_value(re.sub(entries[0].run_id, run.run_id, text), dg.EventLogEntry)
-            for text in text_of
-        ]
-        logs.append(iter([*own, *lines]))
-    storage: Any = instance.event_log_storage
-    count = 0
-    with storage._connect() as connection:
-        while logs:
-            log = chance.choice(logs)
-            entry = next(log, None)
-            if entry is None:
-                logs.remove(log)
-                continue
-            connection.execute(storage.prepare_insert_event(entry))
-            count += 1
-    return count
-
-
 def test_of_a_large_log_everything_arrives_in_order_and_it_is_asked_little(
     instance: dg.DagsterInstance, receiver: Receiver
 ) -> None:
-    count = store_large_log(instance)
+    count = store_runs(instance, RUNS)
     assert count > 15_000
     evaluate, cursor = openlineage_sensor(), None
     with counted(instance) as statements:
@@ -158,10 +109,12 @@ def test_while_many_write_nothing_is_missed(
     writers = [threading.Thread(target=write, args=(run_id,)) for run_id in runs]
     for writer in writers:
         writer.start()
-    evaluate, cursor = openlineage_sensor(), None
-    while any(writer.is_alive() for writer in writers):
-        _, cursor = tick(instance, cursor, evaluate)
-    _, cursor = tick(instance, cursor, evaluate)
+    cursor = None
+    is_last = False
+    while not is_last:
+        is_last = not any(writer.is_alive() for writer in writers)
+        # Each time another process, as it were: one that remembers would not send twice anyway.
+        _, cursor = tick(instance, cursor, openlineage_sensor())
     arrived = {(run_id_of(event), event["job"]["name"]) for event in receiver.events}
     assert arrived == {(run, f"j.s{number}") for run in runs for number in range(60)}
     assert len(receiver.events) == len(arrived), "each once"
