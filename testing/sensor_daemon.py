@@ -145,15 +145,18 @@ class SensorDaemon:
         return next((state for state in states if state.instigator_name == SENSOR), None)
 
     def wait_until_all_is_sent(self) -> None:
-        """Wait for an evaluation that begins after this, and finds nothing new."""
+        """Wait for an evaluation that begins after this, finds nothing, and need not look again."""
         now = time.time()
 
-        def is_idle() -> bool:
+        def is_settled() -> bool:
             assert self._process is not None
             assert self._process.poll() is None, self.log.read_text()
-            return any(tick.timestamp >= now and tick.skip_reason == IDLE for tick in self.ticks())
+            is_idle = any(
+                tick.timestamp >= now and tick.skip_reason == IDLE for tick in self.ticks()
+            )
+            return is_idle and not self.cursor().marks
 
-        wait_until(is_idle, SECONDS, "a tick without anything new")
+        wait_until(is_settled, SECONDS, "a tick without anything new")
 
     def check_nothing_went_wrong(self) -> None:
         """Fail the test where an evaluation failed, or an event is parked or waits."""

@@ -16,7 +16,7 @@ from dagster._core.test_utils import create_run_for_test
 import fifty_assets
 from delivered import expected_events, first_arrivals, run_id_of, summary
 from many_runs import store_runs
-from openlineage_dagster_sensor import openlineage_sensor, sensor
+from openlineage_dagster_sensor import openlineage_sensor, sensor, whole_log
 from receiver import Receiver
 from sensor_daemon import IDLE
 
@@ -66,7 +66,7 @@ def tick(instance: dg.DagsterInstance, cursor: str | None, evaluate: Any) -> tup
 
 
 def test_of_a_large_log_everything_arrives_in_order_and_it_is_asked_little(
-    instance: dg.DagsterInstance, receiver: Receiver
+    instance: dg.DagsterInstance, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     count = store_runs(instance, RUNS)
     assert count >= 20_000
@@ -77,6 +77,11 @@ def test_of_a_large_log_everything_arrives_in_order_and_it_is_asked_little(
             assert "parked 0" in reason
             if reason == IDLE:
                 break
+        with monkeypatch.context() as patched:
+            # A minute later: it is looked at once more, for what may have appeared.
+            patched.setattr(whole_log, "SETTLED_SECONDS", -1.0)
+            reason, cursor = tick(instance, cursor, evaluate)
+            assert reason == IDLE
     assert len(statements) <= 3 * count / 1000 + 2
     assert len(cursor or "") <= 4096
     for run in instance.get_runs():
@@ -91,7 +96,7 @@ def test_of_a_large_log_everything_arrives_in_order_and_it_is_asked_little(
 
 
 def test_while_many_write_nothing_is_missed(
-    instance: dg.DagsterInstance, receiver: Receiver
+    instance: dg.DagsterInstance, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """On PostgreSQL what is stored first may become visible last."""
     runs = [create_run_for_test(instance, job_name="j").run_id for _ in range(16)]
@@ -115,6 +120,8 @@ def test_while_many_write_nothing_is_missed(
         is_last = not any(writer.is_alive() for writer in writers)
         # Each time another process, as it were: one that remembers would not send twice anyway.
         _, cursor = tick(instance, cursor, openlineage_sensor())
+    monkeypatch.setattr(whole_log, "SETTLED_SECONDS", -1.0)
+    tick(instance, cursor, openlineage_sensor())
     arrived = {(run_id_of(event), event["job"]["name"]) for event in receiver.events}
     assert arrived == {(run, f"j.s{number}") for run in runs for number in range(60)}
     assert len(receiver.events) == len(arrived), "each once"

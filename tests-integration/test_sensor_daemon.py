@@ -67,7 +67,7 @@ def deployment(
     home = DagsterHome(
         tmp_path / "home",
         receiver.url,
-        environ={sensor_project.GATE: str(gate)},
+        environ={sensor_project.GATE: str(gate), sensor_project.SETTLED: "2"},
         content={"telemetry": {"enabled": False}, **bare_storage},
     )
     with home.instance() as instance:

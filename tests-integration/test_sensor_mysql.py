@@ -16,7 +16,7 @@ from delivered import run_id_of
 from everything_delivered import check_everything_delivered, repeats
 from many_runs import store_runs
 from openlineage_dagster_core.facts.progress import FOLLOWED
-from openlineage_dagster_sensor import openlineage_sensor, sensor
+from openlineage_dagster_sensor import openlineage_sensor, sensor, whole_log
 from openlineage_dagster_sensor.whole_log import PAGE
 from receiver import Receiver
 from sensor_daemon import IDLE
@@ -100,7 +100,7 @@ def test_a_cursor_that_was_reset_sends_everything_again_with_the_same_ids(
 
 @on_mysql
 def test_while_many_write_nothing_is_missed(
-    instance: dg.DagsterInstance, receiver: Receiver
+    instance: dg.DagsterInstance, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     runs = [create_run_for_test(instance, job_name="j").run_id for _ in range(WRITERS)]
 
@@ -127,6 +127,7 @@ def test_while_many_write_nothing_is_missed(
         is_enough.set()
         for writer in writers:
             writer.join()
+    monkeypatch.setattr(whole_log, "SETTLED_SECONDS", -1.0)
     tick(instance, cursor, openlineage_sensor())
     arrived = steps_of(receiver)
     assert len(arrived) == sum(written.values())
@@ -137,7 +138,7 @@ def test_while_many_write_nothing_is_missed(
 
 @on_a_server
 def test_what_becomes_visible_after_what_was_stored_later_is_still_sent(
-    instance: dg.DagsterInstance, receiver: Receiver
+    instance: dg.DagsterInstance, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     slow, fast = [create_run_for_test(instance, job_name="j").run_id for _ in range(2)]
     storage: Any = instance.event_log_storage
@@ -150,6 +151,8 @@ def test_what_becomes_visible_after_what_was_stored_later_is_still_sent(
         for _ in range(2):
             _, cursor = tick(instance, cursor, evaluate)
         assert steps_of(receiver) == [(fast, "j.second")]
+    # A minute later.
+    monkeypatch.setattr(whole_log, "SETTLED_SECONDS", -1.0)
     _, cursor = tick(instance, cursor, evaluate)
     assert steps_of(receiver) == [(fast, "j.second"), (slow, "j.first")]
     assert tick(instance, cursor, evaluate)[0] == IDLE

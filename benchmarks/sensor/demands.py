@@ -87,7 +87,7 @@ def demands(
     """
     ours = [each for each in drains if each.setting.subject is Subject.OURS]
     theirs = [each for each in drains if each.setting.subject is Subject.PREDECESSOR]
-    yield from _of_queries(ours, theirs)
+    yield from _of_queries(ours, theirs, flights)
     for behaviour, times in TIMES_AS_FAST.items():
         yield from _of_rate(drains, behaviour, times)
     yield from _of_growth(growths)
@@ -110,8 +110,16 @@ def demands(
         )
 
 
-def _of_queries(ours: Sequence[Drain], theirs: Sequence[Drain]) -> Iterator[Demand]:
+def _of_queries(
+    ours: Sequence[Drain], theirs: Sequence[Drain], flights: Sequence[InFlight]
+) -> Iterator[Demand]:
     idle = [tick.queries for each in ours for tick in each.idle]
+    # Also just after much has happened.
+    idle += [
+        each.next.queries
+        for each in flights
+        if each.setting.subject is Subject.OURS and each.next is not None
+    ]
     of_predecessor = [tick.queries for each in theirs for tick in each.idle]
     if idle:
         yield Demand(
@@ -203,6 +211,14 @@ def _of_cursor(flights: Sequence[InFlight]) -> Iterator[Demand]:
             CURSOR_BYTES,
             " bytes",
             theirs.cursor_bytes if theirs else None,
+        )
+    if ours is not None and ours.sent_again is not None:
+        yield Demand(
+            f"sent again by a new process, {ours.runs:,} runs in flight",
+            ours.sent_again,
+            0,
+            " events",
+            theirs.sent_again if theirs else None,
         )
 
 

@@ -24,6 +24,7 @@ IDS = st.integers(1, 2**60)
 cursors = st.builds(
     Cursor,
     low=IDS,
+    seen=IDS,
     at=st.floats(0, 1e10),
     recent=st.just(set()),
     marks=st.lists(st.tuples(IDS, st.floats(0, 1e10)), max_size=8),
@@ -57,7 +58,7 @@ def busy_cursor() -> Cursor:
     chance = random.Random(1)
     low = 10**12
     marks = [(low + number * 1000, 1.8e9 + 0.123456) for number in range(8)]
-    cursor = Cursor(low, 1.8e9 + 0.123456, marks=marks)
+    cursor = Cursor(low, low + 10**6, 1.8e9 + 0.123456, marks=marks)
     cursor.recent = {low + each for each in chance.sample(range(10**6), 10**5)}
     cursor.runs = {str(uuid.uuid4()): (10**6, 1.8e9 + 0.123456) for _ in range(1000)}
     cursor.updated_after = cursor.complete_after = cursor.sent_until = 1.8e9 + 0.123456
@@ -83,6 +84,7 @@ def test_what_the_text_has_no_room_for_can_be_found_again() -> None:
     cursor.updated_after += 3600
     read = Cursor.from_text(cursor.to_text())
     assert read.must_find_runs
+    assert (read.seen, read.recent, read.marks) == (cursor.low, set(), [])
     assert read.updated_after == cursor.complete_after
     assert (read.low, read.held, read.partly) == (cursor.low, cursor.held, cursor.partly)
 
@@ -104,7 +106,7 @@ def test_a_thousand_runs_under_way_take_no_more_than_four_kilobytes() -> None:
     """A busy minute of a thousand runs: ten thousand of their events among as many others."""
     chance = random.Random(1)
     low = 10**9
-    cursor = Cursor(low=low, at=1.8e9, marks=[(low + 20_000, 1.8e9)])
+    cursor = Cursor(low, low + 20_000, 1.8e9, marks=[(low + 20_000, 1.8e9)])
     cursor.recent = {low + each for each in chance.sample(range(1, 20_000), 10_000)}
     text = cursor.to_text()
     assert len(text) <= 4096

@@ -100,9 +100,22 @@ def instance() -> Instance:
     return Instance()
 
 
-def read(instance: Any, cursor: Cursor, *, only: range | None = None) -> list[int]:
-    """Do a tick: read, deal with some or all, settle; the ids that were given out."""
+LATER = 2 * SETTLED_SECONDS
+"""When everything has settled, in seconds from now."""
+
+
+def begun(instance: Any, cursor: Cursor, after: float = 0.0) -> WholeLog:
+    """Begin a tick, some seconds after now."""
     log = WholeLog(instance, cursor)
+    log._began_at += after
+    return log
+
+
+def read(
+    instance: Any, cursor: Cursor, after: float = 0.0, *, only: range | None = None
+) -> list[int]:
+    """Do a tick: read, deal with some or all, settle; the ids that were given out."""
+    log = begun(instance, cursor, after)
     if log.is_idle():
         return []
     records = [record for page in log.pages() for record in page]
@@ -124,14 +137,32 @@ def test_what_is_new_is_read_once(instance: Instance) -> None:
     assert read(instance, cursor) == []
 
 
-def test_what_becomes_visible_late_is_read(instance: Instance) -> None:
+def test_what_becomes_visible_late_is_read_when_it_has_settled(instance: Instance) -> None:
     cursor, now = Cursor(), time.time()
     instance.entries = {3: entry("a", now), 5: entry("b", now)}
     assert read(instance, cursor) == [3, 5]
     instance.entries[4] = entry("c", now)
-    assert read(instance, cursor) == [4]
-    instance.entries[1] = entry("c", now)
-    assert read(instance, cursor) == [1]
+    assert read(instance, cursor) == []
+    assert read(instance, cursor, LATER) == [4]
+    assert cursor.low == 5
+    assert read(instance, cursor, 2 * LATER) == []
+
+
+def test_what_is_new_is_read_from_where_the_last_tick_came_to(instance: Instance) -> None:
+    cursor, now = Cursor(), time.time()
+    instance.entries = {each: entry("a", now) for each in range(1, 3500)}
+    read(instance, cursor)
+    instance.entries[4000] = entry("a", now)
+    instance.questions = 0
+    assert read(instance, cursor) == [4000]
+    assert instance.questions == 2, "the highest id, and one page"
+    instance.questions = 0
+    assert read(instance, cursor) == []
+    assert instance.questions == 1
+    instance.questions = 0
+    assert read(instance, cursor, LATER) == []
+    assert instance.questions == 6, "once more, when it has settled"
+    assert cursor.recent == set()
 
 
 def test_what_is_not_done_is_read_again_and_nothing_else(instance: Instance) -> None:
@@ -143,39 +174,23 @@ def test_what_is_not_done_is_read_again_and_nothing_else(instance: Instance) -> 
     assert read(instance, cursor) == [5, 6, 9, 10]
 
 
-def test_a_log_where_nothing_happens_is_asked_one_question(
-    instance: Instance, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_log_where_nothing_happens_is_asked_one_question(instance: Instance) -> None:
     cursor = Cursor()
     instance.entries = {1: entry("a", LONG_AGO), 2: entry("a", LONG_AGO, kind="")}
     read(instance, cursor)
-    monkeypatch.setattr(whole_log, "SETTLED_SECONDS", -1.0)
-    read(instance, cursor)
+    read(instance, cursor, LATER)
     instance.questions = 0
     assert read(instance, cursor) == []
     assert instance.questions == 1
 
 
-def test_a_log_of_lines_only_is_not_read_again_and_again(
-    instance: Instance, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_log_of_lines_only_is_not_read_again_and_again(instance: Instance) -> None:
     cursor = Cursor()
     instance.entries = {each: entry("a", LONG_AGO, kind="") for each in range(1, 50)}
     read(instance, cursor)
     assert [storage_id for storage_id, _ in cursor.marks] == [49]
-    monkeypatch.setattr(whole_log, "SETTLED_SECONDS", -1.0)
-    read(instance, cursor)
-    assert cursor.low == 49
-
-
-def test_a_mark_is_not_passed_before_its_time(instance: Instance) -> None:
-    cursor, now = Cursor(), time.time()
-    instance.entries = {9: entry("a", now, kind="")}
-    read(instance, cursor)
-    cursor.marks = [(9, now - SETTLED_SECONDS / 2)]
-    for late in (7, 5):
-        instance.entries[late] = entry("a", now)
-        assert read(instance, cursor) == [late]
+    read(instance, cursor, LATER)
+    assert (cursor.low, cursor.marks) == (49, [])
 
 
 def test_a_held_run_is_read_from_where_it_waits_and_the_others_go_on(instance: Instance) -> None:
@@ -183,7 +198,7 @@ def test_a_held_run_is_read_from_where_it_waits_and_the_others_go_on(instance: I
     instance.entries = {
         each: entry("held" if each % 2 else "other", LONG_AGO + each) for each in range(1, 9)
     }
-    log = WholeLog(instance, cursor)  # type: ignore[arg-type]
+    log = begun(instance, cursor)
     log.is_idle()
     records = [record for page in log.pages() for record in page]
     cursor.held = {"held": HeldRun(3, 1)}
@@ -197,10 +212,10 @@ def test_a_held_run_is_read_from_where_it_waits_and_the_others_go_on(instance: I
 def test_a_held_run_that_is_not_sent_to_its_end_in_a_tick_keeps_its_place(
     instance: Instance,
 ) -> None:
-    cursor = Cursor(low=100, held={"held": HeldRun(3, 1)})
+    cursor = Cursor(low=100, seen=100, held={"held": HeldRun(3, 1)})
     instance.entries = {each: entry("held", LONG_AGO + each) for each in range(1, 9)}
     instance.entries[101] = entry("other", LONG_AGO + 101)
-    log = WholeLog(instance, cursor)  # type: ignore[arg-type]
+    log = begun(instance, cursor)
     log.is_idle()
     records = [record for page in log.pages() for record in page]
     # As the tick does it: something of the run went, so it does not fail any more.
@@ -216,13 +231,13 @@ def test_what_of_a_held_run_becomes_visible_late_is_read(instance: Instance) -> 
     read(instance, cursor, only=range(2, 4))
     cursor.held = {"held": HeldRun(5, 1)}
     instance.entries[4] = entry("held", now)
-    assert sorted(read(instance, cursor, only=range(0))) == [4, 5]
+    assert sorted(read(instance, cursor, LATER, only=range(0))) == [4, 5]
     assert cursor.low < 4
-    assert sorted(read(instance, cursor)) == [4, 5]
+    assert sorted(read(instance, cursor, LATER)) == [4, 5]
 
 
 def test_what_waits_and_is_of_no_run_is_read_where_it_is(instance: Instance) -> None:
-    cursor = Cursor(held={f"{RUNLESS_KEY}orders": HeldRun(2, 1)}, low=1)
+    cursor = Cursor(held={f"{RUNLESS_KEY}orders": HeldRun(2, 1)}, low=1, seen=1)
     instance.entries = {each: entry("", LONG_AGO + each) for each in (2, 3)}
     assert read(instance, cursor, only=range(3, 4)) == [2, 3]
     assert cursor.low == 1
@@ -236,38 +251,62 @@ def test_a_machine_whose_clock_is_behind_hides_nothing_that_becomes_visible_late
     instance.entries = {5: entry("behind", now - CLOCKS_DIFFER_SECONDS / 2)}
     assert read(instance, cursor) == [5]
     instance.entries[4] = entry("late", now)
-    assert read(instance, cursor) == [4]
+    assert read(instance, cursor, LATER) == [4]
 
 
-def test_a_mark_is_measured_from_when_the_tick_began(instance: Instance) -> None:
-    """What became visible between the reading and the end of a long tick was not read."""
+def test_what_becomes_visible_while_a_long_tick_goes_on_is_read(instance: Instance) -> None:
+    """Whether something has settled is measured from when the tick began, not when it ended."""
     now = time.time()
-    cursor = Cursor(marks=[(9, now - SETTLED_SECONDS - 10)])
     instance.entries = {9: entry("a", now)}
-    log = WholeLog(instance, cursor)  # type: ignore[arg-type]
+    cursor = Cursor()
+    read(instance, cursor)
+    log = begun(instance, cursor, SETTLED_SECONDS - 10)
     log.is_idle()
-    log._newest_at = now - 20
-    records = [record for page in log.pages() for record in page]
-    log.settle(map(DoneEvent.of, records))
+    log.settle([DoneEvent.of(record) for page in log.pages() for record in page])
     assert cursor.low < 9
 
 
 def test_a_mark_is_passed_once_it_is_settled_and_no_later_one(instance: Instance) -> None:
     now = time.time()
     instance.entries = {each: entry("a", now) for each in (3, 5, 9)}
-    cursor = Cursor(marks=[(3, now - 90), (5, now - SETTLED_SECONDS - 1), (9, now - 30)])
-    read(instance, cursor)
+    marks = [(3, now - 90), (5, now - SETTLED_SECONDS - 1), (9, now - 30)]
+    cursor = Cursor(seen=9, marks=marks, recent={3, 5, 9})
+    assert read(instance, cursor) == []
     assert cursor.low == 5
     assert [storage_id for storage_id, _ in cursor.marks] == [9]
+    assert cursor.recent == {9}
 
 
 def test_a_mark_is_not_passed_while_something_before_it_waits(instance: Instance) -> None:
     now = time.time()
     instance.entries = {each: entry("a", now) for each in (3, 5)}
-    cursor = Cursor(marks=[(4, now - 2 * SETTLED_SECONDS)])
-    read(instance, cursor, only=range(5, 6))
+    cursor = Cursor(seen=5, marks=[(5, now - 2 * SETTLED_SECONDS)], recent={5})
+    assert read(instance, cursor, only=range(0)) == [3]
     assert cursor.low < 3
     assert read(instance, cursor) == [3]
+    assert cursor.low == 5
+
+
+def test_marks_are_few_however_often_it_ticks(instance: Instance) -> None:
+    cursor, now = Cursor(), time.time()
+    for each in range(1, 100):
+        instance.entries[each] = entry("a", now)
+        assert read(instance, cursor) == [each]
+    assert len(cursor.marks) == whole_log.MARKS
+    assert cursor.marks[-1][0] == 99
+    read(instance, cursor, LATER)
+    assert (cursor.low, cursor.marks) == (99, [])
+
+
+def test_what_is_new_is_given_out_once_although_some_before_it_is_not_done(
+    instance: Instance,
+) -> None:
+    cursor, now = Cursor(), time.time()
+    instance.entries = {each: entry(str(each), now) for each in (1, 2, 3)}
+    read(instance, cursor, only=range(2, 4))
+    assert (cursor.seen, cursor.recent) == (0, {2, 3})
+    assert read(instance, cursor) == [1]
+    assert cursor.seen == 3
 
 
 def run_row(run_id: str, created: float) -> Any:
@@ -281,15 +320,16 @@ def test_a_run_is_known_to_be_new_by_its_first_event_where_its_time_does_not_tel
     instance: Instance,
 ) -> None:
     now = time.time()
-    instance.entries = {
-        each: entry(run, now) for each, run in ((8, "old"), (11, "old"), (12, "new"))
-    }
-    log = WholeLog(instance, Cursor(low=10, at=now - 60))  # type: ignore[arg-type]
+    events = ((8, "old"), (11, "old"), (12, "new"), (13, "ahead"))
+    instance.entries = {each: entry(run, now) for each, run in events}
+    log = begun(instance, Cursor(low=5, seen=10, at=now - 60))
     assert not log.has_all_of(run_row("old", now - 30))
     assert log.has_all_of(run_row("new", now - 30))
     instance.questions = 0
     assert log.has_all_of(run_row("newer", now + 2 * CLOCKS_DIFFER_SECONDS))
     assert instance.questions == 0
+    log = begun(instance, Cursor(low=5, seen=10, at=now - 60, recent={13}))
+    assert not log.has_all_of(run_row("ahead", now + 2 * CLOCKS_DIFFER_SECONDS))
 
 
 @pytest.mark.parametrize(
@@ -322,26 +362,43 @@ def test_what_happened_before_the_start_is_left_out(
     assert read(instance, cursor) == expected
 
 
-@settings(max_examples=60)
+@settings(max_examples=200)
 @given(data=st.data())
 def test_whatever_becomes_visible_when_everything_is_given_out_until_done(data: Any) -> None:
-    """Writers commit in any order within the time; ticks stop anywhere."""
-    instance, cursor = Instance(), Cursor()
-    waiting = {each: entry(str(each % 4), time.time()) for each in range(1, 25)}
+    """Writers take up to a minute to commit; ticks come and stop at any time."""
+    instance, cursor, now = Instance(), Cursor(), 1.8e9
+    waiting: dict[int, tuple[float, dg.EventLogEntry]] = {}
     done: set[int] = set()
-    for _ in range(40):
-        if waiting:
-            for each in data.draw(st.sets(st.sampled_from(sorted(waiting)), max_size=5)):
-                instance.entries[each] = waiting.pop(each)
-        log = WholeLog(instance, cursor)  # type: ignore[arg-type]
-        if not log.is_idle():
-            records = [record for page in log.pages() for record in page]
-            assert not done & {record.storage_id for record in records}
-            count = data.draw(st.integers(0, len(records)))
-            log.settle(map(DoneEvent.of, records[:count]))
-            done |= {record.storage_id for record in records[:count]}
-    remaining = set(instance.entries) - done
-    assert set(read(instance, cursor)) == remaining
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(whole_log, "time", SimpleNamespace(time=lambda: now))
+        for number in range(1, 40):
+            now += data.draw(st.floats(0.1, 30.0))
+            # A machine's clock may be wrong.
+            at = now - data.draw(st.floats(0, CLOCKS_DIFFER_SECONDS - SETTLED_SECONDS))
+            waiting[number] = (now, entry(str(number % 4), at))
+            for each in list(waiting):
+                since, what = waiting[each]
+                if now - since > SETTLED_SECONDS - 31 or data.draw(st.booleans()):
+                    instance.entries[each] = what
+                    del waiting[each]
+            log = WholeLog(instance, cursor)  # type: ignore[arg-type]
+            if data.draw(st.booleans()) and not log.is_idle():
+                records = [record for page in log.pages() for record in page]
+                assert not done & {record.storage_id for record in records}
+                count = data.draw(st.integers(0, len(records)))
+                log.settle(map(DoneEvent.of, records[:count]))
+                done |= {record.storage_id for record in records[:count]}
+                assert all(each in done for each in instance.entries if each <= cursor.low)
+        for each, (_, what) in waiting.items():
+            instance.entries[each] = what
+        for _ in range(2):
+            now += LATER
+            log = WholeLog(instance, cursor)  # type: ignore[arg-type]
+            if not log.is_idle():
+                records = [record for page in log.pages() for record in page]
+                log.settle(map(DoneEvent.of, records))
+                done |= {record.storage_id for record in records}
+    assert done == set(instance.entries)
 
 
 def test_a_real_log_of_all_runs(tmp_path: Path) -> None:

@@ -46,11 +46,11 @@ class Cursor:
     """How far the event log has been sent.
 
     Args:
-        low: every event of the log up to this storage id is done with.
-        at: when that event happened, in seconds since the epoch.
-        recent: the storage ids above it that are done with.
-        marks: storage ids up to which everything was done with, and when, in seconds since the
-            epoch, the oldest first: a while later nothing will still appear before them.
+        low: every event of the log up to this storage id is done with, and none will appear.
+        seen: every event up to this one is done with that was there when it was read.
+        at: when the last of those happened, in seconds since the epoch.
+        recent: the storage ids above `low` that are done with.
+        marks: what `seen` was before, and when, in seconds since the epoch, the oldest first.
         runs: where each run has a log of its own: how far that is done with, by run id, and when
             the run ended, in seconds since the epoch, if its end is done with, else 0. `UNKNOWN`
             is how far a run is that has been found again.
@@ -73,6 +73,7 @@ class Cursor:
     """
 
     low: int = 0
+    seen: int = 0
     at: float = 0.0
     recent: set[int] = field(default_factory=set)
     marks: list[tuple[int, float]] = field(default_factory=list)
@@ -129,7 +130,15 @@ class Cursor:
             return text
         before = min(self.updated_after, self.complete_after)
         return _written(
-            replace(self, recent=set(), runs={}, updated_after=before, must_find_runs=True)
+            replace(
+                self,
+                seen=self.low,
+                recent=set(),
+                marks=[],
+                runs={},
+                updated_after=before,
+                must_find_runs=True,
+            )
         )
 
     @classmethod
@@ -163,6 +172,7 @@ def _written(cursor: Cursor) -> str:
     content = {
         "version": VERSION,
         "low": cursor.low,
+        "seen": cursor.seen,
         "at": cursor.at,
         "recent": _packed(cursor.recent, cursor.low),
         "marks": cursor.marks,
@@ -189,6 +199,7 @@ def _read(stored: Any) -> Cursor:
     low = int(stored.get("low", 0))
     return Cursor(
         low=low,
+        seen=int(stored.get("seen", low)),
         at=float(stored.get("at", 0)),
         recent=_unpacked(stored.get("recent", ""), low),
         marks=[(int(number), float(at)) for number, at in stored.get("marks", [])],

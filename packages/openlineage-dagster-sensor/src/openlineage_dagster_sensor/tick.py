@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 import time
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
@@ -131,6 +132,8 @@ class Tick:
         self._start = start
         self._outcome = Outcome()
         self._left_out: EventLogRecord | None = None
+        # By all lanes.
+        self._counting = threading.Lock()
         self._sent = 0
         self._cursor = Cursor()
         self.has_ended = True
@@ -306,7 +309,8 @@ class Tick:
                 self._check_time()
             try:
                 client.emit(event)
-                self._sent += 1
+                with self._counting:
+                    self._sent += 1
             except EventRefusedError as error:
                 refusal = error
             self._open_up()
@@ -324,8 +328,9 @@ class Tick:
         )
 
     def _park(self, record: EventLogRecord, entry: EventLogEntry, reason: str) -> None:
-        self._outcome.parked += 1
-        self._cursor.park(record.run_id, record.storage_id, reason)
+        with self._counting:
+            self._outcome.parked += 1
+            self._cursor.park(record.run_id, record.storage_id, reason)
         logger.error(
             "OpenLineage: %s of run %s (storage id %s) was %s and is parked; no impact on your "
             "runs",

@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 
 PAGE = 1000
 
-MARKS_APART_SECONDS = 10.0
-"""So that they are few."""
+MARKS = 16
+"""How many places in the log are waited for to settle."""
 
 BEGINNINGS = (DagsterEventType.RUN_START, DagsterEventType.ASSET_MATERIALIZATION)
 """Where a log begins at a time is asked of these: there is no run without the first."""
@@ -37,10 +37,10 @@ BEGINNINGS = (DagsterEventType.RUN_START, DagsterEventType.ASSET_MATERIALIZATION
 class WholeLog:
     """Reads by storage id, which grows over all runs.
 
-    On PostgreSQL an event can become visible after one with a higher id. So the cursor's `low`
-    stays behind: it moves to the highest id that was there `SETTLED_SECONDS` ago, and past what is
-    old by its own account. Everything above it is read again at each tick, and what of it is done
-    with is remembered.
+    On PostgreSQL an event can become visible after one with a higher id. So each tick reads on
+    from where the last one came to, the cursor's `seen`; and what was read is read once more when
+    it has settled, `SETTLED_SECONDS` later, for what has appeared there since. Only then does `low`
+    move past it. Until then what is done with is remembered.
 
     Args:
         instance: holds the event log.
@@ -51,13 +51,17 @@ class WholeLog:
         self._instance = instance
         self._storage = instance.event_log_storage
         self._cursor = cursor
-        self._low, self._at = cursor.low, cursor.at
+        self._from = cursor.seen
+        self._at = cursor.at
+        # What is done with although something before it is not.
+        self._ahead = {each for each in cursor.recent if each > cursor.seen}
+        self._has_begun = bool(cursor.seen or self._ahead)
         self._read: dict[int, tuple[float, str]] = {}
-        self._read_to = cursor.low
-        self._begun_before: set[str] = set()
+        self._read_to = cursor.seen
+        self._checked_to = 0
         self._given: dict[int, str] = {}
         self._newest = 0
-        self._newest_at = 0.0
+        self._began_at = time.time()
         self._is_drained = False
         self.unreadable = 0
 
@@ -65,11 +69,14 @@ class WholeLog:
         """Ask for the highest storage id: one query.
 
         Returns:
-            Whether all up to it is settled and done with.
+            Whether all up to it is done with, and nothing has settled since.
         """
         cursor = self._cursor
-        self._newest, self._newest_at = self._storage.get_maximum_record_id() or 0, time.time()
-        return self._newest <= cursor.low and not cursor.held and not cursor.partly
+        self._newest = self._storage.get_maximum_record_id() or 0
+        if self._newest <= cursor.seen:
+            self._mark()
+        is_settled = self._newest <= cursor.seen and not self._settled_mark()
+        return is_settled and not cursor.held and not cursor.partly
 
     def begin(self, start: float | None) -> None:
         """Find the storage id that stands for the beginning.
@@ -93,41 +100,56 @@ class WholeLog:
             newest = self._storage.get_maximum_record_id() or 0
             cursor.low = min(first) - 1 if first else newest
         # Of runs that are under way nothing is known.
-        cursor.at = time.time() if cursor.low else 0.0
-        self._low, self._at, self._read_to = cursor.low, cursor.at, cursor.low
+        cursor.seen, cursor.at = cursor.low, time.time() if cursor.low else 0.0
+        self._from = self._read_to = cursor.seen
+        self._at, self._has_begun = cursor.at, bool(cursor.seen)
 
     def pages(self) -> Iterator[Sequence[EventLogRecord]]:
-        """Read from the cursor to the end, and first what the held runs have not sent.
+        """Read what the held runs have not sent, then what has settled, then what is new.
 
         Yields:
             Events that are not done with.
         """
-        cursor = self._cursor
         # `low` does not pass an event of no run that waits.
         held = {
             run_id: each.storage_id
-            for run_id, each in cursor.held.items()
+            for run_id, each in self._cursor.held.items()
             if not run_id.startswith(RUNLESS_KEY)
         }
         for run_id, storage_id in held.items():
             records = self._of_run(run_id, storage_id)
             self._given.update((record.storage_id, run_id) for record in records)
             yield records
-        while not self._is_drained:
-            page, self._is_drained = self._page(self._read_to)
+        settled = self._settled_mark()
+        if settled:
+            yield from self._pages_between(self._cursor.low, settled)
+        yield from self._pages_between(self._from, None)
+        self._is_drained = True
+
+    def _pages_between(self, after: int, last: int | None) -> Iterator[list[EventLogRecord]]:
+        is_last = False
+        while not is_last:
+            page, is_last = self._page(after)
             if page:
-                self._read_to = page[-1].storage_id
-            new = []
-            for record in page:
-                self._read[record.storage_id] = (record.timestamp, record.run_id)
-                if record.storage_id in cursor.recent:
-                    self._begun_before.add(record.run_id)
-                elif record.storage_id not in self._given:
-                    new.append(record)
-            yield new
+                after = page[-1].storage_id
+            if last is None:
+                self._read_to = max(self._read_to, after)
+            else:
+                page = [record for record in page if record.storage_id <= last]
+                is_last = is_last or after >= last
+                self._checked_to = last if is_last else after
+            self._read.update(
+                (record.storage_id, (record.timestamp, record.run_id)) for record in page
+            )
+            yield [
+                record
+                for record in page
+                if record.storage_id not in self._cursor.recent
+                and record.storage_id not in self._given
+            ]
 
     def settle(self, done: Iterable[DoneEvent]) -> None:
-        """Move `low` past all that is done with and settled, and remember what is done above it.
+        """Move the cursor past what is done with, and `low` past what has settled as well.
 
         Args:
             done: what is done with of what was read.
@@ -135,22 +157,51 @@ class WholeLog:
         cursor = self._cursor
         finished = cursor.recent | {event.storage_id for event in done}
         self._hold_on(finished)
-        waiting = [
+        waiting = sorted(
             storage_id
             for storage_id, (_, run_id) in self._read.items()
             if storage_id not in finished and not self._comes_again(run_id, storage_id)
-        ]
-        first_waiting = min(waiting, default=None)
-        # Everything is measured from when the tick began: what it has read was there by then.
-        old_before = self._newest_at - CLOCKS_DIFFER_SECONDS
+        )
+        first_waiting = waiting[0] if waiting else None
+        self._pass_marks(first_waiting)
+        done_to = max(self._newest, self._read_to) if self._is_drained else self._read_to
+        new_waiting = [each for each in waiting if each > self._from]
+        self._see(new_waiting[0] - 1 if new_waiting else done_to)
+        cursor.recent = {each for each in finished if each > cursor.low}
+
+    def _pass_marks(self, first_waiting: int | None) -> None:
+        """Move `low` to what has been read once more since it settled."""
+        cursor = self._cursor
+        done_to = self._checked_to if first_waiting is None else first_waiting - 1
+        cursor.low = max(cursor.low, min(self._checked_to, done_to))
+        cursor.marks = [each for each in cursor.marks if each[0] > cursor.low]
+
+    def _see(self, done_to: int) -> None:
+        """Move `seen`, and `low` with it as long as what comes is old by its own account."""
+        cursor = self._cursor
+        old_before = self._began_at - CLOCKS_DIFFER_SECONDS
+        is_old = cursor.low == cursor.seen
         for storage_id in sorted(self._read):
             timestamp, _ = self._read[storage_id]
-            if storage_id == first_waiting or timestamp >= old_before:
-                break
-            cursor.low, cursor.at = storage_id, max(cursor.at, timestamp)
-        done_to = max(self._newest, self._read_to) if self._is_drained else self._read_to
-        self._pass_marks(done_to if first_waiting is None else first_waiting - 1)
-        cursor.recent = {each for each in finished if each > cursor.low}
+            if self._from < storage_id <= done_to:
+                cursor.at = max(cursor.at, timestamp)
+                is_old = is_old and timestamp < old_before
+                if is_old:
+                    cursor.low = storage_id
+        cursor.seen = max(cursor.seen, done_to)
+        self._mark()
+
+    def _mark(self) -> None:
+        """Note that `seen` is to be read once more when it has settled."""
+        cursor = self._cursor
+        last = cursor.marks[-1][0] if cursor.marks else cursor.low
+        if cursor.seen > last:
+            cursor.marks = [*cursor.marks[: MARKS - 1], (cursor.seen, time.time())]
+
+    def _settled_mark(self) -> int:
+        """Find how far the log has settled since it was read; 0 where nothing has."""
+        settled_before = self._began_at - SETTLED_SECONDS
+        return max((each for each, at in self._cursor.marks if at < settled_before), default=0)
 
     def _hold_on(self, finished: Collection[int]) -> None:
         """Keep the place of runs that waited and have not been sent to their end by now."""
@@ -164,26 +215,6 @@ class WholeLog:
         held = self._cursor.held.get(run_id)
         return held is not None and storage_id >= held.storage_id
 
-    def _pass_marks(self, done_to: int) -> None:
-        """Move `low` to where all was done with a while ago: nothing will still appear before it.
-
-        Args:
-            done_to: all that has become visible up to this storage id is done with.
-        """
-        cursor = self._cursor
-        passed = [
-            (storage_id, at)
-            for storage_id, at in cursor.marks
-            if storage_id <= done_to and at < self._newest_at - SETTLED_SECONDS
-        ]
-        for storage_id, at in passed:
-            cursor.low, cursor.at = max(cursor.low, storage_id), max(cursor.at, at)
-        cursor.marks = [each for each in cursor.marks if each[0] > cursor.low]
-        last, last_at = cursor.marks[-1] if cursor.marks else (cursor.low, 0.0)
-        now = time.time()
-        if done_to > last and now - last_at >= MARKS_APART_SECONDS:
-            cursor.marks.append((done_to, now))
-
     def has_all_of(self, run: RunRecord) -> bool:
         """Tell whether all of a run's events come in this tick.
 
@@ -191,16 +222,19 @@ class WholeLog:
             run: its row.
 
         Returns:
-            Whether nothing of it is done with, nor passed over by `low`.
+            Whether it begins after what was read before.
         """
-        run_id = run.dagster_run.run_id
-        if run_id in self._begun_before:
-            return False
-        certain = self._at + CLOCKS_DIFFER_SECONDS + SETTLED_SECONDS
-        if not self._low or run.create_timestamp.timestamp() > certain:
+        if not self._has_begun:
             return True
-        first = self._instance.get_records_for_run(run_id, of_type=set(FOLLOWED), limit=1).records
-        return not first or first[0].storage_id > self._low
+        certain = self._at + CLOCKS_DIFFER_SECONDS + SETTLED_SECONDS
+        if run.create_timestamp.timestamp() > certain and not self._ahead:
+            return True
+        first = self._instance.get_records_for_run(
+            run.dagster_run.run_id, of_type=set(FOLLOWED), limit=1
+        ).records
+        return not first or (
+            first[0].storage_id > self._from and first[0].storage_id not in self._ahead
+        )
 
     def behind(self) -> int | None:
         """Count what is left.
