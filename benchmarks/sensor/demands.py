@@ -212,14 +212,6 @@ def _of_cursor(flights: Sequence[InFlight]) -> Iterator[Demand]:
             " bytes",
             theirs.cursor_bytes if theirs else None,
         )
-    if ours is not None and ours.sent_again is not None:
-        yield Demand(
-            f"sent again by a new process, {ours.runs:,} runs in flight",
-            ours.sent_again,
-            0,
-            " events",
-            theirs.sent_again if theirs else None,
-        )
 
 
 def _of_memory(ours: Sequence[Drain]) -> Iterator[Demand]:

@@ -134,4 +134,4 @@ def position(cursor: str) -> int:
         The storage id that it is past.
     """
     content = json.loads(cursor)
-    return int(content.get("last_storage_id", content.get("low", 0)))
+    return int(content.get("last_storage_id", content.get("seen", content.get("low", 0))))

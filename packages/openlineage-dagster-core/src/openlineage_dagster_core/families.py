@@ -46,3 +46,5 @@ CONVERTED = RUN_FAMILY | STEP_FAMILY | ASSET_FAMILY | CHECK_FAMILY | OBSERVATION
 
 CONVERTED_VALUES = frozenset(event_type.value for event_type in CONVERTED)
 """As events name them: a later Dagster's may have types that this one does not know."""
+
+RUN_END_VALUES = frozenset(event_type.value for event_type in RUN_ENDS)

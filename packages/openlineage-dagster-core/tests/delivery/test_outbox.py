@@ -1,7 +1,9 @@
 import multiprocessing
 import os
 import signal
+import sqlite3
 import stat
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -194,3 +196,16 @@ OutboxMachine.TestCase.settings = hypothesis_settings(
     max_examples=20, stateful_step_count=15, deadline=None
 )
 TestOutboxMachine = OutboxMachine.TestCase
+
+
+def test_what_others_appended_and_waits_is_told_from_ones_own(tmp_path: Path) -> None:
+    outbox = Outbox(tmp_path)
+    outbox.append([("a", "one's own")])
+    later = time.time() + 1
+    assert not outbox.has_waiting_of_others(later)
+    with sqlite3.connect(outbox.path) as connection:
+        connection.execute("UPDATE record SET writer = 'elsewhere/1'")
+    connection.close()
+    assert outbox.has_waiting_of_others(later)
+    assert not outbox.has_waiting_of_others(later - 3600)
+    outbox.close()

@@ -93,6 +93,33 @@ def test_while_somebody_waits_for_it_it_does_not_rest(made: Pace, clock: Clock) 
     assert len(clock.rests) == 1
 
 
+def test_beside_a_host_that_is_new_and_works_nothing_is_begun(made: Pace, clock: Clock) -> None:
+    made.host_works()
+    begin = clock.now
+
+    def is_over() -> bool:
+        made.host_works()
+        return False
+
+    made.warm_up(is_over)
+    assert clock.now - begin == pytest.approx(pace.WARM_UP_SECONDS, abs=2 * pace.GATHER_SECONDS)
+    made.warm_up(is_over)
+    assert clock.now - begin == pytest.approx(pace.WARM_UP_SECONDS, abs=2 * pace.GATHER_SECONDS)
+
+
+def test_beside_a_new_host_that_pauses_or_waits_or_ends_it_is_begun_at_once(
+    made: Pace, clock: Clock
+) -> None:
+    made.host_works()
+    clock.now += pace.BUSY_SECONDS + 0.1
+    made.warm_up(lambda: False)
+    made.host_works()
+    made.warm_up(lambda: True)
+    made.begin_to_wait()
+    made.warm_up(lambda: False)
+    assert clock.rests == []
+
+
 def test_a_rest_ends_when_somebody_begins_to_wait() -> None:
     made: Any = Pace()
     made.host_works()

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from openlineage_dagster_core import fault
 from openlineage_dagster_core.delivery import gap_notes
+from openlineage_dagster_core.families import RUN_END_VALUES
 from openlineage_dagster_storage.references import ordering_key_of, references_to
 
 if TYPE_CHECKING:
@@ -29,10 +30,15 @@ class Recorder:
 
     Args:
         outbox: where to.
+
+    Attributes:
+        has_ended_something: whether a run has ended here, or something was reported from outside
+            any: nobody of it may come after this process.
     """
 
     def __init__(self, outbox: Outbox) -> None:
         self._outbox = outbox
+        self.has_ended_something = False
         self._lock = threading.Lock()
         self._gaps: dict[str | None, float] = {}
         self._surroundings: dict[str, str] = {}
@@ -55,6 +61,7 @@ class Recorder:
             OSError: it cannot be written; the events are in a gap now.
             sqlite3.Error: likewise.
         """
+        self.has_ended_something |= any(map(_ends_something, entries))
         if time.monotonic() < self._no_append_before:
             self._miss(entries, surroundings, self._reason)
             return ()
@@ -123,3 +130,7 @@ class Recorder:
                 if not is_known:
                     # This process may not live until the outbox can be written again.
                     gap_notes.write(self._outbox.directory, key, self._gaps[key], reason)
+
+
+def _ends_something(entry: EventLogEntry) -> bool:
+    return not entry.run_id or entry.get_dagster_event().event_type_value in RUN_END_VALUES

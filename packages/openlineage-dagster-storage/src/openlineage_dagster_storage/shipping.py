@@ -24,7 +24,7 @@ _deliveries: dict[tuple[int, Path], Delivery] = {}
 """By process too: threads and connections do not survive a fork."""
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False)
 class Delivery:
     """What the storages of a process share that use one outbox.
 
@@ -34,6 +34,7 @@ class Delivery:
         shipper: sends from it, in a thread of its own.
         flush_timeout: how long the process's exit may wait, in seconds.
         pid: of the process.
+        is_over: whether the last storage has let go of it.
     """
 
     outbox: Outbox
@@ -41,6 +42,23 @@ class Delivery:
     shipper: Shipper
     flush_timeout: float
     pid: int = field(default_factory=os.getpid)
+    is_over: bool = False
+
+    @property
+    def is_of_use(self) -> bool:
+        """Whether it may be used: neither let go of, nor another process's after a fork."""
+        return not self.is_over and self.pid == os.getpid()
+
+    def flush(self, timeout: float) -> bool:
+        """Send what waits, unless that is for the process of the run to do: a step's leaves it.
+
+        Args:
+            timeout: how long at most, in seconds.
+
+        Returns:
+            Whether nothing of it is left.
+        """
+        return self.recorder.has_ended_something and self.shipper.flush(timeout)
 
     def flush_at_exit(self) -> None:
         """Send what waits when the process ends without a `dispose`."""
@@ -48,7 +66,7 @@ class Delivery:
         if self.pid == os.getpid():
             with contextlib.suppress(OSError, sqlite3.Error):
                 self.recorder.close()
-                self.shipper.flush(self.flush_timeout)
+                self.flush(self.flush_timeout)
 
 
 def delivery_of(directory: Path, settings: Settings, flush_timeout: float) -> Delivery:
@@ -85,6 +103,7 @@ def let_go_of(delivery: Delivery) -> None:
     Args:
         delivery: from `delivery_of`; who asks again gets another one.
     """
+    delivery.is_over = True
     with _lock:
         for key in [key for key, known in _deliveries.items() if known is delivery]:
             del _deliveries[key]

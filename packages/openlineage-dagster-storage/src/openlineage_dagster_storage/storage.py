@@ -249,7 +249,7 @@ class OpenLineageEventLogStorage(DelegatingEventLogStorage, ConfigurableClass):
             has_sent_all = False
             try:
                 self._guarded("at dispose", delivery.recorder.close)
-                has_sent_all = delivery.shipper.flush(self._flush_timeout)
+                has_sent_all = delivery.flush(self._flush_timeout)
             finally:
                 # Dagster may dispose and go on: the next event attaches a converter again.
                 wait = JOIN_SECONDS if has_sent_all else 0
@@ -263,14 +263,20 @@ class OpenLineageEventLogStorage(DelegatingEventLogStorage, ConfigurableClass):
         return transport.is_configured(os.environ)
 
     def _delivery(self) -> Delivery:
+        attached = self._attached_to
+        # Asked for each event that is stored.
+        if attached is not None and attached.is_of_use:
+            return attached
+        return self._attach()
+
+    def _attach(self) -> Delivery:
+        """Join the others: at the first use, or, after a fork or another's dispose, anew."""
         directory = self._outbox_directory or Path(self._instance.root_directory, "openlineage")
         delivery = delivery_of(directory, self._settings, self._flush_timeout)
-        if self._converter is None or self._attached_to is not delivery:
-            # The first use; or, after a fork or another's dispose, there is a new one.
-            outbox = delivery.shipper.outbox
-            self._converter = DeferredConverter(outbox, self._settings, self._instance)
-            delivery.shipper.attach(self._converter)
-            self._attached_to = delivery
+        outbox = delivery.shipper.outbox
+        self._converter = DeferredConverter(outbox, self._settings, self._instance)
+        delivery.shipper.attach(self._converter)
+        self._attached_to = delivery
         return delivery
 
     def _guarded(

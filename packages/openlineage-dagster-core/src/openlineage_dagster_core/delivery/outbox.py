@@ -277,6 +277,25 @@ class Outbox:
             )
         )
 
+    def has_waiting_of_others(self, appended_before: float) -> bool:
+        """Tell whether anything has waited for long that this process did not append.
+
+        Args:
+            appended_before: in seconds since the epoch.
+
+        Returns:
+            Whether it has.
+        """
+        return self._file.run(
+            lambda connection: bool(
+                connection.execute(
+                    "SELECT EXISTS (SELECT 1 FROM record WHERE appended_at < ? "
+                    "AND writer IS NOT ?)",
+                    (appended_before, this_writer()),
+                ).fetchone()[0]
+            )
+        )
+
     def has_work(self) -> bool:
         """Tell whether earlier processes left something to do.
 

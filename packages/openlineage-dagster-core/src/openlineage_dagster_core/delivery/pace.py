@@ -4,6 +4,11 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable
+
+WARM_UP_SECONDS = 15.0
+"""So long after its first event a process that works is left alone: to import the client and all
+that converts takes half a second, and many runs have ended by then."""
 
 BUSY_SECONDS = 1.0
 """So long after it stored something the process is taken to be in the middle of its work."""
@@ -28,7 +33,7 @@ class Pace:
     """Rests while the host works, and hurries when somebody waits for the thread."""
 
     def __init__(self) -> None:
-        self._worked_at = 0.0
+        self._worked_at = self._first_worked_at = 0.0
         self._waiting = 0
         self._lock = threading.Lock()
         self._hurry = threading.Event()
@@ -37,6 +42,7 @@ class Pace:
     def host_works(self) -> None:
         """Learn that the host is storing something."""
         self._worked_at = time.monotonic()
+        self._first_worked_at = self._first_worked_at or self._worked_at
 
     def begin_to_wait(self) -> None:
         """Learn that the host waits for the thread: there is nothing to keep out of the way of."""
@@ -50,6 +56,17 @@ class Pace:
             self._waiting -= 1
             if self._waiting == 0:
                 self._hurry.clear()
+
+    def warm_up(self, is_over: Callable[[], bool]) -> None:
+        """Wait with everything as long as the host is new and at work; called in the thread.
+
+        Args:
+            is_over: whether to wait no longer; asked again and again.
+        """
+        while not is_over() and self._is_host_busy():
+            if time.monotonic() - self._first_worked_at > WARM_UP_SECONDS:
+                return
+            self._hurry.wait(GATHER_SECONDS)
 
     def gather(self) -> None:
         """Let records come together before they are read; called in the thread."""

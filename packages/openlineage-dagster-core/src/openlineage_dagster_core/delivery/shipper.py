@@ -38,6 +38,9 @@ BATCH = 100
 IDLE_SECONDS = 0.5
 """How soon records of other processes are noticed, and a dead shipper is replaced."""
 
+OTHERS_WAIT_SECONDS = 2.0
+"""A new process that works takes over from a dead one when so much time has passed."""
+
 STALL_SECONDS = 1.0
 """`flush` waits so long for the answer to one event."""
 
@@ -326,6 +329,7 @@ class Shipper:
             return not is_wanted
 
     def _run(self, thread: _Thread) -> None:
+        self._pace.warm_up(lambda: thread.stopping.is_set() or self._others_wait())
         lock = FileLock(self.outbox.lock_path, mode=0o600)
         while self._is_wanted(thread):
             try:
@@ -336,6 +340,10 @@ class Shipper:
             except Timeout:
                 self._set(role=_Role.FOLLOWING)
                 thread.stopping.wait(IDLE_SECONDS)
+
+    def _others_wait(self) -> bool:
+        """Tell whether what other processes appended waits for long: whoever sent may be dead."""
+        return self.outbox.has_waiting_of_others(time.time() - OTHERS_WAIT_SECONDS)
 
     def _ship(self, thread: _Thread, client: LineageClient) -> None:
         backoff = FIRST_BACKOFF_SECONDS
