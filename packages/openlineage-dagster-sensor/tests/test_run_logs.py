@@ -124,7 +124,7 @@ def test_an_ended_run_whose_row_changes_later_is_not_taken_up_again(
     instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run_id = execute(DEFINITIONS, "nightly", instance).run_id
-    cursor = Cursor(updated_after=time.time())
+    cursor = Cursor(updated_after=time.time(), sent_until=time.time())
     # As if the run had ended long ago.
     monkeypatch.setattr(run_logs, "SETTLED_SECONDS", 0.0)
     instance.add_run_tags(run_id, {"note": "later"})
@@ -237,3 +237,58 @@ def test_a_thousand_runs_under_way_are_kept_in_little_text(instance: dg.DagsterI
     again = Cursor.from_text(cursor.to_text())
     logs(instance, again).is_idle()
     assert set(again.runs) == under_way
+
+
+def test_of_what_is_of_no_run_an_asset_that_waits_is_not_passed_over(
+    instance: dg.DagsterInstance,
+) -> None:
+    cursor = Cursor()
+    for name in ("waits", "goes", "goes_too"):
+        instance.report_runless_asset_event(dg.AssetMaterialization(name))
+    made = logs(instance, cursor)
+    made.is_idle()
+    records = [record for page in made.pages() for record in page]
+    made.settle(DoneEvent.of(each) for each in records if each.asset_key != dg.AssetKey("waits"))
+    cursor = Cursor.from_text(cursor.to_text())
+    assert [each.asset_key for each in read(instance, cursor)] == [dg.AssetKey("waits")]
+    assert read(instance, cursor) == []
+
+
+def test_while_it_catches_up_a_run_whose_row_changed_long_after_its_end_is_sent(
+    instance: dg.DagsterInstance,
+) -> None:
+    run_id = execute(DEFINITIONS, "nightly", instance).run_id
+    instance.add_run_tags(run_id, {"note": "later"})
+    [row] = instance.get_run_records()
+    # As if it had changed long after the end, and everything up to then had been looked at.
+    cursor = Cursor(updated_after=row.update_timestamp.timestamp() - 0.001)
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(run_logs, "SETTLED_SECONDS", -3600.0)
+        logs(instance, cursor).is_idle()
+    assert run_id in cursor.runs
+
+
+def test_more_runs_in_one_moment_than_a_page_holds_do_not_stop_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The rows are a mock's: real ones are written one after the other."""
+    monkeypatch.setattr(run_logs, "RUNS_A_TICK", 2)
+    moment = datetime.fromtimestamp(1000.0, timezone.utc)
+    rows = [
+        SimpleNamespace(
+            dagster_run=SimpleNamespace(run_id=str(number)),
+            end_time=None,
+            create_timestamp=moment,
+            update_timestamp=moment,
+        )
+        for number in range(7)
+    ]
+
+    class Instance:
+        def get_run_records(self, filters: Any, limit: int, **options: Any) -> Any:
+            found = [row for row in rows if row.update_timestamp > filters.updated_after]
+            return found[:limit]
+
+    cursor = Cursor(updated_after=999.9995)
+    RunLogs(Instance(), cursor).is_idle()  # type: ignore[arg-type]
+    assert len(cursor.runs) == 7

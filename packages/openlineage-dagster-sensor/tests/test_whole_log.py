@@ -1,6 +1,7 @@
 """Reading the one log of all runs: what is settled, what is late, what costs nothing."""
 
 import random
+import sqlite3
 import time
 from datetime import datetime, timezone
 from pathlib import Path
@@ -18,6 +19,7 @@ from openlineage_dagster_sensor import whole_log
 from openlineage_dagster_sensor.cursor import Cursor, HeldRun
 from openlineage_dagster_sensor.reading import (
     CLOCKS_DIFFER_SECONDS,
+    HELD_PAGE,
     RUNLESS_KEY,
     SETTLED_SECONDS,
     DoneEvent,
@@ -92,7 +94,9 @@ class Instance:
             for each, found in sorted(self.entries.items())
             if found.run_id == run_id and each > after
         ]
-        return SimpleNamespace(records=records[:limit], has_more=False, cursor=cursor)
+        return SimpleNamespace(
+            records=records[:limit], has_more=len(records) > limit, cursor=cursor
+        )
 
 
 @pytest.fixture
@@ -148,21 +152,39 @@ def test_what_becomes_visible_late_is_read_when_it_has_settled(instance: Instanc
     assert read(instance, cursor, 2 * LATER) == []
 
 
-def test_what_is_new_is_read_from_where_the_last_tick_came_to(instance: Instance) -> None:
+def test_what_a_run_stores_after_an_event_that_appears_late_is_not_sent_before_it(
+    instance: Instance,
+) -> None:
+    cursor, now = Cursor(), time.time()
+    instance.entries = {1: entry("a", now), 3: entry("b", now)}
+    assert read(instance, cursor) == [1, 3]
+    instance.entries |= {2: entry("late", now), 4: entry("late", now), 5: entry("late", now)}
+    assert read(instance, cursor) == [2, 4, 5]
+
+
+def test_what_is_stored_while_a_tick_reads_waits_for_the_next(instance: Instance) -> None:
+    """Of its run something may have appeared behind the place that the tick has come to."""
+    cursor, now = Cursor(), time.time()
+    instance.entries = {2: entry("a", now)}
+    log = begun(instance, cursor)
+    log.is_idle()
+    instance.entries |= {1: entry("late", now), 3: entry("late", now)}
+    assert [record.storage_id for page in log.pages() for record in page] == [1, 2]
+
+
+def test_what_was_given_out_is_not_given_again_and_idle_ticks_stay_cheap(
+    instance: Instance,
+) -> None:
     cursor, now = Cursor(), time.time()
     instance.entries = {each: entry("a", now) for each in range(1, 3500)}
     read(instance, cursor)
     instance.entries[4000] = entry("a", now)
-    instance.questions = 0
     assert read(instance, cursor) == [4000]
-    assert instance.questions == 2, "the highest id, and one page"
     instance.questions = 0
     assert read(instance, cursor) == []
     assert instance.questions == 1
-    instance.questions = 0
-    assert read(instance, cursor, LATER) == []
-    assert instance.questions == 6, "once more, when it has settled"
-    assert cursor.recent == set()
+    assert read(instance, cursor, LATER) == [], "once more, when it has settled"
+    assert (cursor.low, cursor.recent) == (4000, set())
 
 
 def test_what_is_not_done_is_read_again_and_nothing_else(instance: Instance) -> None:
@@ -234,6 +256,83 @@ def test_what_of_a_held_run_becomes_visible_late_is_read(instance: Instance) -> 
     assert sorted(read(instance, cursor, LATER, only=range(0))) == [4, 5]
     assert cursor.low < 4
     assert sorted(read(instance, cursor, LATER)) == [4, 5]
+
+
+def test_a_run_that_waits_leaves_room_for_the_others_however_long_it_is(
+    instance: Instance,
+) -> None:
+    cursor, now = Cursor(held={"held": HeldRun(1, 1)}), time.time()
+    instance.entries = {each: entry("held", now) for each in range(1, 3 * HELD_PAGE)}
+    instance.entries[3 * HELD_PAGE] = entry("other", now)
+    log = begun(instance, cursor)
+    log.is_idle()
+    given = [record for page in log.pages() for record in page]
+    assert [record.storage_id for record in given] == [*range(1, HELD_PAGE + 1), 3 * HELD_PAGE]
+    # It waits no more: all of it was sent, as far as it was given out.
+    cursor.held = {}
+    log.settle(map(DoneEvent.of, given))
+    assert cursor.held == {"held": HeldRun(HELD_PAGE + 1)}
+    for _ in range(2):
+        log = begun(instance, cursor)
+        log.is_idle()
+        given = [record for page in log.pages() for record in page]
+        assert {record.run_id for record in given} == {"held"}
+        cursor.held = {}
+        log.settle(map(DoneEvent.of, given))
+    assert cursor.held == {}
+    assert read(instance, cursor) == []
+
+
+def test_a_run_that_waits_and_was_deleted_is_forgotten(instance: Instance) -> None:
+    cursor = Cursor(held={"gone": HeldRun(1, 1)}, partly={("gone", 1): 3})
+    instance.entries = {2: entry("other", time.time())}
+    assert read(instance, cursor) == [2]
+    assert (cursor.held, cursor.partly) == ({}, {})
+
+
+def test_a_run_that_waits_and_cannot_be_read_holds_up_no_other(
+    instance: Instance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*args: Any, **options: Any) -> Any:
+        raise ValueError("broken")
+
+    monkeypatch.setattr(instance, "get_records_for_run", fail)
+    now = time.time()
+    instance.entries = {1: entry("broken", now), 2: entry("other", now), 3: entry("broken", now)}
+    cursor = Cursor(held={"broken": HeldRun(1, 1)})
+    log = begun(instance, cursor)
+    log.is_idle()
+    given = [record for page in log.pages() for record in page]
+    assert [record.storage_id for record in given] == [2]
+    log.settle(map(DoneEvent.of, given))
+    assert log.unreadable == 1
+    assert cursor.held == {"broken": HeldRun(1, 1)}
+
+
+@pytest.mark.parametrize("broken", [1, 5, 10])
+def test_an_event_that_dagster_cannot_read_is_parked_once_and_hides_no_other(
+    tmp_path: Path, broken: int
+) -> None:
+    overrides = {
+        "event_log_storage": {
+            "module": "dagster._core.storage.event_log",
+            "class": "ConsolidatedSqliteEventLogStorage",
+            "config": {"base_dir": str(tmp_path / "log")},
+        }
+    }
+    with dg.DagsterInstance.local_temp(str(tmp_path), overrides=overrides) as instance:
+        for number in range(10):
+            instance.event_log_storage.store_event(entry(str(number % 3), time.time()))
+        with sqlite3.connect(tmp_path / "log" / "event_log.db") as connection:
+            connection.execute("UPDATE event_logs SET event = 'x' WHERE id = ?", (broken,))
+        connection.close()
+        cursor = Cursor()
+        assert read(instance, cursor) == [each for each in range(1, 11) if each != broken]
+        for _ in range(2):
+            assert read(instance, cursor, LATER) == []
+        assert cursor.low == 10
+        assert cursor.parked == 1
+        assert cursor.last_parked[0][1] == broken
 
 
 def test_what_waits_and_is_of_no_run_is_read_where_it_is(instance: Instance) -> None:
@@ -309,6 +408,14 @@ def test_what_is_new_is_given_out_once_although_some_before_it_is_not_done(
     assert cursor.seen == 3
 
 
+def test_late_events_count_for_the_time_up_to_which_runs_are_known(instance: Instance) -> None:
+    now = time.time()
+    cursor = Cursor(low=6, seen=8, at=now - 3600, recent={8}, marks=[(8, now - LATER)])
+    instance.entries = {7: entry("late", now - 10), 8: entry("a", now - 3600)}
+    assert read(instance, cursor) == [7]
+    assert cursor.at == now - 10
+
+
 def run_row(run_id: str, created: float) -> Any:
     return SimpleNamespace(
         dagster_run=SimpleNamespace(run_id=run_id),
@@ -348,15 +455,14 @@ def test_where_one_type_can_be_asked_for_at_a_time_the_order_is_the_same(
     assert read(instance, Cursor()) == list(range(1, 60))
 
 
+@pytest.mark.parametrize("kind", ["PIPELINE_START", "STEP_START", "STEP_SKIPPED"])
 @pytest.mark.parametrize(
     ("start", "expected"), [(LONG_AGO + 4.5, [5, 6]), (LONG_AGO + 99, []), (float("inf"), [])]
 )
 def test_what_happened_before_the_start_is_left_out(
-    instance: Instance, start: float, expected: list[int]
+    instance: Instance, start: float, expected: list[int], kind: str
 ) -> None:
-    instance.entries = {
-        each: entry("a", LONG_AGO + each, kind="PIPELINE_START") for each in range(1, 7)
-    }
+    instance.entries = {each: entry("a", LONG_AGO + each, kind=kind) for each in range(1, 7)}
     cursor = Cursor()
     WholeLog(instance, cursor).begin(start)  # type: ignore[arg-type]
     assert read(instance, cursor) == expected
@@ -374,7 +480,7 @@ def test_whatever_becomes_visible_when_everything_is_given_out_until_done(data: 
         for number in range(1, 40):
             now += data.draw(st.floats(0.1, 30.0))
             # A machine's clock may be wrong.
-            at = now - data.draw(st.floats(0, CLOCKS_DIFFER_SECONDS - SETTLED_SECONDS))
+            at = now - data.draw(st.floats(0, CLOCKS_DIFFER_SECONDS))
             waiting[number] = (now, entry(str(number % 4), at))
             for each in list(waiting):
                 since, what = waiting[each]

@@ -49,7 +49,8 @@ class Cursor:
         low: every event of the log up to this storage id is done with, and none will appear.
         seen: every event up to this one is done with that was there when it was read.
         at: when the last of those happened, in seconds since the epoch.
-        recent: the storage ids above `low` that are done with.
+        recent: the storage ids above `low` that are done with; where each run has a log of its own,
+            those of the log of no run.
         marks: what `seen` was before, and when, in seconds since the epoch, the oldest first.
         runs: where each run has a log of its own: how far that is done with, by run id, and when
             the run ended, in seconds since the epoch, if its end is done with, else 0. `UNKNOWN`
@@ -69,7 +70,8 @@ class Cursor:
         sent: how many OpenLineage events the backend took, in all.
         behind: how many events of the log were left after the last tick, at most; 0 where that is
             not known.
-        behind_seconds: how long ago the last one happened that is done with; 0 where none is left.
+        behind_seconds: how long ago the first of them happened; 0 where none is left.
+        is_new: whether it is still to be found where to begin.
     """
 
     low: int = 0
@@ -128,18 +130,23 @@ class Cursor:
         text = _written(self)
         if is_packed and len(text) <= LONGEST_TEXT:
             return text
-        before = min(self.updated_after, self.complete_after)
-        return _written(
-            replace(
-                self,
-                seen=self.low,
-                recent=set(),
-                marks=[],
-                runs={},
-                updated_after=before,
-                must_find_runs=True,
-            )
+        # What comes after `low` is sent from there, whole.
+        brief = replace(
+            self,
+            seen=self.low,
+            recent=set(),
+            marks=[],
+            runs={},
+            updated_after=min(self.updated_after, self.complete_after),
+            must_find_runs=True,
+            held={run: held for run, held in self.held.items() if held.storage_id <= self.low},
+            partly={},
         )
+        text = _written(brief)
+        while len(text) > LONGEST_TEXT and brief.last_parked:
+            brief.last_parked = brief.last_parked[1:]
+            text = _written(brief)
+        return text
 
     @classmethod
     def from_text(cls, text: str | None, after_storage_id: int = 0) -> Cursor:
@@ -171,6 +178,7 @@ class Cursor:
 def _written(cursor: Cursor) -> str:
     content = {
         "version": VERSION,
+        "is_new": cursor.is_new,
         "low": cursor.low,
         "seen": cursor.seen,
         "at": cursor.at,
@@ -198,6 +206,7 @@ def _written(cursor: Cursor) -> str:
 def _read(stored: Any) -> Cursor:
     low = int(stored.get("low", 0))
     return Cursor(
+        is_new=bool(stored.get("is_new", False)),
         low=low,
         seen=int(stored.get("seen", low)),
         at=float(stored.get("at", 0)),

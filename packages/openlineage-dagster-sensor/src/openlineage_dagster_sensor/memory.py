@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING
 
 from openlineage_dagster_core.errors import FactsUnavailableError
@@ -46,6 +47,8 @@ class Memory:
         if text is None or text != self._text:
             self._text = None
             self._cursor = Cursor.from_text(text, after_storage_id)
+            # They are of another process, and its clock may be another.
+            self._cursor.marks = [(each, time.time()) for each, _ in self._cursor.marks]
             self._facts = self._new()
         self._instance, self._text = instance, None
         return self._cursor, self._facts

@@ -22,6 +22,9 @@ CLOCKS_DIFFER_SECONDS = 600.0
 storing what happened: an event that is older by its own account is settled."""
 
 
+HELD_PAGE = 50
+"""How many events of a run that waits are tried in a tick: it must not take the others' time."""
+
 RUNLESS_KEY = "asset "
 """Begins the keys of events of no run; the asset's follows."""
 

@@ -15,7 +15,11 @@ from openlineage_dagster_core import fault
 from openlineage_dagster_core.facts.progress import FOLLOWED
 from openlineage_dagster_core.families import RUN_FAMILY
 from openlineage_dagster_sensor.cursor import UNKNOWN
-from openlineage_dagster_sensor.reading import CLOCKS_DIFFER_SECONDS, SETTLED_SECONDS
+from openlineage_dagster_sensor.reading import (
+    CLOCKS_DIFFER_SECONDS,
+    HELD_PAGE,
+    SETTLED_SECONDS,
+)
 
 if TYPE_CHECKING:
     from dagster import DagsterInstance
@@ -61,6 +65,7 @@ class RunLogs:
         self._has_found_all = False
         self._has_read_all = False
         self._count = 0
+        self._runless: set[int] = set()
         self.unreadable = 0
 
     def is_idle(self) -> bool:
@@ -102,13 +107,15 @@ class RunLogs:
         self._find_runs()
 
     def pages(self) -> Iterator[Sequence[EventLogRecord]]:
-        """Read what each run has added.
+        """Read what each run has added, and at last some of those that wait.
 
         Yields:
             Events that are not done with, run by run.
         """
         cursor = self._cursor
-        for run_id in dict.fromkeys([RUNLESS, *cursor.runs]):
+        waiting = [run_id for run_id in cursor.runs if run_id in cursor.held]
+        others = [run_id for run_id in cursor.runs if run_id not in cursor.held]
+        for run_id in dict.fromkeys([RUNLESS, *others, *waiting]):
             low, _ = cursor.runs.get(run_id, (UNKNOWN if cursor.sent_until else 0, 0.0))
             if low:
                 self._begun_before.add(run_id)
@@ -131,12 +138,24 @@ class RunLogs:
         after = self._cursor.begins_at if run_id == RUNLESS else 0.0
         if low == UNKNOWN:
             after = max(after, self._cursor.sent_until - CLOCKS_DIFFER_SECONDS)
+        is_waiting = run_id in self._cursor.held
         while True:
             page = self._instance.get_records_for_run(
-                run_id, cursor=position, of_type=set(FOLLOWED), limit=PAGE
+                run_id,
+                cursor=position,
+                of_type=set(FOLLOWED),
+                limit=HELD_PAGE if is_waiting else PAGE,
             )
-            yield [record for record in page.records if record.timestamp > after]
+            records = [record for record in page.records if record.timestamp > after]
+            if run_id == RUNLESS:
+                records = [each for each in records if each.storage_id not in self._cursor.recent]
+                self._runless.update(each.storage_id for each in records)
+            yield records
             if not page.has_more:
+                return
+            if is_waiting:
+                # The rest is not done with.
+                self._count += 1
                 return
             position = page.cursor
 
@@ -150,11 +169,15 @@ class RunLogs:
         count = 0
         for event in done:
             count += 1
+            if event.run_id == RUNLESS:
+                cursor.recent.add(event.storage_id)
+                continue
             # The next tick begins with the runs that this one did not come to.
             low, ended_at = cursor.runs.pop(event.run_id, (0, 0.0))
             if event.ends_run:
                 ended_at = event.timestamp
             cursor.runs[event.run_id] = (max(low, event.storage_id), ended_at)
+        self._settle_runless()
         if self._has_read_all and count == self._count:
             cursor.complete_after = cursor.updated_after
             if self._has_found_all:
@@ -162,6 +185,16 @@ class RunLogs:
         for run_id, (_, ended_at) in list(cursor.runs.items()):
             if ended_at and ended_at < self._forgettable_before():
                 del cursor.runs[run_id]
+
+    def _settle_runless(self) -> None:
+        """Move past what is done with of the log of no run: it has an order for each asset only."""
+        cursor = self._cursor
+        waiting = self._runless - cursor.recent
+        low, _ = cursor.runs.get(RUNLESS, (0, 0.0))
+        low = min(waiting) - 1 if waiting else max([low, *cursor.recent])
+        if low > 0:
+            cursor.runs[RUNLESS] = (low, 0.0)
+        cursor.recent = {each for each in cursor.recent if each > low}
 
     def has_all_of(self, run: RunRecord) -> bool:
         """Tell whether all of a run's events come in this tick.
@@ -203,23 +236,31 @@ class RunLogs:
     def _find_runs(self) -> None:
         cursor = self._cursor
         since = datetime.fromtimestamp(cursor.updated_after, timezone.utc)
-        records = self._instance.get_run_records(
-            RunsFilter(updated_after=since),
-            limit=RUNS_A_TICK,
-            order_by="update_timestamp",
-            ascending=True,
-        )
+        limit = RUNS_A_TICK
+        while True:
+            records = self._instance.get_run_records(
+                RunsFilter(updated_after=since),
+                limit=limit,
+                order_by="update_timestamp",
+                ascending=True,
+            )
+            self._has_found_all = len(records) < limit
+            settled = self._now - SETTLED_SECONDS
+            if not self._has_found_all:
+                # A full page: the next one begins with the runs that share its last moment.
+                last = records[-1].update_timestamp - timedelta(milliseconds=1)
+                settled = min(settled, last.timestamp())
+            if self._has_found_all or settled > cursor.updated_after:
+                break
+            # More share one moment than there is room for.
+            limit *= 2
         # A run that ended before was sent and forgotten; since then only its tags, say, changed.
-        ended_before = max(cursor.begins_at, self._forgettable_before())
+        # That all was sent is the only proof that it was.
+        sent_before = min(self._forgettable_before(), cursor.sent_until - SETTLED_SECONDS)
+        ended_before = max(cursor.begins_at, sent_before)
         for record in records:
             if record.end_time is None or record.end_time > ended_before:
                 self._take_up(record)
-        settled = self._now - SETTLED_SECONDS
-        self._has_found_all = len(records) < RUNS_A_TICK
-        if not self._has_found_all:
-            # A full page: the next one begins with the runs that share its last moment.
-            last = records[-1].update_timestamp - timedelta(milliseconds=1)
-            settled = min(settled, last.timestamp())
         cursor.updated_after = max(cursor.updated_after, settled)
 
     def _forgettable_before(self) -> float:

@@ -203,6 +203,9 @@ def openlineage_sensor(
                 text = cursor.to_text()
                 if tick.has_ended:
                     memory.keep(text)
+                else:
+                    # A thread is still using one of them.
+                    _clients.cache_clear()
                 context.update_cursor(text)
             if outcome.has_news:
                 context.log.info(str(outcome))

@@ -132,6 +132,7 @@ class Tick:
         self._start = start
         self._outcome = Outcome()
         self._left_out: EventLogRecord | None = None
+        self._taken_up: set[str] = set()
         # By all lanes.
         self._counting = threading.Lock()
         self._sent = 0
@@ -191,6 +192,9 @@ class Tick:
         read = 0
         for page in log.pages():
             self._begin_runs(log, page)
+            if time.monotonic() >= self._deadline:
+                self._left_out = page[0] if page else None
+                return
             for record in page:
                 if read >= self._limit:
                     self._outcome.stopped_by = "the rest follows at the next tick"
@@ -200,8 +204,6 @@ class Tick:
                 if not lanes.put(key_of(record), record, self._deadline):
                     self._left_out = record
                     return
-            if time.monotonic() >= self._deadline:
-                return
 
     def _begin_runs(self, log: EventLogReader, page: Sequence[EventLogRecord]) -> None:
         """Read the rows of the runs that have just begun, all with one query."""
@@ -210,12 +212,22 @@ class Tick:
             for record in page
             if record.run_id and not self._facts.knows(record.run_id)
         }
-        ids = sorted(unknown)
-        for first in range(0, len(ids), RUNS_A_QUERY):
-            some = ids[first : first + RUNS_A_QUERY]
-            for run in self._instance.get_run_records(RunsFilter(run_ids=some), limit=len(some)):
-                if log.has_all_of(run):
-                    self._facts.begin(run)
+        # A run that has been forgotten since it was taken up does not begin again.
+        ids = sorted(unknown - self._taken_up)
+        self._taken_up |= unknown
+        try:
+            for first in range(0, len(ids), RUNS_A_QUERY):
+                some = ids[first : first + RUNS_A_QUERY]
+                for run in self._instance.get_run_records(
+                    RunsFilter(run_ids=some), limit=len(some)
+                ):
+                    if time.monotonic() >= self._deadline:
+                        return
+                    if log.has_all_of(run):
+                        self._facts.begin(run)
+        except Exception as error:
+            # A run may be unreadable. Those that have not begun are read one by one.
+            logger.warning("OpenLineage: runs cannot be read: %s", fault.described(error))
 
     def _settle(self, log: EventLogReader, lanes: _Lanes) -> None:
         cursor, outcome = self._cursor, self._outcome

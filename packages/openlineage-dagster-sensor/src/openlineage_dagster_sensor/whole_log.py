@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import logging
 import time
 import warnings
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from dagster import DagsterEventType, EventLogRecord, EventRecordsFilter
+from dagster import EventLogRecord, EventRecordsFilter
 from dagster._core.event_api import EventLogCursor
 
+from openlineage_dagster_core import fault
 from openlineage_dagster_core.facts.progress import FOLLOWED
 from openlineage_dagster_sensor.cursor import HeldRun
 from openlineage_dagster_sensor.reading import (
     CLOCKS_DIFFER_SECONDS,
+    HELD_PAGE,
     RUNLESS_KEY,
     SETTLED_SECONDS,
 )
+from openlineage_dagster_sensor.unparsed import unparsed_ids
 
 if TYPE_CHECKING:
     from dagster import DagsterInstance
@@ -30,17 +34,16 @@ PAGE = 1000
 MARKS = 16
 """How many places in the log are waited for to settle."""
 
-BEGINNINGS = (DagsterEventType.RUN_START, DagsterEventType.ASSET_MATERIALIZATION)
-"""Where a log begins at a time is asked of these: there is no run without the first."""
+logger = logging.getLogger(__name__)
 
 
 class WholeLog:
     """Reads by storage id, which grows over all runs.
 
-    On PostgreSQL an event can become visible after one with a higher id. So each tick reads on
-    from where the last one came to, the cursor's `seen`; and what was read is read once more when
-    it has settled, `SETTLED_SECONDS` later, for what has appeared there since. Only then does `low`
-    move past it. Until then what is done with is remembered.
+    On PostgreSQL an event can become visible after one with a higher id. So where there is news
+    each tick reads from the cursor's `low`, up to what was the newest when the tick began: what a
+    run stores after an event is not read before it. `low` moves to what was read when it had
+    settled, `SETTLED_SECONDS` after it was read first. Above it, what is done with is remembered.
 
     Args:
         instance: holds the event log.
@@ -57,9 +60,9 @@ class WholeLog:
         self._ahead = {each for each in cursor.recent if each > cursor.seen}
         self._has_begun = bool(cursor.seen or self._ahead)
         self._read: dict[int, tuple[float, str]] = {}
-        self._read_to = cursor.seen
-        self._checked_to = 0
+        self._read_to = cursor.low
         self._given: dict[int, str] = {}
+        self._goes_on: dict[str, int] = {}
         self._newest = 0
         self._began_at = time.time()
         self._is_drained = False
@@ -85,68 +88,77 @@ class WholeLog:
             start: in seconds since the epoch; None where the cursor has a storage id.
         """
         cursor = self._cursor
+        newest = self._storage.get_maximum_record_id() or 0
         if start is None:
             cursor.low, cursor.after_storage_id = cursor.after_storage_id, 0
         elif start >= time.time():
-            cursor.low = self._storage.get_maximum_record_id() or 0
+            cursor.low = newest
         else:
             first = [
                 record.storage_id
-                for event_type in BEGINNINGS
+                for event_type in FOLLOWED
                 for record in self._storage.get_event_records(
                     EventRecordsFilter(event_type, after_timestamp=start), limit=1, ascending=True
                 )
             ]
-            newest = self._storage.get_maximum_record_id() or 0
-            cursor.low = min(first) - 1 if first else newest
+            cursor.low = min([newest, *(each - 1 for each in first)])
         # Of runs that are under way nothing is known.
         cursor.seen, cursor.at = cursor.low, time.time() if cursor.low else 0.0
-        self._from = self._read_to = cursor.seen
+        self._from = self._read_to = cursor.low
         self._at, self._has_begun = cursor.at, bool(cursor.seen)
 
     def pages(self) -> Iterator[Sequence[EventLogRecord]]:
-        """Read what the held runs have not sent, then what has settled, then what is new.
+        """Read some of what the runs that wait have not sent, then from `low` to the newest.
 
         Yields:
             Events that are not done with.
         """
-        # `low` does not pass an event of no run that waits.
-        held = {
-            run_id: each.storage_id
-            for run_id, each in self._cursor.held.items()
-            if not run_id.startswith(RUNLESS_KEY)
-        }
-        for run_id, storage_id in held.items():
-            records = self._of_run(run_id, storage_id)
-            self._given.update((record.storage_id, run_id) for record in records)
-            yield records
-        settled = self._settled_mark()
-        if settled:
-            yield from self._pages_between(self._cursor.low, settled)
-        yield from self._pages_between(self._from, None)
-        self._is_drained = True
-
-    def _pages_between(self, after: int, last: int | None) -> Iterator[list[EventLogRecord]]:
-        is_last = False
-        while not is_last:
-            page, is_last = self._page(after)
-            if page:
-                after = page[-1].storage_id
-            if last is None:
-                self._read_to = max(self._read_to, after)
-            else:
-                page = [record for record in page if record.storage_id <= last]
-                is_last = is_last or after >= last
-                self._checked_to = last if is_last else after
+        waiting = dict(self._cursor.held)
+        for run_id, held in waiting.items():
+            # `low` does not pass an event of no run that waits.
+            if not run_id.startswith(RUNLESS_KEY):
+                yield self._of_waiting(run_id, held.storage_id)
+        while self._read_to < self._newest:
+            records, goes_on = self._page(self._read_to)
+            self._read_to = self._newest if goes_on is None else min(goes_on, self._newest)
+            page = [
+                record
+                for record in records
+                if record.storage_id <= self._newest
+                and not (
+                    record.run_id in waiting
+                    and record.storage_id >= waiting[record.run_id].storage_id
+                )
+            ]
             self._read.update(
                 (record.storage_id, (record.timestamp, record.run_id)) for record in page
             )
-            yield [
-                record
-                for record in page
-                if record.storage_id not in self._cursor.recent
-                and record.storage_id not in self._given
-            ]
+            yield [record for record in page if record.storage_id not in self._cursor.recent]
+
+    def _of_waiting(self, run_id: str, storage_id: int) -> Sequence[EventLogRecord]:
+        try:
+            page = self._instance.get_records_for_run(
+                run_id,
+                cursor=EventLogCursor.from_storage_id(storage_id - 1).to_string(),
+                of_type=set(FOLLOWED),
+                limit=HELD_PAGE,
+            )
+        except Exception as error:
+            # It is tried again at the next tick and holds up no other.
+            self.unreadable += 1
+            logger.warning(
+                "OpenLineage: run %s cannot be read, will retry: %s",
+                run_id,
+                fault.described(error),
+            )
+            return []
+        if not page.records:
+            # It was deleted.
+            self._cursor.held.pop(run_id, None)
+        elif page.has_more:
+            self._goes_on[run_id] = page.records[-1].storage_id + 1
+        self._given.update((record.storage_id, run_id) for record in page.records)
+        return page.records
 
     def settle(self, done: Iterable[DoneEvent]) -> None:
         """Move the cursor past what is done with, and `low` past what has settled as well.
@@ -157,37 +169,37 @@ class WholeLog:
         cursor = self._cursor
         finished = cursor.recent | {event.storage_id for event in done}
         self._hold_on(finished)
-        waiting = sorted(
+        waiting = [
             storage_id
             for storage_id, (_, run_id) in self._read.items()
             if storage_id not in finished and not self._comes_again(run_id, storage_id)
-        )
-        first_waiting = waiting[0] if waiting else None
-        self._pass_marks(first_waiting)
-        done_to = max(self._newest, self._read_to) if self._is_drained else self._read_to
-        new_waiting = [each for each in waiting if each > self._from]
-        self._see(new_waiting[0] - 1 if new_waiting else done_to)
+        ]
+        done_to = min(waiting) - 1 if waiting else self._read_to
+        self._pass_marks(done_to)
+        self._see(done_to)
         cursor.recent = {each for each in finished if each > cursor.low}
+        if cursor.seen >= self._newest and not cursor.held:
+            # Of what was deleted.
+            cursor.partly.clear()
 
-    def _pass_marks(self, first_waiting: int | None) -> None:
+    def _pass_marks(self, done_to: int) -> None:
         """Move `low` to what has been read once more since it settled."""
         cursor = self._cursor
-        done_to = self._checked_to if first_waiting is None else first_waiting - 1
-        cursor.low = max(cursor.low, min(self._checked_to, done_to))
+        cursor.low = max(cursor.low, min(done_to, self._settled_mark()))
         cursor.marks = [each for each in cursor.marks if each[0] > cursor.low]
 
     def _see(self, done_to: int) -> None:
         """Move `seen`, and `low` with it as long as what comes is old by its own account."""
         cursor = self._cursor
-        old_before = self._began_at - CLOCKS_DIFFER_SECONDS
-        is_old = cursor.low == cursor.seen
+        old_before = self._began_at - CLOCKS_DIFFER_SECONDS - SETTLED_SECONDS
+        is_old = cursor.low >= cursor.seen
         for storage_id in sorted(self._read):
             timestamp, _ = self._read[storage_id]
-            if self._from < storage_id <= done_to:
+            if storage_id <= done_to:
                 cursor.at = max(cursor.at, timestamp)
                 is_old = is_old and timestamp < old_before
                 if is_old:
-                    cursor.low = storage_id
+                    cursor.low = max(cursor.low, storage_id)
         cursor.seen = max(cursor.seen, done_to)
         self._mark()
 
@@ -207,6 +219,9 @@ class WholeLog:
         """Keep the place of runs that waited and have not been sent to their end by now."""
         for storage_id in sorted(self._given.keys() - finished):
             run_id = self._given[storage_id]
+            if run_id not in self._cursor.held:
+                self._cursor.held[run_id] = HeldRun(storage_id)
+        for run_id, storage_id in self._goes_on.items():
             if run_id not in self._cursor.held:
                 self._cursor.held[run_id] = HeldRun(storage_id)
 
@@ -242,24 +257,12 @@ class WholeLog:
         Returns:
             How many storage ids there are after the last event that was read.
         """
-        return 0 if self._is_drained else max(0, self._newest - self._read_to)
+        return max(0, self._newest - self._read_to)
 
-    def _of_run(self, run_id: str, storage_id: int) -> list[EventLogRecord]:
-        records: list[EventLogRecord] = []
-        position = EventLogCursor.from_storage_id(storage_id - 1).to_string()
-        while True:
-            page = self._instance.get_records_for_run(
-                run_id, cursor=position, of_type=set(FOLLOWED), limit=PAGE
-            )
-            records += page.records
-            if not page.has_more:
-                return records
-            position = page.cursor
-
-    def _page(self, after: int) -> tuple[list[EventLogRecord], bool]:
-        """Read a page; and whether it is the last."""
+    def _page(self, after: int) -> tuple[list[EventLogRecord], int | None]:
+        """Read a page; and after which storage id the next one begins, if there is one."""
         try:
-            with warnings.catch_warnings():
+            with warnings.catch_warnings(), unparsed_ids() as unparsed:
                 # Dagster says since 1.7 that it will take one type only; by then see below.
                 warnings.simplefilter("ignore", DeprecationWarning)
                 found = self._storage.get_logs_for_all_runs_by_log_id(
@@ -269,9 +272,23 @@ class WholeLog:
             # Dagster+.
             return self._page_by_type(after)
         page = [EventLogRecord(storage_id, entry) for storage_id, entry in sorted(found.items())]
-        return page, len(page) < PAGE
+        if unparsed:
+            # Dagster gives what comes before an event that it cannot read, and nothing after it.
+            self._set_aside(unparsed[-1])
+            return page, unparsed[-1]
+        return page, page[-1].storage_id if len(page) == PAGE else None
 
-    def _page_by_type(self, after: int) -> tuple[list[EventLogRecord], bool]:
+    def _set_aside(self, storage_id: int) -> None:
+        if storage_id not in self._cursor.recent:
+            self._cursor.recent.add(storage_id)
+            self._cursor.park("", storage_id, "not readable by Dagster")
+            logger.error(
+                "OpenLineage: the event with storage id %s cannot be read by Dagster and is "
+                "parked; no impact on your runs",
+                storage_id,
+            )
+
+    def _page_by_type(self, after: int) -> tuple[list[EventLogRecord], int | None]:
         """Put a page together, where events can be asked for by one type only."""
         records: list[EventLogRecord] = []
         horizons = []
@@ -284,7 +301,5 @@ class WholeLog:
                 # There is more of this type, and it may come before what others have.
                 horizons.append(of_type[-1].storage_id)
         records.sort(key=lambda record: record.storage_id)
-        return (
-            [each for each in records if not horizons or each.storage_id <= min(horizons)],
-            not horizons,
-        )
+        goes_on = min(horizons, default=None)
+        return [each for each in records if goes_on is None or each.storage_id <= goes_on], goes_on
