@@ -24,8 +24,8 @@ all. > means that it was ended in the middle of a tick; its rate is then what th
 of the log: the share of the materializations before its cursor that arrived. That is what 0.2.1 is
 shown with among the demands; of ours everything that the log should give has to arrive.
 idle: queries of ticks that found nothing new.
-in flight: the tick after the first reads the last minute again, in case something became visible
-late, and sends nothing; sent again: what a new process sends that has nothing but the cursor.
+in flight: the tick after the first finds nothing new; sent again: what a new process sends that has
+nothing but the cursor, where what is done with of the last minute was too much for its text.
 """
 
 
