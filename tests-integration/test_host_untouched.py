@@ -25,7 +25,7 @@ from recorded_run import execute
 
 CYCLES = 1_000
 
-FEWER = 4
+FEWER = 2
 """What Dagster itself leaves behind shows in so many times fewer cycles."""
 
 ROOM_BYTES = 10_000_000
