@@ -17,7 +17,7 @@ SETTLED = "SENSOR_PROJECT_SETTLED_SECONDS"
 """The environment variable that says how late an event may appear; a minute is long for a test."""
 
 if SETTLED in os.environ:
-    whole_log.SETTLED_SECONDS = float(os.environ[SETTLED])
+    whole_log.SETTLED_SECONDS = float(os.environ[SETTLED])  # type: ignore[attr-defined]
 
 DAYS = dg.StaticPartitionsDefinition(["monday", "tuesday"])
 
