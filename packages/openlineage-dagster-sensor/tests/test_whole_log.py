@@ -196,6 +196,15 @@ def test_what_is_not_done_is_read_again_and_nothing_else(instance: Instance) -> 
     assert read(instance, cursor) == [5, 6, 9, 10]
 
 
+def test_what_is_old_is_passed_also_where_lines_follow_it(instance: Instance) -> None:
+    cursor = Cursor()
+    instance.entries = {1: entry("a", LONG_AGO), 2: entry("a", LONG_AGO, kind="")}
+    read(instance, cursor)
+    instance.entries |= {3: entry("b", LONG_AGO), 4: entry("b", LONG_AGO, kind="")}
+    assert read(instance, cursor) == [3]
+    assert (cursor.low, cursor.recent) == (3, set())
+
+
 def test_a_log_where_nothing_happens_is_asked_one_question(instance: Instance) -> None:
     cursor = Cursor()
     instance.entries = {1: entry("a", LONG_AGO), 2: entry("a", LONG_AGO, kind="")}

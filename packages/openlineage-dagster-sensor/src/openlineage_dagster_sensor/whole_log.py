@@ -189,10 +189,13 @@ class WholeLog:
         cursor.marks = [each for each in cursor.marks if each[0] > cursor.low]
 
     def _see(self, done_to: int) -> None:
-        """Move `seen`, and `low` with it as long as what comes is old by its own account."""
+        """Move `seen`, and `low` with it as long as what comes is old by its own account.
+
+        All from `low` on has been read in this tick.
+        """
         cursor = self._cursor
         old_before = self._began_at - CLOCKS_DIFFER_SECONDS - SETTLED_SECONDS
-        is_old = cursor.low >= cursor.seen
+        is_old = True
         for storage_id in sorted(self._read):
             timestamp, _ = self._read[storage_id]
             if storage_id <= done_to:
