@@ -3,11 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 pytest_plugins = ["postgres", "mysql_server"]
+
+
+def one_file(folder: Path) -> dict[str, Any]:
+    """Say in `dagster.yaml` that all runs share one log, in SQLite.
+
+    Args:
+        folder: where its file is to be.
+
+    Returns:
+        The overrides of an instance.
+    """
+    return {
+        "event_log_storage": {
+            "module": "dagster._core.storage.event_log",
+            "class": "ConsolidatedSqliteEventLogStorage",
+            "config": {"base_dir": str(folder / "log")},
+        }
+    }
 
 
 @pytest.fixture(params=["sqlite", "postgres", "mysql"])

@@ -7,6 +7,7 @@ from typing import Any
 import dagster as dg
 import pytest
 
+from bare_storages import one_file
 from delivered import differences, expected_events, first_arrivals, summary
 from openlineage_dagster_sensor import openlineage_sensor, sensor
 from receiver import Receiver
@@ -33,13 +34,7 @@ def _fresh_clients() -> Iterator[None]:
 
 @pytest.fixture
 def instance(tmp_path: Path) -> Iterator[dg.DagsterInstance]:
-    overrides = {
-        "event_log_storage": {
-            "module": "dagster._core.storage.event_log",
-            "class": "ConsolidatedSqliteEventLogStorage",
-            "config": {"base_dir": str(tmp_path / "log")},
-        }
-    }
+    overrides = one_file(tmp_path)
     with dg.DagsterInstance.local_temp(str(tmp_path), overrides=overrides) as instance:
         yield instance
 

@@ -10,6 +10,7 @@ import dagster as dg
 import pytest
 from dagster import DagsterEventType
 
+from bare_storages import one_file
 from openlineage_dagster_core.errors import ConfigurationError
 from openlineage_dagster_core.settings import SHARED_OPTIONS
 from openlineage_dagster_sensor import memory, openlineage_sensor, run_logs, sensor, whole_log
@@ -28,13 +29,7 @@ def _fresh_client() -> Iterator[None]:
 
 @pytest.fixture(params=["a log a run", "one log"])
 def instance(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[dg.DagsterInstance]:
-    overrides = {}
-    if request.param == "one log":
-        overrides["event_log_storage"] = {
-            "module": "dagster._core.storage.event_log",
-            "class": "ConsolidatedSqliteEventLogStorage",
-            "config": {"base_dir": str(tmp_path / "log")},
-        }
+    overrides = one_file(tmp_path) if request.param == "one log" else {}
     with dg.DagsterInstance.local_temp(str(tmp_path), overrides=overrides) as instance:
         yield instance
 

@@ -10,6 +10,7 @@ import dagster as dg
 import pytest
 from dagster._core.events import DagsterEvent
 
+from bare_storages import one_file
 from openlineage_dagster_core.facts.progress import FOLLOWED
 from openlineage_dagster_sensor.unparsed import MESSAGE, unparsed_ids
 
@@ -21,13 +22,7 @@ def entry(number: int) -> dg.EventLogEntry:
 
 @pytest.mark.parametrize("text", ["no JSON", '{"__class__": "Unknown"}'])
 def test_an_event_that_cannot_be_read_is_told_and_ends_the_page(tmp_path: Path, text: str) -> None:
-    overrides = {
-        "event_log_storage": {
-            "module": "dagster._core.storage.event_log",
-            "class": "ConsolidatedSqliteEventLogStorage",
-            "config": {"base_dir": str(tmp_path / "log")},
-        }
-    }
+    overrides = one_file(tmp_path)
     with dg.DagsterInstance.local_temp(str(tmp_path), overrides=overrides) as instance:
         storage = instance.event_log_storage
         for number in range(1, 6):

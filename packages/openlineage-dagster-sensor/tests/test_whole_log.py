@@ -15,6 +15,7 @@ from dagster._core.events import DagsterEvent
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from bare_storages import one_file
 from openlineage_dagster_sensor import whole_log
 from openlineage_dagster_sensor.cursor import Cursor, HeldRun
 from openlineage_dagster_sensor.reading import (
@@ -322,13 +323,7 @@ def test_a_run_that_waits_and_cannot_be_read_holds_up_no_other(
 def test_an_event_that_dagster_cannot_read_is_parked_once_and_hides_no_other(
     tmp_path: Path, broken: int
 ) -> None:
-    overrides = {
-        "event_log_storage": {
-            "module": "dagster._core.storage.event_log",
-            "class": "ConsolidatedSqliteEventLogStorage",
-            "config": {"base_dir": str(tmp_path / "log")},
-        }
-    }
+    overrides = one_file(tmp_path)
     with dg.DagsterInstance.local_temp(str(tmp_path), overrides=overrides) as instance:
         for number in range(10):
             instance.event_log_storage.store_event(entry(str(number % 3), time.time()))
@@ -517,13 +512,7 @@ def test_whatever_becomes_visible_when_everything_is_given_out_until_done(data: 
 
 
 def test_a_real_log_of_all_runs(tmp_path: Path) -> None:
-    overrides = {
-        "event_log_storage": {
-            "module": "dagster._core.storage.event_log",
-            "class": "ConsolidatedSqliteEventLogStorage",
-            "config": {"base_dir": str(tmp_path / "log")},
-        }
-    }
+    overrides = one_file(tmp_path)
     with dg.DagsterInstance.local_temp(str(tmp_path), overrides=overrides) as instance:
         for number in range(1500):
             instance.event_log_storage.store_event(entry(str(number % 3), LONG_AGO + number))

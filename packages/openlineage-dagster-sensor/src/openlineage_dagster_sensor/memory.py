@@ -45,7 +45,6 @@ class Memory:
             ValueError: the text is no cursor.
         """
         if text is None or text != self._text:
-            self._text = None
             self._cursor = Cursor.from_text(text, after_storage_id)
             # They are of another process, and its clock may be another.
             self._cursor.marks = [(each, time.time()) for each, _ in self._cursor.marks]

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
+from openlineage_dagster_core import fault
 from openlineage_dagster_core.families import RUN_ENDS
 
 if TYPE_CHECKING:
@@ -12,6 +14,8 @@ if TYPE_CHECKING:
     from dagster._core.storage.dagster_run import RunRecord
 
     from openlineage_dagster_sensor.cursor import Cursor
+
+logger = logging.getLogger(__name__)
 
 SETTLED_SECONDS = 60.0
 """What was visible so long ago, by this process's clock, is settled: no transaction under way will
@@ -134,6 +138,18 @@ class EventLogReader(Protocol):
         Returns:
             How many events of all types, at most; None where there is no cheap way to know.
         """
+
+
+def report_unreadable(run_id: str, error: Exception) -> None:
+    """Say that a run is left for the next tick and holds up no other.
+
+    Args:
+        run_id: of the run.
+        error: whatever a database raised.
+    """
+    logger.warning(
+        "OpenLineage: run %s cannot be read, will retry: %s", run_id, fault.described(error)
+    )
 
 
 def open_log(instance: DagsterInstance, cursor: Cursor) -> EventLogReader:

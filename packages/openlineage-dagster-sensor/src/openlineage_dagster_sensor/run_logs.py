@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime, timedelta, timezone
@@ -11,7 +10,6 @@ from typing import TYPE_CHECKING
 from dagster import DagsterRunStatus, EventLogRecord, RunsFilter
 from dagster._core.event_api import EventLogCursor
 
-from openlineage_dagster_core import fault
 from openlineage_dagster_core.facts.progress import FOLLOWED
 from openlineage_dagster_core.families import RUN_FAMILY
 from openlineage_dagster_sensor.cursor import UNKNOWN
@@ -19,6 +17,7 @@ from openlineage_dagster_sensor.reading import (
     CLOCKS_DIFFER_SECONDS,
     HELD_PAGE,
     SETTLED_SECONDS,
+    report_unreadable,
 )
 
 if TYPE_CHECKING:
@@ -41,8 +40,6 @@ UNDER_WAY = [
     DagsterRunStatus.STARTED,
     DagsterRunStatus.CANCELING,
 ]
-
-logger = logging.getLogger(__name__)
 
 
 class RunLogs:
@@ -126,11 +123,7 @@ class RunLogs:
             except Exception as error:
                 # It is tried again at the next tick and holds up no other.
                 self.unreadable += 1
-                logger.warning(
-                    "OpenLineage: run %s cannot be read, will retry: %s",
-                    run_id,
-                    fault.described(error),
-                )
+                report_unreadable(run_id, error)
         self._has_read_all = not self.unreadable
 
     def _pages_of(self, run_id: str, low: int) -> Iterator[Sequence[EventLogRecord]]:

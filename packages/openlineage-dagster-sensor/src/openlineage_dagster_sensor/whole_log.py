@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 from dagster import EventLogRecord, EventRecordsFilter
 from dagster._core.event_api import EventLogCursor
 
-from openlineage_dagster_core import fault
 from openlineage_dagster_core.facts.progress import FOLLOWED
 from openlineage_dagster_sensor.cursor import HeldRun
 from openlineage_dagster_sensor.reading import (
@@ -19,6 +18,7 @@ from openlineage_dagster_sensor.reading import (
     HELD_PAGE,
     RUNLESS_KEY,
     SETTLED_SECONDS,
+    report_unreadable,
 )
 from openlineage_dagster_sensor.unparsed import unparsed_ids
 
@@ -146,11 +146,7 @@ class WholeLog:
         except Exception as error:
             # It is tried again at the next tick and holds up no other.
             self.unreadable += 1
-            logger.warning(
-                "OpenLineage: run %s cannot be read, will retry: %s",
-                run_id,
-                fault.described(error),
-            )
+            report_unreadable(run_id, error)
             return []
         if not page.records:
             # It was deleted.
