@@ -20,8 +20,6 @@ from delivered import check_delivered
 from openlineage_dagster_core.delivery.outbox import read_status
 from receiver import Receiver
 
-pytest_plugins = ["postgres"]
-
 SECONDS = 240.0
 LOCATION = {
     "repositoryLocationName": "daemon_project",

@@ -15,8 +15,6 @@ from orders_project import DEFINITIONS
 from receiver import Receiver
 from recorded_run import execute
 
-pytest_plugins = ["postgres"]
-
 
 def on_postgres(url: str) -> dict[str, Any]:
     """Configure the whole storage, wrapped, and others' parts by the same names."""

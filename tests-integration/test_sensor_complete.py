@@ -20,8 +20,6 @@ from openlineage_dagster_sensor import openlineage_sensor, sensor, whole_log
 from receiver import Receiver
 from sensor_daemon import IDLE
 
-pytest_plugins = ["postgres"]
-
 RUNS = 50
 
 

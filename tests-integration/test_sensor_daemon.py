@@ -18,8 +18,6 @@ from receiver import Receiver
 from recorded_run import execute
 from sensor_daemon import Gate, SensorDaemon
 
-pytest_plugins = ["bare_storages"]
-
 SECONDS = 90.0
 BEFORE_IT_HANGS = 7
 

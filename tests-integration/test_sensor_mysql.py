@@ -21,8 +21,6 @@ from openlineage_dagster_sensor.whole_log import PAGE
 from receiver import Receiver
 from sensor_daemon import IDLE
 
-pytest_plugins = ["bare_storages"]
-
 RUNS = 7
 WRITERS, TICKS = 6, 4
 

@@ -16,8 +16,6 @@ from receiver import Receiver
 from recorded_run import execute
 from sensor_daemon import IDLE, Gate
 
-pytest_plugins = ["bare_storages"]
-
 BEFORE_IT_HANGS = 20
 AT_MOST = 500
 """Ticks; there are fewer events."""

@@ -15,8 +15,6 @@ import yaml
 
 from openlineage_dagster_storage import OpenLineageEventLogStorage
 
-pytest_plugins = ["postgres"]
-
 suite = pytest.importorskip(
     "dagster_tests.storage_tests.utils.event_log_storage",
     reason="Dagster's own tests are in its source distribution: nox -s storage_suite",
