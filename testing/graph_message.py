@@ -140,8 +140,8 @@ def _differences(
 
 def _events_concerned(statements: list[_Statement], events: list[Json]) -> list[str]:
     concerned = [each for each in events if any(one.concerns(each) for one in statements)]
-    never_sent = {
-        f"  {one.about} {_text(one.name)}: no event of it was sent"
+    without_event = {
+        f"  {one.about} {_text(one.name)}: there is no event of it"
         for one in statements
         if not any(one.concerns(event) for event in events)
     }
@@ -152,7 +152,7 @@ def _events_concerned(statements: list[_Statement], events: list[Json]) -> list[
         for event in sorted(concerned, key=lambda event: event["eventType"] in ("START", "RUNNING"))
     ]
     title = f"events concerned: {len(concerned)} of {len(events)}"
-    return [title, *_shortened([*sorted(never_sent), *lines], EVENT_LINES - 1)]
+    return [title, *_shortened([*sorted(without_event), *lines], EVENT_LINES - 1)]
 
 
 def _shortened(lines: list[str], most: int) -> list[str]:
