@@ -21,6 +21,7 @@ from urllib.parse import urlsplit, urlunsplit
 import pytest
 import requests
 
+from dagster_home import wait_until
 from kafka_server import Topic, make_topic
 from server_process import LOG_CHARACTERS, ServerProcess, free_ports
 
@@ -30,6 +31,7 @@ VERSION = "0.3.1"
 REQUEST_SECONDS = 30.0
 LARGEST_PAGE = 50
 DEEPEST = 10
+READ_SECONDS = 60.0
 
 MIGRATIONS = "data_rentgen.db.migrations"
 PARTITIONS = "data_rentgen.db.scripts.create_partitions"
@@ -38,9 +40,13 @@ BEFORE_BTREE_GIST, WITH_BTREE_GIST = "61ea5edad711", "56f5a3f9442a"
 """A migration that wants this extension, for a table that nothing of Data.Rentgen reads."""
 
 NO_DATA_RENTGEN = (
-    "there is no Data.Rentgen: set DATA_RENTGEN_PYTHON to a Python where "
-    f"pip install 'data-rentgen[server,consumer,postgres]=={VERSION}' 'sqlalchemy<2.1' was done"
+    "there is no Data.Rentgen: nox -s integration brings one, or set DATA_RENTGEN_PYTHON to a "
+    f"Python with data-rentgen[server,consumer,postgres] {VERSION} and SQLAlchemy before 2.1"
 )
+
+
+STATES = {"STARTED": "RUNNING", "SUCCEEDED": "COMPLETE", "FAILED": "FAIL", "KILLED": "ABORT"}
+"""What it calls the states of a run."""
 
 
 @dataclass(frozen=True)
@@ -68,7 +74,7 @@ class Run:
         id: of OpenLineage.
         job_id: its job's.
         parent_id: of the run that is its parent, if any.
-        status: STARTED, SUCCEEDED, FAILED, KILLED, or UNKNOWN where no event of it came.
+        status: one of `STATES`, or UNKNOWN where no event of it came.
         started_at: the time of its START.
         ended_at: the time of its last event.
     """
@@ -244,6 +250,38 @@ class DataRentgen:
         """
         return self._lineage("runs", run.id, "RUN", since, depth)
 
+    def wait_until_all_is_read(self) -> None:
+        """Wait until what is in the topic now has been read: each run, and what it refuses.
+
+        Raises:
+            AssertionError: it takes longer; what is not there is named.
+        """
+        events = self.topic.events()
+        wanted = {event["run"]["runId"]: event["eventType"] for event in events if can_read(event)}
+        refused = sum(not can_read(event) for event in events)
+        unread: set[str] = set()
+
+        def is_read() -> bool:
+            unread.clear()
+            shown = {run.id: STATES.get(run.status) for run in self.runs()}
+            unread.update(
+                run_id
+                for run_id, state in wanted.items()
+                if shown.get(run_id) != ("RUNNING" if state == "START" else state)
+            )
+            return not unread and len(self.refused.messages()) >= refused
+
+        try:
+            wait_until(is_read, READ_SECONDS, "Data.Rentgen to read its topic")
+        except AssertionError as error:
+            jobs = {
+                event["job"]["name"]
+                for event in events
+                if "run" in event and event["run"]["runId"] in unread
+            }
+            msg = f"{error}; it does not show the runs of {sorted(jobs)} as they are"
+            raise AssertionError(msg) from None
+
     def _lineage(
         self,
         kind: str,
@@ -283,6 +321,21 @@ class DataRentgen:
         assert answer.ok, f"{answer.status_code} {answer.url}: {answer.text[:500]}"
         content: Json = answer.json()
         return content
+
+
+def can_read(event: Json) -> bool:
+    """Tell whether Data.Rentgen takes an event.
+
+    Args:
+        event: of any kind.
+
+    Returns:
+        Whether it is a RunEvent, and has run ids that sort by time: versions 6 and later.
+    """
+    if "run" not in event:
+        return False
+    parent = event["run"]["facets"].get("parent", event)
+    return min(uuid.UUID(each["run"]["runId"]).version or 0 for each in (event, parent)) >= 6
 
 
 def _since(given: datetime | None) -> str:

@@ -8,7 +8,7 @@ import shutil
 import subprocess
 import tempfile
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -253,13 +253,16 @@ def _admin(servers: str) -> AdminClient:
     return AdminClient({"bootstrap.servers": servers})
 
 
-def make_topic(servers: str, name: str = "", partitions: int = 1) -> Topic:
+def make_topic(
+    servers: str, name: str = "", partitions: int = 1, config: dict[str, str] | None = None
+) -> Topic:
     """Make a topic.
 
     Args:
         servers: the bootstrap servers, `host:port`.
         name: of the topic; by default one that no other has.
         partitions: how many.
+        config: of the topic, such as `max.message.bytes`.
 
     Returns:
         The topic, empty.
@@ -272,7 +275,7 @@ def make_topic(servers: str, name: str = "", partitions: int = 1) -> Topic:
     name = name or f"test-{uuid.uuid4().hex}"
     # Held on to: without it the broker's answer is lost.
     admin = _admin(servers)
-    [made] = admin.create_topics([NewTopic(name, partitions, 1)]).values()
+    [made] = admin.create_topics([NewTopic(name, partitions, 1, config=config or {})]).values()
     made.result(ANSWER_SECONDS)
     return Topic(servers, name)
 
@@ -349,9 +352,3 @@ def stopped_broker(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[K
 def kafka_topic(kafka_server: str) -> Topic:
     """A new topic with one partition."""
     return make_topic(kafka_server)
-
-
-@pytest.fixture
-def make_kafka_topic(kafka_server: str) -> Callable[[int], Topic]:
-    """Make a new topic with so many partitions."""
-    return lambda partitions: make_topic(kafka_server, partitions=partitions)
