@@ -10,6 +10,7 @@ from typing import Any
 import dagster as dg
 import requests
 from dagster import DagsterRunStatus, RunsFilter
+from dagster._core.scheduler.instigation import InstigatorType, ScheduleInstigatorData
 from dagster._core.storage.dagster_run import FINISHED_STATUSES
 
 from dagster_home import DagsterHome, wait_until
@@ -146,16 +147,26 @@ class Deployment:
             name: of the schedule.
 
         Yields:
-            While it runs.
+            While it runs; not to be left before its first tick.
         """
         selector = {**self._repository(), "scheduleName": name}
         started = self.ask(START_SCHEDULE, selector=selector)["startSchedule"]
         assert started["__typename"] == "ScheduleStateResult", started
-        try:
-            yield
-        finally:
-            stopped = self.ask(STOP_SCHEDULE, id=started["scheduleState"]["id"])
-            assert stopped["stopRunningSchedule"]["__typename"] == "ScheduleStateResult", stopped
+        yield
+        # After the first tick the daemon writes back what it read before, RUNNING: a schedule
+        # that is stopped meanwhile goes on.
+        self.wait_until(lambda: self._has_been_evaluated(name), f"schedule {name} to have ticked")
+        stopped = self.ask(STOP_SCHEDULE, id=started["scheduleState"]["id"])["stopRunningSchedule"]
+        assert stopped["__typename"] == "ScheduleStateResult", stopped
+
+    def _has_been_evaluated(self, schedule: str) -> bool:
+        states = self.instance.all_instigator_state(instigator_type=InstigatorType.SCHEDULE)
+        return any(
+            isinstance(state.instigator_data, ScheduleInstigatorData)
+            and state.instigator_data.last_iteration_timestamp is not None
+            for state in states
+            if state.instigator_name == schedule
+        )
 
     def _repository(self) -> dict[str, str]:
         return {"repositoryLocationName": self.location, "repositoryName": "__repository__"}

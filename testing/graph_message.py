@@ -79,7 +79,7 @@ def compare(found: LineageGraph, expected: LineageGraph, events: list[Json]) -> 
         title = f"{aspect.replace('_', ' ')}: {len(different)} wrong ({figures[aspect]})"
         lines += [title, *_shortened([f"  {text}" for text in different.values()], share)]
     lines += _events_concerned([each for part in wrong.values() for each in part], events)
-    return "\n".join(line if len(line) <= WIDTH else f"{line[: WIDTH - 1]}…" for line in lines)
+    return "\n".join(map(_narrow, lines))
 
 
 def _statements(graph: LineageGraph, aspect: str) -> dict[_Statement, str]:
@@ -159,6 +159,14 @@ def _shortened(lines: list[str], most: int) -> list[str]:
     if len(lines) <= most:
         return lines
     return [*lines[: most - 1], f"  … and {len(lines) - most + 1} more"]
+
+
+def _narrow(line: str) -> str:
+    """Shorten a line in the middle, in a name: what it begins and ends with says more."""
+    if len(line) <= WIDTH:
+        return line
+    end = WIDTH // 2
+    return f"{line[: WIDTH - end - 1]}…{line[-end:]}"
 
 
 def _counted(states: Counter[str]) -> str:

@@ -25,10 +25,17 @@ class ProcessGroup:
         self.log = log
         self._process = process
 
+    def is_alive(self) -> bool:
+        """Tell whether it goes on.
+
+        Returns:
+            False where it has ended by itself.
+        """
+        return self._process.poll() is None
+
     def check_alive(self) -> None:
         """Fail the test, with the end of the log, where it has ended by itself."""
-        status = self._process.poll()
-        assert status is None, f"ended with {status}; the end of {self.log}:\n{self.last_words()}"
+        assert self.is_alive(), f"it has ended; the end of {self.log}:\n{self.last_words()}"
 
     def last_words(self) -> str:
         """Read the end of the log.
@@ -48,11 +55,18 @@ class ProcessGroup:
         """Ask it to end, and do not wait."""
         self._process.terminate()
 
-    def stop(self) -> None:
-        """End it as its user does; what is left of the group afterwards is killed."""
+    def stop(self, patience: float = SECONDS) -> None:
+        """End it as its user does; what is left of the group afterwards is killed.
+
+        Args:
+            patience: how long it may take, in seconds.
+
+        Raises:
+            subprocess.TimeoutExpired: it had to be killed.
+        """
         self._process.terminate()
         try:
-            self._process.wait(SECONDS)
+            self._process.wait(patience)
         finally:
             if self._is_any_left():
                 os.killpg(self._process.pid, signal.SIGKILL)

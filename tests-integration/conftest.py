@@ -3,12 +3,23 @@
 import sys
 from pathlib import Path
 
+import pytest
+
 pytest_plugins = [
     "every_event_is_valid",
     "receiver",
     "bare_storages",
     "kafka_server",
     "data_rentgen_server",
+    "marquez",
 ]
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "docs" / "examples"))
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--full-matrix",
+        action="store_true",
+        help="test_end_to_end.py: every mechanism, storage and backend with every other",
+    )

@@ -67,10 +67,10 @@ def test_events_say_which_graph_they_make() -> None:
             ],
         }
         for assertions in (
-            [{"name": "is_positive", "success": False}],
+            [{"assertion": "is_positive", "success": False}],
             [
-                {"name": "is_positive", "success": True},
-                {"name": "is_complete", "success": False},
+                {"assertion": "is_positive", "success": True},
+                {"assertion": "is_complete", "success": False},
             ],
         )
     )
