@@ -9,6 +9,7 @@ pytest_plugins = [
     "bare_storages",
     "kafka_server",
     "data_rentgen_server",
+    "dispose_waits",
 ]
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "docs" / "examples"))
