@@ -12,6 +12,7 @@ pytest_plugins = [
     "kafka_server",
     "data_rentgen_server",
     "marquez",
+    "dispose_waits",
 ]
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "docs" / "examples"))

@@ -186,10 +186,8 @@ def test_what_was_sent_to_a_wrong_address_the_next_process_delivers(
     home = DagsterHome(tmp_path / "home", None, environ=nowhere.environment())
     assert home.start_job("orders_project", "nightly").wait(SECONDS) == 0
     assert not is_empty(home)
-    log = (home.path / "process.log").read_text()
-    assert "the backend takes no events (Kafka: " in log
     # The producer by itself would fill the run's output with a line for each attempt.
-    assert log.count("rdkafka") < 5
+    assert (home.path / "process.log").read_text().count("rdkafka") < 5
     home.environ = kafka_topic.environment()
     assert home.start_job("orders_project", "tenant").wait(SECONDS) == 0
     send_to(kafka_topic, monkeypatch)

@@ -25,9 +25,11 @@ bare: two deployments of the same kind, taken together; noise: one of them besid
 All take turns in rounds; of the workers all but the one that is measured are stopped meanwhile, so
 that what ours does in the background falls into its own rounds and into no other's.
 0.2.1 stores fewer events: what it may take is limited; > means that it was given up.
-cpu: of the thread that stores, without what it waits for; of a run, of all its processes.
+cpu: of the thread that stores, without what it waits for; of a run, of all its processes, without
+that which sends what it left.
 delivered: what the backend took from ours while events were stored, and then in the last dispose;
-of a run, until its process was gone.
+of a run, until its process was gone; afterwards: what a process of its own sent, and how long it
+lived.
 """
 
 
@@ -179,7 +181,7 @@ def _run(scene: RunScene) -> Table:
     table = new_table(
         f"run of 50 assets, {scene.executor}, {scene.database.value}: seconds, medians",
         "who", "backend", "runs", "process", "ratio", "START to SUCCESS", "ratio", "cpu", "ratio",
-        "delivered", "all",
+        "delivered", "afterwards", "for", "all",
     )  # fmt: skip
     bare_cpu = scene.bare(lambda times: times.cpu)
     bare_wall, bare_inside = (
@@ -188,7 +190,7 @@ def _run(scene: RunScene) -> Table:
     )
     for (subject, behaviour), times in scene.times.items():
         if times.given_up_after is not None:
-            figures = [f"> {times.given_up_after:.0f}", *[NOTHING] * 6]
+            figures = [f"> {times.given_up_after:.0f}", *[NOTHING] * 8]
         else:
             wall, inside, cpu = map(median, (times.wall, times.inside, times.cpu))
             figures = [
@@ -198,7 +200,7 @@ def _run(scene: RunScene) -> Table:
                 _ratio(inside / bare_inside),
                 f"{cpu:.2f}",
                 _ratio(cpu / bare_cpu),
-                f"{median(times.delivered):,.0f}" if behaviour and behaviour.answers else NOTHING,
+                *_delivered(times, behaviour),
             ]
         table.add_row(
             subject.value,
@@ -208,6 +210,14 @@ def _run(scene: RunScene) -> Table:
             _all(times),
         )
     return table
+
+
+def _delivered(times: RunTimes, behaviour: Behaviour | None) -> list[str]:
+    afterwards = f"{median(times.afterwards):.2f} s" if any(times.afterwards) else NOTHING
+    if behaviour is None or not behaviour.answers:
+        return [NOTHING, NOTHING, afterwards]
+    at_its_end, in_all = median(times.delivered), median(times.delivered_in_all)
+    return [f"{at_its_end:,.0f}", f"{in_all - at_its_end:,.0f}", afterwards]
 
 
 def _all(times: RunTimes) -> str:

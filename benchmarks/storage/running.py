@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 import resource
 import signal
@@ -18,6 +19,8 @@ from benchmarks.deployments import Database, Deployment, Deployments, Subject
 
 PROJECT = Path(__file__).parents[1] / "fifty_assets.py"
 LAST_CHARACTERS = 2000
+DELIVERY_LOCK = "delivery-process.lock"
+POLL_SECONDS = 0.05
 
 Variant = tuple[Subject, Behaviour | None]
 """Who runs against which backend; a bare one has none."""
@@ -30,7 +33,9 @@ class RunTimes:
     Args:
         wall: seconds of the process.
         inside: seconds from RUN_START to RUN_SUCCESS.
-        delivered: how many events the backend took from each.
+        delivered: how many events the backend took from each, until its process was gone.
+        delivered_in_all: the same, until the process was gone as well that sends what is left.
+        afterwards: seconds from the one to the other.
         cpu: seconds of the processor, of the process and of those it waited for.
         given_up_after: seconds after which a run that did not end was given up.
     """
@@ -38,6 +43,8 @@ class RunTimes:
     wall: list[float] = field(default_factory=list)
     inside: list[float] = field(default_factory=list)
     delivered: list[int] = field(default_factory=list)
+    delivered_in_all: list[int] = field(default_factory=list)
+    afterwards: list[float] = field(default_factory=list)
     cpu: list[float] = field(default_factory=list)
     given_up_after: float | None = None
 
@@ -147,6 +154,24 @@ def _execute(
     times.cpu.append(_cpu_of_children() - cpu_before)
     times.delivered.append(backend.taken() - taken_before if backend else 0)
     times.inside.append(deployment.run_seconds())
+    # It must not fall into the next run's time.
+    ended = time.perf_counter()
+    while _is_delivery_going_on(deployment.home):
+        time.sleep(POLL_SECONDS)
+    times.afterwards.append(time.perf_counter() - ended)
+    times.delivered_in_all.append(backend.taken() - taken_before if backend else 0)
+
+
+def _is_delivery_going_on(home: Path) -> bool:
+    lock = home / "openlineage" / DELIVERY_LOCK
+    if not lock.exists():
+        return False
+    with lock.open("ab") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+    return False
 
 
 def _cpu_of_children() -> float:

@@ -55,7 +55,6 @@ NEEDED_FACETS = frozenset({"jobType", "processing_engine"})
 """Backends sort jobs and find their orchestrator by them, and no event may be without facets."""
 
 DEFAULT_TIMEOUT_SECONDS = 5.0
-DEFAULT_FLUSH_TIMEOUT_SECONDS = 2.0
 
 DEFAULT_MAX_EVENT_BYTES = 1_000_000
 """What a Kafka broker takes by default, with room for its own headers."""
@@ -373,8 +372,8 @@ STORAGE_OPTIONS: Mapping[str, Field] = {
     **SHARED_OPTIONS,
     "flush_timeout": _option(
         Noneable(float),
-        "How long a process that ends may go on sending, in seconds (default "
-        f"{DEFAULT_FLUSH_TIMEOUT_SECONDS}); the rest is sent by the next process.",
+        "How long a process that ends a run goes on sending, in seconds; by default it does not "
+        "wait, and a process of its own sends the rest.",
     ),
     "outbox_directory": _option(
         StringSource,

@@ -13,11 +13,22 @@ from typing import TYPE_CHECKING
 
 from openlineage_dagster_core.delivery.outbox import APPEND_BUSY_SECONDS, Outbox
 from openlineage_dagster_core.delivery.shipper import Shipper
+from openlineage_dagster_storage import delivery_process
 from openlineage_dagster_storage.recording import Recorder
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from dagster import DagsterInstance
+
     from openlineage_dagster_core.delivery.client import LineageClient
     from openlineage_dagster_core.settings import Settings
+
+WAIT_SECONDS = 2.0
+"""How long the end of a run waits where no process could go on after it."""
+
+BRIEF_SECONDS = 0.25
+"""How long it waits otherwise, where this process is sending already: a new one is not for free."""
 
 _lock = threading.Lock()
 _deliveries: dict[tuple[int, Path], Delivery] = {}
@@ -32,7 +43,9 @@ class Delivery:
         outbox: for the threads that store events.
         recorder: appends to it.
         shipper: sends from it, in a thread of its own.
-        flush_timeout: how long the process's exit may wait, in seconds.
+        flush_timeout: how long the process's end waits, in seconds; None where another process is
+            to go on instead.
+        instance: for that process; the one that used it last, kept weakly.
         pid: of the process.
         is_over: whether the last storage has let go of it.
     """
@@ -40,7 +53,8 @@ class Delivery:
     outbox: Outbox
     recorder: Recorder
     shipper: Shipper
-    flush_timeout: float
+    flush_timeout: float | None
+    instance: Callable[[], DagsterInstance | None]
     pid: int = field(default_factory=os.getpid)
     is_over: bool = False
 
@@ -49,16 +63,30 @@ class Delivery:
         """Whether it may be used: neither let go of, nor another process's after a fork."""
         return not self.is_over and self.pid == os.getpid()
 
-    def flush(self, timeout: float) -> bool:
-        """Send what waits, unless that is for the process of the run to do: a step's leaves it.
-
-        Args:
-            timeout: how long at most, in seconds.
+    def finish(self) -> bool:
+        """Send what waits, or see that it is sent, where a run has ended; a step leaves it.
 
         Returns:
             Whether nothing of it is left.
         """
-        return self.recorder.has_ended_something and self.shipper.flush(timeout)
+        if not self.recorder.has_ended_something:
+            return False
+        if self.flush_timeout is not None:
+            return self.shipper.flush(self.flush_timeout)
+        instance = self.instance()
+        # What is in the memory of this process cannot be opened by another.
+        ref = instance.get_ref() if instance is not None and instance.is_persistent else None
+        if ref is None or not delivery_process.can_outlive():
+            return self.shipper.flush(WAIT_SECONDS)
+        if not self.outbox.has_work() or (
+            self.shipper.is_sending and self.shipper.flush(BRIEF_SECONDS)
+        ):
+            return True
+        if self.shipper.is_of_no_use:
+            # Another process sends, or the backend takes nothing.
+            return False
+        is_seen_to = delivery_process.start(ref, self.outbox.directory)
+        return not is_seen_to and self.shipper.flush(WAIT_SECONDS)
 
     def flush_at_exit(self) -> None:
         """Send what waits when the process ends without a `dispose`."""
@@ -66,16 +94,22 @@ class Delivery:
         if self.pid == os.getpid():
             with contextlib.suppress(OSError, sqlite3.Error):
                 self.recorder.close()
-                self.flush(self.flush_timeout)
+                self.finish()
 
 
-def delivery_of(directory: Path, settings: Settings, flush_timeout: float) -> Delivery:
+def delivery_of(
+    directory: Path,
+    settings: Settings,
+    flush_timeout: float | None,
+    instance: Callable[[], DagsterInstance | None],
+) -> Delivery:
     """Get the outbox of a directory, and what fills and empties it.
 
     Args:
         directory: the outbox's.
         settings: the first caller's hold for the process.
-        flush_timeout: how long the process's exit may wait, in seconds.
+        flush_timeout: see `Delivery`; the first caller's as well.
+        instance: see there.
 
     Returns:
         The same for every call in this process.
@@ -83,6 +117,7 @@ def delivery_of(directory: Path, settings: Settings, flush_timeout: float) -> De
     key = (os.getpid(), directory)
     delivery = _deliveries.get(key)
     if delivery is not None:
+        delivery.instance = instance
         return delivery
     with _lock:
         # Two spellings of one directory are one outbox.
@@ -91,7 +126,7 @@ def delivery_of(directory: Path, settings: Settings, flush_timeout: float) -> De
             # Two connections: an append never waits for what the sender does with its own.
             outbox = Outbox(directory, APPEND_BUSY_SECONDS)
             shipper = Shipper(Outbox(directory), lambda: _make_client(settings))
-            delivery = Delivery(outbox, Recorder(outbox), shipper, flush_timeout)
+            delivery = Delivery(outbox, Recorder(outbox), shipper, flush_timeout, instance)
             atexit.register(delivery.flush_at_exit)
             _deliveries[resolved] = delivery
         return _deliveries.setdefault(key, _deliveries[resolved])

@@ -6,6 +6,7 @@ import contextlib
 import logging
 import os
 import time
+import weakref
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -21,7 +22,6 @@ from openlineage_dagster_core import fault
 from openlineage_dagster_core.delivery import transport
 from openlineage_dagster_core.errors import ConfigurationError
 from openlineage_dagster_core.settings import (
-    DEFAULT_FLUSH_TIMEOUT_SECONDS,
     STORAGE_OPTIONS,
     Settings,
     is_disabled,
@@ -58,7 +58,8 @@ class OpenLineageEventLogStorage(DelegatingEventLogStorage, ConfigurableClass):
     Args:
         inner: the storage that keeps the event log.
         settings: namespaces and timeouts.
-        flush_timeout: how long `dispose` may wait for the sending, in seconds.
+        flush_timeout: how long `dispose` waits for the sending, in seconds; None to start a process
+            that goes on, and wait for none.
         outbox_directory: where events wait; by default under the instance's directory.
         inst_data: where in `dagster.yaml` this came from.
     """
@@ -71,7 +72,7 @@ class OpenLineageEventLogStorage(DelegatingEventLogStorage, ConfigurableClass):
         inner: EventLogStorage,
         settings: Settings | None = None,
         *,
-        flush_timeout: float = DEFAULT_FLUSH_TIMEOUT_SECONDS,
+        flush_timeout: float | None = None,
         outbox_directory: Path | None = None,
         inst_data: ConfigurableClassData | None = None,
     ) -> None:
@@ -149,7 +150,7 @@ class OpenLineageEventLogStorage(DelegatingEventLogStorage, ConfigurableClass):
             inner,
             settings,
             flush_timeout=(
-                DEFAULT_FLUSH_TIMEOUT_SECONDS
+                None
                 if flush_timeout is None
                 else seconds("flush_timeout", flush_timeout, zero=True)
             ),
@@ -185,9 +186,20 @@ class OpenLineageEventLogStorage(DelegatingEventLogStorage, ConfigurableClass):
         with self._referred_to(events):
             self._inner.store_event_batch(events)
 
+    def work_off(self, patience: float) -> bool:
+        """Send all that waits; for a process that does nothing else.
+
+        Args:
+            patience: how long nothing may get sent, in seconds.
+
+        Returns:
+            Whether nothing is left.
+        """
+        return self._delivery().shipper.work_off(patience)
+
     def dispose(self) -> None:
-        """Send what waits, for a bounded time, and dispose of the wrapped storage."""
-        self._guarded("at dispose", self._flush)
+        """Send what waits, or see that it is sent, and dispose of the wrapped storage."""
+        self._guarded("at dispose", self._finish)
         self._inner.dispose()
 
     @contextlib.contextmanager
@@ -243,13 +255,13 @@ class OpenLineageEventLogStorage(DelegatingEventLogStorage, ConfigurableClass):
             if delivery.outbox.has_work():
                 delivery.shipper.notify()
 
-    def _flush(self) -> None:
+    def _finish(self) -> None:
         if self._converter is not None:
             delivery = self._delivery()
             has_sent_all = False
             try:
                 self._guarded("at dispose", delivery.recorder.close)
-                has_sent_all = delivery.flush(self._flush_timeout)
+                has_sent_all = delivery.finish()
             finally:
                 # Dagster may dispose and go on: the next event attaches a converter again.
                 wait = JOIN_SECONDS if has_sent_all else 0
@@ -272,7 +284,8 @@ class OpenLineageEventLogStorage(DelegatingEventLogStorage, ConfigurableClass):
     def _attach(self) -> Delivery:
         """Join the others: at the first use, or, after a fork or another's dispose, anew."""
         directory = self._outbox_directory or Path(self._instance.root_directory, "openlineage")
-        delivery = delivery_of(directory, self._settings, self._flush_timeout)
+        instance = weakref.ref(self._instance)
+        delivery = delivery_of(directory, self._settings, self._flush_timeout, instance)
         outbox = delivery.shipper.outbox
         self._converter = DeferredConverter(outbox, self._settings, self._instance)
         delivery.shipper.attach(self._converter)

@@ -216,6 +216,40 @@ class Shipper:
         """Say that this process is about to store something, and wants to compute."""
         self._pace.host_works()
 
+    @property
+    def is_sending(self) -> bool:
+        """Whether this process sends, and the backend takes it."""
+        return self._role is _Role.SHIPPING and not self._is_failing
+
+    @property
+    def is_of_no_use(self) -> bool:
+        """Whether another process sends, or this one cannot."""
+        return self._role is _Role.FOLLOWING or self._is_failing
+
+    def work_off(self, patience: float) -> bool:
+        """Send all that waits, also what comes meanwhile, for a process that does nothing else.
+
+        Args:
+            patience: how long nothing may get sent, in seconds.
+
+        Returns:
+            Whether nothing is left.
+        """
+        self.notify()
+        self._pace.begin_to_wait()
+        try:
+            sent, since = self._sent, time.monotonic()
+            while self.outbox.has_work():
+                if self._sent != sent:
+                    sent, since = self._sent, time.monotonic()
+                if time.monotonic() - since > patience:
+                    return False
+                with self._changed:
+                    self._changed.wait(IDLE_SECONDS)
+        finally:
+            self._pace.end_to_wait()
+        return True
+
     def flush(self, timeout: float) -> bool:
         """Wait until everything that waits now is sent, if this process is the one that sends.
 
