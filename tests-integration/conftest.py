@@ -3,6 +3,6 @@
 import sys
 from pathlib import Path
 
-pytest_plugins = ["every_event_is_valid", "receiver", "bare_storages"]
+pytest_plugins = ["every_event_is_valid", "receiver", "bare_storages", "marquez"]
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "docs" / "examples"))
