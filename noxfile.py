@@ -196,6 +196,8 @@ def storage_suite(session: nox.Session, dagster: str) -> None:
 @nox.session
 def integration(session: nox.Session) -> None:
     """Test both mechanisms together, with real Dagster processes."""
+    # Where Python is told to write no bytecode, every process compiles all of Dagster anew.
+    session.env["UV_COMPILE_BYTECODE"] = "1"
     install(
         session, EVERYTHING, *TEST_TOOLS, *DEMO_TOOLS, *POSTGRES, *MYSQL, *KAFKA, "uv",
         "dagster-cloud>=1.11.6",
