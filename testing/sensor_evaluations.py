@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import dagster as dg
@@ -59,22 +60,36 @@ class SensorEvaluations:
         states = self._instance.all_instigator_state(instigator_type=InstigatorType.SENSOR)
         return next((state for state in states if state.instigator_name == SENSOR), None)
 
-    def wait_until_all_is_sent(self, daemon: ProcessGroup) -> None:
-        """Wait for an evaluation that begins after this, finds nothing, and need not look again.
+    def wait_until_idle(self, daemon: ProcessGroup) -> None:
+        """Wait for an evaluation that begins after this and finds nothing.
 
         Args:
             daemon: that evaluates it.
         """
+        self._wait_for_a_tick(daemon, lambda: True)
+
+    def wait_until_all_is_sent(self, daemon: ProcessGroup) -> None:
+        """Wait for an evaluation that begins after this, finds nothing, and need not look again.
+
+        It has to where events that are stored now may become visible later: a minute long.
+
+        Args:
+            daemon: that evaluates it.
+        """
+        self._wait_for_a_tick(daemon, lambda: not self.cursor().marks)
+
+    def _wait_for_a_tick(self, daemon: ProcessGroup, condition: Callable[[], bool]) -> None:
         now = time.time()
 
-        def is_settled() -> bool:
+        def is_idle() -> bool:
             daemon.check_alive()
-            is_idle = any(
-                tick.timestamp >= now and tick.skip_reason == IDLE for tick in self.ticks()
+            ticks = self.ticks()
+            return (
+                any(tick.timestamp >= now and tick.skip_reason == IDLE for tick in ticks)
+                and condition()
             )
-            return is_idle and not self.cursor().marks
 
-        wait_until(is_settled, SECONDS, "a tick without anything new")
+        wait_until(is_idle, SECONDS, "a tick without anything new")
 
     def check_nothing_went_wrong(self, log: Path) -> None:
         """Fail the test where an evaluation failed, or an event is parked or waits.
