@@ -3,6 +3,12 @@
 import sys
 from pathlib import Path
 
-pytest_plugins = ["every_event_is_valid", "receiver", "bare_storages", "dispose_waits"]
+pytest_plugins = [
+    "every_event_is_valid",
+    "receiver",
+    "bare_storages",
+    "dispose_waits",
+    "marquez",
+]
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "docs" / "examples"))
