@@ -78,6 +78,15 @@ POSTGRES = [
 """A real PostgreSQL; dagster-postgres takes SQLAlchemy 2.1's driver for another."""
 
 MYSQL = ["dagster-mysql>=0.27.6"]
+KAFKA = ["confluent-kafka>=2.5", "platformdirs>=4"]
+
+DATA_RENTGEN_VERSION = "0.3.1"
+DATA_RENTGEN = [
+    f"data-rentgen[server,consumer,postgres]=={DATA_RENTGEN_VERSION}",
+    # It asks for no upper bound, and does not work with 2.1.
+    "sqlalchemy<2.1",
+]
+"""An OpenLineage backend, whose dependencies are not ours."""
 
 TEST_TOOLS = [
     "pytest>=8.3",
@@ -115,8 +124,9 @@ def lint(session: nox.Session) -> None:
 def types(session: nox.Session) -> None:
     """Check types (mypy, strict)."""
     install(
-        session, EVERYTHING, *TEST_TOOLS, *DEMO_TOOLS, *POSTGRES, "mypy>=1.18", "types-PyYAML",
-        "types-requests", "types-jsonschema", "types-psycopg2", "nox", "pytest-xdist",
+        session, EVERYTHING, *TEST_TOOLS, *DEMO_TOOLS, *POSTGRES, *KAFKA, "mypy>=1.18",
+        "types-PyYAML", "types-requests", "types-jsonschema", "types-psycopg2", "nox",
+        "pytest-xdist",
     )  # fmt: skip
     for path in PACKAGES.values():
         session.run("mypy", f"{path}/src")
@@ -187,11 +197,30 @@ def storage_suite(session: nox.Session, dagster: str) -> None:
 def integration(session: nox.Session) -> None:
     """Test both mechanisms together, with real Dagster processes."""
     install(
-        session, EVERYTHING, *TEST_TOOLS, *DEMO_TOOLS, *POSTGRES, *MYSQL, "dagster-cloud>=1.11.6"
-    )
+        session, EVERYTHING, *TEST_TOOLS, *DEMO_TOOLS, *POSTGRES, *MYSQL, *KAFKA, "uv",
+        "dagster-cloud>=1.11.6",
+    )  # fmt: skip
     names_files = any(Path(each.split("::")[0]).exists() for each in session.posargs)
     where = [] if names_files else ["tests-integration"]
-    session.run("pytest", *where, "--durations=15", *session.posargs)
+    session.run(
+        "pytest", *where, "--durations=15", *session.posargs,
+        env={
+            "DATA_RENTGEN_PYTHON": os.environ.get("DATA_RENTGEN_PYTHON") or data_rentgen(session),
+            "KAFKA_CACHE": os.environ.get("KAFKA_CACHE") or str(session.cache_dir.resolve()),
+        },
+    )  # fmt: skip
+
+
+def data_rentgen(session: nox.Session) -> str:
+    """Make Data.Rentgen's environment, once for all sessions, and tell its Python."""
+    folder = session.cache_dir.resolve() / f"data-rentgen-{DATA_RENTGEN_VERSION}"
+    python = folder / ("Scripts" if os.name == "nt" else "bin") / "python"
+    if not (folder / "ready").exists():
+        # It asks for 3.10, and imports what came with 3.11.
+        session.run("uv", "venv", "--quiet", "--clear", "--python", ">=3.11", str(folder))
+        session.run("uv", "pip", "install", "--quiet", "--python", str(python), *DATA_RENTGEN)
+        (folder / "ready").touch()
+    return str(python)
 
 
 @nox.session

@@ -8,6 +8,8 @@ pytest_plugins = [
     "receiver",
     "bare_storages",
     "dispose_waits",
+    "kafka_server",
+    "data_rentgen_server",
     "marquez",
 ]
 

@@ -14,10 +14,11 @@ from openlineage.client import OpenLineageClient
 from openlineage.client.event_v2 import DatasetEvent, RunEvent
 from openlineage.client.transport import Transport
 from openlineage.client.transport.http import HttpTransport
+from openlineage.client.transport.kafka import KafkaTransport
 from openlineage.client.transport.noop import NoopTransport
 
 from openlineage_dagster_core import serialisation
-from openlineage_dagster_core.delivery import size
+from openlineage_dagster_core.delivery import producing, size
 from openlineage_dagster_core.delivery.posting import Poster
 from openlineage_dagster_core.errors import BackendUnavailableError, EventRefusedError
 
@@ -66,9 +67,12 @@ class LineageClient:
         self._client = client or OpenLineageClient(config=dict(_CLIENT_CONFIG))
         self._max_event_size = max_event_size
         self._too_large: OrderedDict[str, None] = OrderedDict()
-        for transport in _http_transports(self._client.transport):
-            transport.timeout = timeout
-            transport.config.retry = dict(NO_RETRIES)
+        for transport in _transports(self._client.transport):
+            if isinstance(transport, HttpTransport):
+                transport.timeout = timeout
+                transport.config.retry = dict(NO_RETRIES)
+            elif isinstance(transport, KafkaTransport):
+                producing.wait_for_answers(transport, timeout)
         takes_text = Poster.takes_text(self._client.transport)
         self._poster = Poster(cast("HttpTransport", self._client.transport)) if takes_text else None
 
@@ -89,7 +93,7 @@ class LineageClient:
         """
         try:
             self._emit(event)
-        except EventRefusedError:
+        except (EventRefusedError, BackendUnavailableError):
             raise
         except requests.HTTPError as error:
             raise _sorted_answer(error) from error
@@ -199,11 +203,13 @@ def _take_back_unchanged_tags(event: Event, given: Event) -> None:
         facets["tags"] = tags
 
 
-def _http_transports(transport: Transport) -> Iterator[HttpTransport]:
-    if isinstance(transport, HttpTransport):
-        yield transport
-    for inner in getattr(transport, "transports", ()):
-        yield from _http_transports(inner)
+def _transports(transport: Transport) -> Iterator[Transport]:
+    """List a transport and those inside it: of a composite one, and of one that transforms."""
+    yield transport
+    inside = [*getattr(transport, "transports", ()), getattr(transport, "transport", None)]
+    for inner in inside:
+        if isinstance(inner, Transport):
+            yield from _transports(inner)
 
 
 def _sorted_answer(error: requests.HTTPError) -> EventRefusedError | BackendUnavailableError:
