@@ -107,6 +107,8 @@ MYPY_PLACES = [
 
 def install(session: nox.Session, packages: list[str], *tools: str) -> None:
     """Install these of our packages, built from the sources as they are now, and tools."""
+    # Where Python is told to write no bytecode, every process compiles all of Dagster anew.
+    session.env["UV_COMPILE_BYTECODE"] = "1"
     # uv takes a cached build unless told otherwise: it does not look at the sources.
     anew = [f"--reinstall-package=openlineage-dagster-{name}" for name in packages]
     session.install(*anew, *[f"./{PACKAGES[name]}" for name in packages], *tools)
@@ -196,8 +198,6 @@ def storage_suite(session: nox.Session, dagster: str) -> None:
 @nox.session
 def integration(session: nox.Session) -> None:
     """Test both mechanisms together, with real Dagster processes."""
-    # Where Python is told to write no bytecode, every process compiles all of Dagster anew.
-    session.env["UV_COMPILE_BYTECODE"] = "1"
     install(
         session, EVERYTHING, *TEST_TOOLS, *DEMO_TOOLS, *POSTGRES, *MYSQL, *KAFKA, "uv",
         "dagster-cloud>=1.11.6",
@@ -223,6 +223,26 @@ def data_rentgen(session: nox.Session) -> str:
         session.run("uv", "pip", "install", "--quiet", "--python", str(python), *DATA_RENTGEN)
         (folder / "ready").touch()
     return str(python)
+
+
+@nox.session
+@nox.parametrize("package", ["storage", "sensor"], ids=["storage", "sensor"])
+def wheels(session: nox.Session, package: str) -> None:
+    """Build the wheels of one mechanism, install them alone, and run the example project."""
+    session.env["UV_COMPILE_BYTECODE"] = "1"
+    session.install("uv", *TEST_TOOLS)
+    built = Path(session.create_tmp()).resolve() / "wheels"
+    shutil.rmtree(built, ignore_errors=True)
+    for name in NEEDS[package]:
+        session.run("uv", "build", "--quiet", "--wheel", f"--out-dir={built}", PACKAGES[name])
+    # On Dagster+ its client is there as well.
+    beside = ["dagster-cloud>=1.11.6"] if package == "sensor" else []
+    session.install("--reinstall", *map(str, sorted(built.glob("*.whl"))), *beside)
+    session.run(
+        "pytest", f"{PACKAGES[package]}/tests/test_isolation.py", "tests-integration/test_demo.py",
+        *(["tests-integration/test_dagster_plus.py"] if beside else []),
+        *session.posargs,
+    )  # fmt: skip
 
 
 @nox.session

@@ -9,10 +9,10 @@ pytest_plugins = [
     "every_event_is_valid",
     "receiver",
     "bare_storages",
+    "dispose_waits",
     "kafka_server",
     "data_rentgen_server",
     "marquez",
-    "dispose_waits",
 ]
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "docs" / "examples"))

@@ -60,27 +60,22 @@ def raw_orders(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
     return dg.MaterializeResult(value=rows, metadata={"dagster/column_schema": schema})
 
 
-def _amounts(name: str, *parents: list[str]) -> dg.AssetSpec:
-    return dg.AssetSpec(
-        ["staging", name],
-        deps=parents,
-        metadata={"dagster/column_schema": _schema(sku="text", amount="numeric")},
-    )
-
-
 @dg.multi_asset(
     group_name="staging",
     partitions_def=DAYS,
     specs=[
-        _amounts("sales", ["raw", "orders"], ["raw", "products"]),
-        _amounts("refunds", ["raw", "orders"]),
-        _amounts("balance", ["staging", "sales"], ["staging", "refunds"]),
+        dg.AssetSpec(["staging", "sales"], deps=[["raw", "orders"], ["raw", "products"]]),
+        dg.AssetSpec(["staging", "refunds"], deps=[["raw", "orders"]]),
+        dg.AssetSpec(["staging", "balance"], deps=[["staging", "sales"], ["staging", "refunds"]]),
     ],
 )
 def staging():  # Dagster reads a return annotation as the outputs
     """Split orders into sales and refunds, then balance them: three assets of one step."""
     for name in ("sales", "refunds", "balance"):
-        yield dg.MaterializeResult(asset_key=["staging", name])
+        yield dg.MaterializeResult(
+            asset_key=["staging", name],
+            metadata={"dagster/column_schema": _schema(sku="text", amount="numeric")},
+        )
 
 
 @dg.asset(
@@ -89,7 +84,6 @@ def staging():  # Dagster reads a return annotation as the outputs
     partitions_def=DAYS,
     deps=[["staging", "balance"], ["raw", "customers"]],
     description="Revenue by customer and day.",
-    metadata={"dagster/column_schema": _schema(customer="text", amount="numeric")},
     check_specs=[
         dg.AssetCheckSpec("is_positive", asset=["marts", "revenue"]),
         dg.AssetCheckSpec("is_complete", asset=["marts", "revenue"]),
@@ -104,7 +98,10 @@ def revenue():
         }
     )
     return dg.MaterializeResult(
-        metadata={"dagster/column_lineage": lineage},
+        metadata={
+            "dagster/column_schema": _schema(customer="text", amount="numeric"),
+            "dagster/column_lineage": lineage,
+        },
         check_results=[
             dg.AssetCheckResult(check_name="is_positive", passed=True),
             dg.AssetCheckResult(

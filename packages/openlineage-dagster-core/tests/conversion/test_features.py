@@ -1,5 +1,6 @@
 """One golden file for each Dagster feature, and what must hold for all of them."""
 
+import json
 from collections.abc import Callable
 from typing import Any
 
@@ -315,7 +316,56 @@ def test_data_versions_and_row_counts_come_with_the_materialization() -> None:
     [read] = by_name(events, "reads_described", "COMPLETE")["inputs"]
     assert read["facets"]["version"]["datasetVersion"] == "v1"
     [before] = by_name(events, "described", "START")["outputs"]
-    assert "version" not in before["facets"]
+    assert before == made
+
+
+@pytest.mark.parametrize("knows_definitions", [True, False])
+@pytest.mark.parametrize("feature", FEATURES)
+def test_all_events_of_a_run_give_what_it_writes_one_schema(
+    feature: str, knows_definitions: bool
+) -> None:
+    """Of two Marquez would keep either."""
+    events = converted(
+        DEFINITIONS, feature, knows_definitions=knows_definitions, **FEATURES[feature]
+    )
+    schemas: dict[str, set[str]] = {}
+    for event in events:
+        for dataset in event.get("outputs", ()):
+            facet = json.dumps(dataset["facets"].get("schema"), sort_keys=True)
+            schemas.setdefault(event["run"]["runId"], set()).add(facet)
+    assert all(len(each) == 1 for each in schemas.values())
+
+
+@pytest.mark.parametrize(
+    ("step", "options", "starts"),
+    [
+        ("raw__orders", {}, ["raw/orders"]),
+        ("mart__revenue", {}, []),
+        ("mart__revenue", {"disabled_facets": ["schema"]}, ["mart/revenue"]),
+    ],
+)
+def test_a_run_starts_with_its_step_unless_the_schema_may_come_with_the_materialization(
+    step: str, options: dict[str, Any], starts: list[str]
+) -> None:
+    graph = DEFINITIONS.get_repository_def().asset_graph
+    with dg.DagsterInstance.ephemeral() as instance:
+        run = run_facts(
+            execute(DEFINITIONS, "materialize", instance, run_id=RUN_ID).dagster_run, CREATED_AT
+        )
+        entries = log_of(instance, RUN_ID)
+    facts = Facts(run, ProgressLog().progress, DefinedAssets(graph))
+    begin = next(
+        position
+        for position, entry in enumerate(entries)
+        if entry.step_key == step and entry.dagster_event_type is dg.DagsterEventType.STEP_START
+    )
+    settings = Settings.from_options(options)
+    before = converted_log(entries[:begin], facts, settings)
+    events = converted_log(entries[: begin + 1], facts, settings)[len(before) :]
+    assert [event["job"]["name"] for event in events] == [f"materialize.{step}", *starts]
+    whole = converted_log(entries, facts, settings)
+    began = by_name(whole, f"materialize.{step}", "START")["eventTime"]
+    assert by_name(whole, step.replace("__", "/"), "START")["eventTime"] == began
 
 
 def test_the_run_keeps_its_dagster_id_and_steps_are_its_children() -> None:

@@ -259,7 +259,7 @@ def test_a_backfill_of_many_partitions_stays_linear(monkeypatch: pytest.MonkeyPa
     )
     source = Source(entry, facts, Identity(Settings()))
     for partition in keys:
-        [event] = asset.materialized(source, dg.AssetMaterialization(key, partition=partition))
+        [_, event] = asset.materialized(source, dg.AssetMaterialization(key, partition=partition))
         log._materialized.add((key, partition))
         assert event.eventType.name == "COMPLETE"
     assert looked == 0

@@ -1,4 +1,8 @@
-"""Runs of assets: START with the step, COMPLETE when materialized, FAIL or ABORT without that."""
+"""Runs of assets: START with the step, COMPLETE when materialized, FAIL or ABORT without that.
+
+All events of a run agree on the schema: of two in one run Marquez keeps either. So a START whose
+schema may come with the materialization waits for it, and carries the time of the step's start.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +17,7 @@ from openlineage_dagster_core.conversion.dataset import read_dataset, written_da
 from openlineage_dagster_core.conversion.envelope import Envelope, Lineage, Source
 from openlineage_dagster_core.conversion.nominal_time import asset_nominal_time
 from openlineage_dagster_core.conversion.step import step_as_parent
-from openlineage_dagster_core.facts.model import AssetPartition, ErrorFacts, Facts
+from openlineage_dagster_core.facts.model import AssetPartition, ErrorFacts
 from openlineage_dagster_core.facts.upstream import upstream_in_tags
 from openlineage_dagster_core.families import Family
 from openlineage_dagster_core.identity import asset_job_name
@@ -28,7 +32,7 @@ def started(source: Source, step_key: str) -> list[RunEvent]:
         step_key: the step.
 
     Returns:
-        START for each asset whose inputs are known already.
+        START for each asset whose inputs and schema are known already.
     """
     facts = source.facts
     if step_key in facts.progress.started:
@@ -37,7 +41,7 @@ def started(source: Source, step_key: str) -> list[RunEvent]:
         _event(source, planned, step_key, RunState.START)
         for planned in _planned(source, step_key)
         # Another step may have logged its materialization by hand.
-        if planned[0] in facts.assets and planned not in facts.progress.materialized
+        if _is_known_at_start(source, planned[0]) and planned not in facts.progress.materialized
     ]
 
 
@@ -57,7 +61,7 @@ def materialized(source: Source, materialization: AssetMaterialization) -> list[
     if not policy.allows_asset(source, asset[0], Family.ASSET) or _is_over(source, asset, step_key):
         return []
     events = []
-    if not _has_start(source.facts, asset, step_key):
+    if not _has_start(source, asset, step_key):
         began = _began(source, step_key)
         events.append(_event(source, asset, step_key, RunState.START, began, materialization))
     events.append(_event(source, asset, step_key, RunState.COMPLETE, made_by=materialization))
@@ -95,7 +99,7 @@ def failed(source: Source) -> list[RunEvent]:
             stack=stored.to_string().strip() if stored else "",
         )
     events = []
-    if not _has_start(source.facts, asset, step_key):
+    if not _has_start(source, asset, step_key):
         began = _began(source, step_key)
         events.append(_event(source, asset, step_key, RunState.START, began, upstream=upstream))
     events.append(_event(source, asset, step_key, state, error=error, upstream=upstream))
@@ -124,7 +128,7 @@ def unfinished(
         is_known = asset[0] in facts.assets or facts.earlier_upstream.get(asset[0])
         if asset in facts.progress.materialized or not is_known:
             continue
-        if not _has_start(facts, asset, step_key):
+        if not _has_start(source, asset, step_key):
             began = _began(source, step_key)
             events.append(_event(source, asset, step_key, RunState.START, began))
         events.append(_event(source, asset, step_key, state, error=error))
@@ -163,11 +167,21 @@ def _none_first(partition: str | None) -> str:
     return partition or ""
 
 
-def _has_start(facts: Facts, asset: AssetPartition, step_key: str | None) -> bool:
+def _is_known_at_start(source: Source, key: AssetKey) -> bool:
+    definition = source.facts.assets.get(key)
+    if definition is None:
+        return False
+    return definition.columns is not None or "schema" in source.identity.settings.disabled_facets
+
+
+def _has_start(source: Source, asset: AssetPartition, step_key: str | None) -> bool:
     """Tell whether `started` gave START: the same question, asked later."""
     key, partition = asset
+    facts = source.facts
     definition = facts.assets.get(key)
     if definition is None or not definition.is_materializable:
+        return False
+    if not _is_known_at_start(source, key):
         return False
     if step_key not in facts.progress.started:
         return False
