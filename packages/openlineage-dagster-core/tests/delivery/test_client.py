@@ -88,6 +88,22 @@ def test_the_bounds_hold_inside_a_composite_transport(
     assert receiver.requests == 1
 
 
+def test_a_composite_transport_says_of_a_single_failure_what_it_is_told_to(
+    receiver: Receiver, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("OPENLINEAGE_URL")
+    receiver.answer = lambda event: 503
+    transports = {
+        "file": {"type": "file", "log_file_path": str(tmp_path / "events"), "append": True},
+        "http": {"type": "http", "url": receiver.url},
+    }
+    config: dict[str, Any] = {"type": "composite", "transports": transports}
+    LineageClient(5, OpenLineageClient(config={"transport": config})).emit(event())
+    config["continue_on_failure"] = False
+    with pytest.raises(BackendUnavailableError):
+        LineageClient(5, OpenLineageClient(config={"transport": config})).emit(event())
+
+
 def test_a_file_transport_is_used_as_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OPENLINEAGE__TRANSPORT__TYPE", "file")
     monkeypatch.setenv("OPENLINEAGE__TRANSPORT__LOG_FILE_PATH", str(tmp_path / "events"))
