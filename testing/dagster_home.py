@@ -130,13 +130,16 @@ class DagsterHome:
         return self.start("-m", "dagster", "job", "execute", "-m", module, "-j", job)
 
 
-def wait_until(condition: Callable[[], bool], timeout: float = 60.0, about: str = "") -> None:
+def wait_until(
+    condition: Callable[[], bool], timeout: float = 60.0, about: str = "", interval: float = 0.02
+) -> None:
     """Wait for what other processes do.
 
     Args:
         condition: asked again and again.
         timeout: in seconds.
         about: what is waited for.
+        interval: between two questions, in seconds; longer where asking costs something.
 
     Raises:
         AssertionError: it did not come true in time.
@@ -146,4 +149,4 @@ def wait_until(condition: Callable[[], bool], timeout: float = 60.0, about: str 
         if time.monotonic() > deadline:
             msg = f"waited {timeout} s for {about or condition}"
             raise AssertionError(msg)
-        time.sleep(0.02)
+        time.sleep(interval)

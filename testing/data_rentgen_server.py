@@ -23,7 +23,8 @@ import requests
 
 from dagster_home import wait_until
 from kafka_server import Topic, make_topic
-from server_process import LOG_CHARACTERS, ServerProcess, free_ports
+from process_group import LAST_CHARACTERS
+from server_process import ServerProcess, free_ports
 
 Json = dict[str, Any]
 
@@ -437,7 +438,7 @@ def data_rentgen(
             stderr=subprocess.STDOUT,
             text=True,
         )
-        assert outcome.returncode == 0, f"{command}: {outcome.stdout[-LOG_CHARACTERS:]}"
+        assert outcome.returncode == 0, f"{command}: {outcome.stdout[-LAST_CHARACTERS:]}"
     server_port, consumer_port = free_ports(2)
     server, consumer = (
         ServerProcess(

@@ -79,7 +79,7 @@ def compare(found: LineageGraph, expected: LineageGraph, events: list[Json]) -> 
         title = f"{aspect.replace('_', ' ')}: {len(different)} wrong ({figures[aspect]})"
         lines += [title, *_shortened([f"  {text}" for text in different.values()], share)]
     lines += _events_concerned([each for part in wrong.values() for each in part], events)
-    return "\n".join(line if len(line) <= WIDTH else f"{line[: WIDTH - 1]}…" for line in lines)
+    return "\n".join(map(_narrow, lines))
 
 
 def _statements(graph: LineageGraph, aspect: str) -> dict[_Statement, str]:
@@ -140,8 +140,8 @@ def _differences(
 
 def _events_concerned(statements: list[_Statement], events: list[Json]) -> list[str]:
     concerned = [each for each in events if any(one.concerns(each) for one in statements)]
-    never_sent = {
-        f"  {one.about} {_text(one.name)}: no event of it was sent"
+    without_event = {
+        f"  {one.about} {_text(one.name)}: there is no event of it"
         for one in statements
         if not any(one.concerns(event) for event in events)
     }
@@ -152,13 +152,21 @@ def _events_concerned(statements: list[_Statement], events: list[Json]) -> list[
         for event in sorted(concerned, key=lambda event: event["eventType"] in ("START", "RUNNING"))
     ]
     title = f"events concerned: {len(concerned)} of {len(events)}"
-    return [title, *_shortened([*sorted(never_sent), *lines], EVENT_LINES - 1)]
+    return [title, *_shortened([*sorted(without_event), *lines], EVENT_LINES - 1)]
 
 
 def _shortened(lines: list[str], most: int) -> list[str]:
     if len(lines) <= most:
         return lines
     return [*lines[: most - 1], f"  … and {len(lines) - most + 1} more"]
+
+
+def _narrow(line: str) -> str:
+    """Shorten a line in the middle, in a name: what it begins and ends with says more."""
+    if len(line) <= WIDTH:
+        return line
+    end = WIDTH // 2
+    return f"{line[: WIDTH - end - 1]}…{line[-end:]}"
 
 
 def _counted(states: Counter[str]) -> str:

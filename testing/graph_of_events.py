@@ -37,7 +37,7 @@ def graph_of_events(system: str, events: Iterable[Json]) -> LineageGraph:
             made = (dataset.get("inputFacets") or {}).get("dataQualityAssertions")
             if made:
                 assertions[_name(dataset)] = {
-                    each["name"]: each["success"] for each in made["assertions"]
+                    each["assertion"]: each["success"] for each in made["assertions"]
                 }
         for dataset in event["outputs"]:
             writes.add((job, _name(dataset)))

@@ -89,6 +89,7 @@ def check_graph(found: LineageGraph, expected: LineageGraph, events: Iterable[Js
         AssertionError: they differ. The message fits on a screen: the system, what is missing and
             what is not expected, and the events of the jobs that this concerns.
     """
+    __tracebackhide__ = True
     message = graph_message.compare(found, expected, list(events))
     if message:
         raise AssertionError(message)

@@ -2,27 +2,15 @@
 
 from __future__ import annotations
 
-import os
-import signal
-import subprocess
 import threading
-import time
 
 import dagster as dg
-from dagster._core.scheduler.instigation import (
-    InstigatorState,
-    InstigatorTick,
-    InstigatorType,
-    SensorInstigatorData,
-    TickStatus,
-)
+from dagster._core.scheduler.instigation import InstigatorTick
 
-from dagster_home import DagsterHome, wait_until
+from dagster_home import DagsterHome
 from openlineage_dagster_sensor.cursor import Cursor
-
-SENSOR = "openlineage_sensor"
-IDLE = "read 0 events, sent 0, parked 0"
-SECONDS = 60.0
+from process_group import ProcessGroup
+from sensor_evaluations import SensorEvaluations
 
 
 class Gate(threading.Event):
@@ -76,47 +64,26 @@ class SensorDaemon:
     def __init__(self, home: DagsterHome, instance: dg.DagsterInstance, module: str) -> None:
         self.log = home.path / "daemon.log"
         self._home = home
-        self._instance = instance
+        self._evaluations = SensorEvaluations(instance)
         self._module = module
-        self._process: subprocess.Popen[bytes] | None = None
+        self._group: ProcessGroup | None = None
 
     def start(self) -> None:
         """Start one."""
-        self._process = self._home.start(
-            "-m", "dagster._daemon", "run", "-m", self._module, log=self.log
-        )
+        process = self._home.start("-m", "dagster._daemon", "run", "-m", self._module, log=self.log)
+        self._group = ProcessGroup(process, self.log)
 
     def kill(self) -> None:
         """Kill it with its code server, whatever they are doing."""
-        assert self._process is not None
-        assert self._process.poll() is None, self.log.read_text()
-        os.killpg(self._process.pid, signal.SIGKILL)
-        self._wait_for_the_end()
+        assert self._group is not None
+        self._group.kill()
+        self._group = None
 
     def stop(self) -> None:
         """End it as its user does, if one is running."""
-        if self._process is not None:
-            self._process.terminate()
-            try:
-                self._process.wait(60)
-            finally:
-                if self._is_any_left():
-                    os.killpg(self._process.pid, signal.SIGKILL)
-                self._wait_for_the_end()
-
-    def _wait_for_the_end(self) -> None:
-        assert self._process is not None
-        self._process.wait(60)
-        wait_until(lambda: not self._is_any_left(), 60, "the code server to be gone")
-        self._process = None
-
-    def _is_any_left(self) -> bool:
-        assert self._process is not None
-        try:
-            os.killpg(self._process.pid, 0)
-        except ProcessLookupError:
-            return False
-        return True
+        if self._group is not None:
+            self._group.stop()
+            self._group = None
 
     def ticks(self) -> list[InstigatorTick]:
         """List the evaluations of the sensor.
@@ -124,10 +91,7 @@ class SensorDaemon:
         Returns:
             The newest first.
         """
-        state = self._state()
-        if state is None:
-            return []
-        return list(self._instance.get_ticks(state.instigator_origin_id, state.selector_id))
+        return self._evaluations.ticks()
 
     def cursor(self) -> Cursor:
         """Read the sensor's cursor.
@@ -135,34 +99,13 @@ class SensorDaemon:
         Returns:
             What Dagster has kept.
         """
-        state = self._state()
-        data = state.instigator_data if state is not None else None
-        assert isinstance(data, SensorInstigatorData)
-        return Cursor.from_text(data.cursor)
-
-    def _state(self) -> InstigatorState | None:
-        states = self._instance.all_instigator_state(instigator_type=InstigatorType.SENSOR)
-        return next((state for state in states if state.instigator_name == SENSOR), None)
+        return self._evaluations.cursor()
 
     def wait_until_all_is_sent(self) -> None:
         """Wait for an evaluation that begins after this, finds nothing, and need not look again."""
-        now = time.time()
-
-        def is_settled() -> bool:
-            assert self._process is not None
-            assert self._process.poll() is None, self.log.read_text()
-            is_idle = any(
-                tick.timestamp >= now and tick.skip_reason == IDLE for tick in self.ticks()
-            )
-            return is_idle and not self.cursor().marks
-
-        wait_until(is_settled, SECONDS, "a tick without anything new")
+        assert self._group is not None
+        self._evaluations.wait_until_all_is_sent(self._group)
 
     def check_nothing_went_wrong(self) -> None:
         """Fail the test where an evaluation failed, or an event is parked or waits."""
-        for tick in self.ticks():
-            assert tick.status is not TickStatus.FAILURE, tick.error
-            assert tick.skip_reason is None or "parked 0" in tick.skip_reason
-        cursor = self.cursor()
-        assert (cursor.parked, cursor.held, cursor.partly) == (0, {}, {})
-        assert "OpenLineage: " not in self.log.read_text()
+        self._evaluations.check_nothing_went_wrong(self.log)

@@ -10,11 +10,10 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from dagster_home import wait_until
+from process_group import ProcessGroup
 
 START_SECONDS = 60.0
 STOP_SECONDS = 20.0
-LOG_CHARACTERS = 4000
-"""How much of its log a failure shows: the end."""
 
 
 class ServerProcess:
@@ -38,7 +37,7 @@ class ServerProcess:
         self._command = list(command)
         self._folder = folder
         self._environ = {**os.environ, **(environ or {})}
-        self._process: subprocess.Popen[bytes] | None = None
+        self._group: ProcessGroup | None = None
 
     @property
     def log(self) -> Path:
@@ -55,7 +54,7 @@ class ServerProcess:
             AssertionError: it does not answer in time, or has ended; with its log.
         """
         with self.log.open("ab") as output:
-            self._process = subprocess.Popen(
+            process = subprocess.Popen(
                 self._command,
                 cwd=self._folder,
                 env=self._environ,
@@ -63,28 +62,20 @@ class ServerProcess:
                 stderr=output,
                 start_new_session=True,
             )
+        group = self._group = ProcessGroup(process, self.log)
         try:
-            wait_until(lambda: self._has_ended() or answers(), START_SECONDS, self._name)
-            assert not self._has_ended(), f"{self._name} has ended"
+            wait_until(lambda: not group.is_alive() or answers(), START_SECONDS, self._name)
+            assert group.is_alive(), f"{self._name} has ended"
         except AssertionError as error:
             self.stop()
-            log = self.log.read_text(errors="replace")[-LOG_CHARACTERS:]
-            raise AssertionError(f"{error}; {self.log}:\n{log}") from None
-
-    def _has_ended(self) -> bool:
-        return self._process is None or self._process.poll() is not None
+            raise AssertionError(f"{error}; {self.log}:\n{group.last_words()}") from None
 
     def stop(self) -> None:
         """End it, with SIGKILL where it takes long."""
-        process, self._process = self._process, None
-        if process is None:
-            return
-        process.terminate()
-        try:
-            process.wait(STOP_SECONDS)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+        group, self._group = self._group, None
+        if group is not None:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                group.stop(STOP_SECONDS)
 
 
 def free_ports(count: int) -> list[int]:

@@ -50,6 +50,17 @@ NIGHTLY = {
 NEWSLETTER = ("newsletter", "newsletter.pick_recipients", "newsletter.send")
 WATCH_SUPPLIERS = ("watch_suppliers", "watch_suppliers.supplier_prices")
 
+BACKFILL = (
+    "__ASSET_JOB",
+    "__ASSET_JOB.raw__orders",
+    "__ASSET_JOB.staging",
+    "raw/orders",
+    "staging/sales",
+    "staging/refunds",
+    "staging/balance",
+)
+"""The jobs of one day of a backfill; Dagster calls the job of runs that are of none so."""
+
 COLUMNS = {
     ("marts/revenue", "customer"): ("raw/customers", "name"),
     ("marts/revenue", "amount"): ("staging/balance", "amount"),
@@ -116,8 +127,9 @@ def watch_suppliers(namespace: str = SHOP) -> LineageGraph:
 
 
 def _without_datasets(system: str, jobs: list[Name]) -> LineageGraph:
-    runs = {job: Counter(["COMPLETE"]) for job in jobs}
-    return together(system, [LineageGraph(system, runs=runs)])
+    return together(
+        system, [LineageGraph(system, runs={job: Counter(["COMPLETE"]) for job in jobs})]
+    )
 
 
 def demo() -> LineageGraph:
@@ -127,3 +139,27 @@ def demo() -> LineageGraph:
         The graph.
     """
     return together("the demo", [nightly(), newsletter(), watch_suppliers()])
+
+
+def everything(namespace: str) -> LineageGraph:
+    """Tell what a deployment gives where everything is launched (`shop_deployment.py`).
+
+    Args:
+        namespace: of what is of no tenant; that of tenant `acme` is below it.
+
+    Returns:
+        The graph: two nightly runs, one for each, and the rest for none. A backfill of two days
+        makes assets that the nightly run makes too, so that it adds runs and no edges.
+    """
+    day = LineageGraph("a day", runs={(namespace, job): Counter(["COMPLETE"]) for job in BACKFILL})
+    return together(
+        "the deployed shop",
+        [
+            nightly(f"{namespace}/acme"),
+            nightly(namespace),
+            newsletter(namespace),
+            watch_suppliers(namespace),
+            day,
+            day,
+        ],
+    )

@@ -3,6 +3,8 @@
 import sys
 from pathlib import Path
 
+import pytest
+
 pytest_plugins = [
     "every_event_is_valid",
     "receiver",
@@ -14,3 +16,11 @@ pytest_plugins = [
 ]
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "docs" / "examples"))
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--full-matrix",
+        action="store_true",
+        help="test_end_to_end.py: every mechanism, storage and backend with every other",
+    )

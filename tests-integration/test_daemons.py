@@ -1,87 +1,20 @@
 """Webserver, GraphQL and every daemon on an instance that is wrapped, on PostgreSQL."""
 
 import itertools
-import json
-import socket
-import urllib.request
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import dagster as dg
 import pytest
-from dagster import DagsterRunStatus, RunsFilter
-from dagster._core.storage.dagster_run import IN_PROGRESS_RUN_STATUSES
+from dagster import DagsterRunStatus
 
 import daemon_project
-from dagster_home import DagsterHome, wait_until
+from dagster_home import DagsterHome
 from delivered import check_delivered
+from deployment import Deployment, deployed
 from openlineage_dagster_core.delivery.outbox import read_status
 from receiver import Receiver
-
-SECONDS = 240.0
-LOCATION = {
-    "repositoryLocationName": "daemon_project",
-    "repositoryName": "__repository__",
-}
-
-
-@dataclass
-class Deployment:
-    """A webserver and a daemon on one home."""
-
-    home: DagsterHome
-    receiver: Receiver
-    address: str
-    instance: dg.DagsterInstance
-
-    def ask(self, query: str, **variables: Any) -> Any:
-        """Ask GraphQL as the UI does."""
-        request = urllib.request.Request(
-            f"{self.address}/graphql",
-            json.dumps({"query": query, "variables": variables}).encode(),
-            {"Content-Type": "application/json"},
-        )
-        with urllib.request.urlopen(request, timeout=60) as response:
-            answer = json.load(response)
-        assert "errors" not in answer, answer["errors"]
-        return answer["data"]
-
-    def launch(self, job: str, **tags: str) -> str:
-        """Launch a run as the UI does."""
-        launched = self.ask(
-            """mutation ($params: ExecutionParams!) {
-                 launchRun(executionParams: $params) {
-                   __typename
-                   ... on LaunchRunSuccess { run { runId } }
-                   ... on PythonError { message }
-                 }
-               }""",
-            params={
-                "selector": {**LOCATION, "jobName": job},
-                "executionMetadata": {
-                    "tags": [{"key": key, "value": value} for key, value in tags.items()]
-                },
-            },
-        )["launchRun"]
-        assert launched["__typename"] == "LaunchRunSuccess", launched
-        run_id: str = launched["run"]["runId"]
-        return run_id
-
-    def wait_for_status(self, run_id: str, *statuses: DagsterRunStatus) -> None:
-        def has_it() -> bool:
-            run = self.instance.get_run_by_id(run_id)
-            return run is not None and run.status in statuses
-
-        wait_until(has_it, SECONDS, f"run {run_id} to be {statuses}")
-
-    def wait_for_job(self, job: str, count: int, status: DagsterRunStatus) -> list[dg.DagsterRun]:
-        def runs() -> list[dg.DagsterRun]:
-            return list(self.instance.get_runs(RunsFilter(job_name=job, statuses=[status])))
-
-        wait_until(lambda: len(runs()) >= count, SECONDS, f"{count} of {job} to be {status}")
-        return runs()
 
 
 def configuration(url: str) -> dict[str, Any]:
@@ -108,42 +41,25 @@ def configuration(url: str) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
-def deployment(
-    tmp_path_factory: pytest.TempPathFactory, make_database: Callable[[], str]
-) -> Iterator[Deployment]:
+def receiver() -> Iterator[Receiver]:
     receiver = Receiver()
+    yield receiver
+    receiver.close()
+
+
+@pytest.fixture(scope="module")
+def deployment(
+    tmp_path_factory: pytest.TempPathFactory, make_database: Callable[[], str], receiver: Receiver
+) -> Iterator[Deployment]:
     home = DagsterHome(
         tmp_path_factory.mktemp("deployment") / "home",
         receiver.url,
         content=configuration(make_database()),
     )
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
     with home.instance() as instance:
         instance.event_log_storage.set_concurrency_slots(daemon_project.POOL, 1)
-        server = home.start(
-            "-m", "dagster_webserver", "-m", "daemon_project", "-h", "127.0.0.1", "-p", str(port),
-            log=home.path / "webserver.log",
-        )  # fmt: skip
-        daemon = home.start(
-            "-m", "dagster._daemon", "run", "-m", "daemon_project", log=home.path / "daemon.log"
-        )
-        made = Deployment(home, receiver, f"http://127.0.0.1:{port}", instance)
-        try:
-            wait_until(lambda: is_listening(port), SECONDS, "the webserver")
-            yield made
-        finally:
-            for process in (daemon, server):
-                process.terminate()
-            for process in (daemon, server):
-                process.wait(60)
-            receiver.close()
-
-
-def is_listening(port: int) -> bool:
-    with socket.socket() as client:
-        return client.connect_ex(("127.0.0.1", port)) == 0
+    with deployed(home, "daemon_project", "-m", "daemon_project") as deployment:
+        yield deployment
 
 
 def test_a_queued_run_is_launched_and_makes_what_has_a_condition_follow(
@@ -152,9 +68,8 @@ def test_a_queued_run_is_launched_and_makes_what_has_a_condition_follow(
     run_id = deployment.launch("source_job")
     deployment.wait_for_status(run_id, DagsterRunStatus.SUCCESS)
     key = dg.AssetKey("follows")
-    wait_until(
+    deployment.wait_until(
         lambda: deployment.instance.get_latest_materialization_event(key) is not None,
-        SECONDS,
         "the asset with a condition",
     )
 
@@ -168,28 +83,12 @@ def test_a_run_that_fails_is_retried(deployment: Deployment, tmp_path: Path) -> 
 
 
 def test_a_backfill_runs_every_partition(deployment: Deployment) -> None:
-    answer = deployment.ask(
-        """mutation ($params: LaunchBackfillParams!) {
-             launchPartitionBackfill(backfillParams: $params) {
-               __typename
-               ... on LaunchBackfillSuccess { backfillId }
-               ... on PythonError { message }
-             }
-           }""",
-        params={
-            "assetSelection": [{"path": ["by_day"]}],
-            "partitionNames": list(daemon_project.DAYS.get_partition_keys()),
-        },
-    )["launchPartitionBackfill"]
-    assert answer["__typename"] == "LaunchBackfillSuccess", answer
+    days = daemon_project.DAYS.get_partition_keys()
+    deployment.launch_backfill([["by_day"]], days[0], days[-1])
     key = dg.AssetKey("by_day")
-    wait_until(
-        lambda: (
-            deployment.instance.event_log_storage.get_materialized_partitions(key)
-            == set(daemon_project.DAYS.get_partition_keys())
-        ),
-        SECONDS,
-        "all partitions",
+    log = deployment.instance.event_log_storage
+    deployment.wait_until(
+        lambda: log.get_materialized_partitions(key) == set(days), "all partitions"
     )
 
 
@@ -241,20 +140,14 @@ def test_the_pages_of_the_ui_are_answered(deployment: Deployment) -> None:
         assert not status["lastHeartbeatErrors"], status
 
 
-def test_every_event_of_all_that_is_delivered(deployment: Deployment) -> None:
+def test_every_event_of_all_that_is_delivered(deployment: Deployment, receiver: Receiver) -> None:
     """The last test of this module: what the others did arrives, and nothing else."""
-
-    def has_arrived() -> bool:
-        running = deployment.instance.get_runs_count(
-            RunsFilter(statuses=list(IN_PROGRESS_RUN_STATUSES))
-        )
-        return not running and not read_status(deployment.home.outbox).depth
-
-    wait_until(has_arrived, SECONDS, "the rest")
+    deployment.wait_until(
+        lambda: deployment.is_idle() and not read_status(deployment.home.outbox).depth, "the rest"
+    )
     status = read_status(deployment.home.outbox)
     assert (status.parked, status.gaps) == (0, ())
-    events = deployment.receiver.events
-    assert check_delivered(deployment.instance, events, daemon_project.DEFINITIONS) > 50
+    assert check_delivered(deployment.instance, receiver.events, daemon_project.DEFINITIONS) > 50
 
 
 def test_nothing_of_ours_was_said_in_any_process(deployment: Deployment) -> None:

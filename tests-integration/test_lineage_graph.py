@@ -67,10 +67,10 @@ def test_events_say_which_graph_they_make() -> None:
             ],
         }
         for assertions in (
-            [{"name": "is_positive", "success": False}],
+            [{"assertion": "is_positive", "success": False}],
             [
-                {"name": "is_positive", "success": True},
-                {"name": "is_complete", "success": False},
+                {"assertion": "is_positive", "success": True},
+                {"assertion": "is_complete", "success": False},
             ],
         )
     )
@@ -124,8 +124,8 @@ assertions: 2 wrong (expected 2, found 1)
   missing       dataset shop:marts/revenue is_complete: failed
   different     dataset shop:marts/revenue is_positive: expected passed, found failed
 events concerned: 2 of 2
-  assertions shop:marts/revenue: no event of it was sent
-  columns shop:marts/revenue: no event of it was sent
+  assertions shop:marts/revenue: there is no event of it
+  columns shop:marts/revenue: there is no event of it
   FAIL      2026-01-05T01:02:03.000004+00:00  shop:marts/revenue  run run-1
   START     2026-01-05T01:02:03.000004+00:00  shop:marts/revenue  run run-1"""
     )

@@ -18,7 +18,7 @@ from delivered import expected_events, first_arrivals, run_id_of, summary
 from many_runs import store_runs
 from openlineage_dagster_sensor import openlineage_sensor, sensor, whole_log
 from receiver import Receiver
-from sensor_daemon import IDLE
+from sensor_evaluations import IDLE
 
 RUNS = 50
 

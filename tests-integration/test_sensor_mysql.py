@@ -19,7 +19,7 @@ from openlineage_dagster_core.facts.progress import FOLLOWED
 from openlineage_dagster_sensor import openlineage_sensor, sensor, whole_log
 from openlineage_dagster_sensor.whole_log import PAGE
 from receiver import Receiver
-from sensor_daemon import IDLE
+from sensor_evaluations import IDLE
 
 RUNS = 7
 WRITERS, TICKS = 6, 4

@@ -14,7 +14,8 @@ from everything_delivered import check_everything_delivered, repeats
 from openlineage_dagster_sensor import openlineage_sensor, sensor, whole_log
 from receiver import Receiver
 from recorded_run import execute
-from sensor_daemon import IDLE, Gate
+from sensor_daemon import Gate
+from sensor_evaluations import IDLE
 
 BEFORE_IT_HANGS = 20
 AT_MOST = 500

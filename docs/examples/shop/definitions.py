@@ -27,6 +27,7 @@ nightly = dg.define_asset_job(
     selection=dg.AssetSelection.all() - dg.AssetSelection.groups("external"),
 )
 watch_suppliers = dg.define_asset_job("watch_suppliers", selection=["supplier_prices"])
+every_minute = dg.ScheduleDefinition(job=watch_suppliers, cron_schedule="* * * * *")
 
 defs = dg.Definitions(
     assets=[
@@ -42,4 +43,5 @@ defs = dg.Definitions(
     ],
     asset_checks=[assets.emails_are_unique],
     jobs=[newsletter, nightly, watch_suppliers],
+    schedules=[every_minute],
 )
