@@ -52,6 +52,7 @@ nox.options.sessions = [
     # The one before takes as long: `nox -s storage_suite` runs both.
     "storage_suite(1.13.*)",
     "integration",
+    "wheels",
     "demo",
 ]
 
@@ -65,6 +66,27 @@ EVERYTHING = list(PACKAGES)
 
 DAGSTER_VERSIONS = ["1.11.6", "1.11.*", "1.12.*", "1.13.*"]
 """The first that is supported, and the newest of every minor version."""
+
+PYTHON_VERSIONS = ["3.10", "3.11", "3.12", "3.13"]
+
+
+def interpreter(version: str) -> str | None:
+    """Find a Python of this minor version; pyenv's shims may stand for one that is not chosen."""
+    pyenv = Path(os.environ.get("PYENV_ROOT") or Path.home() / ".pyenv", "versions")
+    of_pyenv = sorted(pyenv.glob(f"{version}.*/bin/python"))
+    return str(of_pyenv[-1]) if of_pyenv else shutil.which(f"python{version}")
+
+
+PYTHONS = {version: found for version in PYTHON_VERSIONS if (found := interpreter(version))}
+"""Those that are there."""
+
+COVERING = [
+    (PYTHONS.get("3.10", "python"), "1.11.6", "storage-sqlite"),
+    (PYTHONS.get("3.11", "python"), "1.11.*", "sensor-postgres"),
+    (PYTHONS.get("3.12", "python"), "1.12.*", "storage-postgres"),
+    (PYTHONS.get("3.13", "python"), "1.13.*", "sensor-sqlite"),
+]
+"""Of the matrix, every Dagster, Python, mechanism and storage at least once."""
 
 SUITE_VERSIONS = ["1.12.*", "1.13.*"]
 """Dagster's own tests are in its source distribution from 1.12.17 on."""
@@ -152,10 +174,26 @@ def minimums(session: nox.Session, package: str) -> None:
 
 
 @nox.session
-@nox.parametrize("dagster", DAGSTER_VERSIONS, ids=DAGSTER_VERSIONS)
-def dagster_versions(session: nox.Session, dagster: str) -> None:
-    """Convert every feature and the example project on each supported version of Dagster."""
-    install(session, EVERYTHING, *TEST_TOOLS, f"dagster=={dagster}")
+@nox.parametrize(("python", "dagster", "deployment"), COVERING, ids=DAGSTER_VERSIONS)
+def dagster_versions(session: nox.Session, dagster: str, deployment: str) -> None:
+    """Convert every feature, and deploy the example project, on each supported Dagster."""
+    with_dagster(session, dagster, deployment)
+
+
+@nox.session
+@nox.parametrize(
+    ("python", "dagster"),
+    [(path, dagster) for path in PYTHONS.values() for dagster in DAGSTER_VERSIONS],
+    ids=[f"{version}, {dagster}" for version in PYTHONS for dagster in DAGSTER_VERSIONS],
+)
+def matrix(session: nox.Session, dagster: str) -> None:
+    """Do that with every Python, Dagster, mechanism and storage; it takes hours."""
+    with_dagster(session, dagster, "storage or sensor")
+
+
+def with_dagster(session: nox.Session, dagster: str, deployments: str) -> None:
+    """Test what depends on the version of Dagster."""
+    install(session, EVERYTHING, *TEST_TOOLS, *DEMO_TOOLS, *POSTGRES, *KAFKA, f"dagster=={dagster}")
     session.run(
         "pytest",
         f"{PACKAGES['core']}/tests/conversion",
@@ -167,6 +205,10 @@ def dagster_versions(session: nox.Session, dagster: str) -> None:
         "tests-integration/test_mechanisms_agree.py",
         *session.posargs,
     )
+    session.run(
+        "pytest", "tests-integration/test_end_to_end.py", "--full-matrix",
+        "-k", f"file and ({deployments})",
+    )  # fmt: skip
 
 
 @nox.session
