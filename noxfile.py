@@ -207,7 +207,7 @@ def with_dagster(session: nox.Session, dagster: str, deployments: str) -> None:
     )
     session.run(
         "pytest", "tests-integration/test_end_to_end.py", "--full-matrix",
-        "-k", f"file and ({deployments})",
+        "-k", f"file-file and ({deployments})",
     )  # fmt: skip
 
 
