@@ -91,3 +91,24 @@ def test_a_reported_materialization_keeps_the_edges_of_the_asset(knows_definitio
     for event in events:
         assert names(event["inputs"]) == ["upstream"]
         assert names(event["outputs"]) == ["reported"]
+
+
+def test_every_further_report_keeps_them_too() -> None:
+    with dg.DagsterInstance.ephemeral() as instance:
+        execute(DEFINITIONS, "all", instance)
+        for _ in range(3):
+            instance.report_runless_asset_event(dg.AssetMaterialization("reported"))
+        found = [record.event_log_entry for record in instance.get_records_for_run("").records]
+        events = converted_instance(instance, found)
+    check_runs(events)
+    assert [names(event["inputs"]) for event in events] == [["upstream"]] * 6
+
+
+def test_an_asset_without_upstream_is_reported_without() -> None:
+    with dg.DagsterInstance.ephemeral() as instance:
+        execute(DEFINITIONS, "all", instance)
+        for _ in range(2):
+            instance.report_runless_asset_event(dg.AssetMaterialization("upstream"))
+        found = [record.event_log_entry for record in instance.get_records_for_run("").records]
+        events = converted_instance(instance, found)
+    assert [names(event["inputs"]) for event in events] == [[]] * 4

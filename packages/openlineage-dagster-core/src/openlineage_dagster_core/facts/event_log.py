@@ -22,7 +22,7 @@ from openlineage_dagster_core.facts.model import (
 )
 from openlineage_dagster_core.facts.outside import parent_in_tags
 from openlineage_dagster_core.facts.progress import FOLLOWED, ProgressLog
-from openlineage_dagster_core.facts.upstream import upstream_in_tags
+from openlineage_dagster_core.facts.upstream import tells_upstream, upstream_in_tags
 from openlineage_dagster_core.families import (
     ASSET_FAMILY,
     CHECK_FAMILY,
@@ -44,6 +44,9 @@ TAGS_SET_LATER = frozenset(
 
 RUNS_REMEMBERED = 256
 PAGE = 1000
+
+REPORTED_AT_MOST = 100
+"""How many materializations that say nothing of their upstream are passed over."""
 
 _BEGINNING = datetime.fromtimestamp(0, timezone.utc)
 
@@ -164,15 +167,17 @@ class EventLogFacts:
         return {key: run.earlier_upstream[key] for key in keys}
 
     def _upstream_before(self, key: AssetKey, timestamp: float) -> tuple[AssetKey, ...]:
-        records = (
-            self._instance()
-            .fetch_materializations(
-                AssetRecordsFilter(asset_key=key, before_timestamp=timestamp), limit=1
-            )
-            .records
-        )
-        made = records[0].asset_materialization if records else None
-        return upstream_in_tags((made.tags if made else None) or {})
+        wanted = AssetRecordsFilter(asset_key=key, before_timestamp=timestamp)
+        # What was reported, or logged by hand, meanwhile says nothing of it.
+        for limit in (1, REPORTED_AT_MOST):
+            records = self._instance().fetch_materializations(wanted, limit=limit).records
+            for record in records:
+                made = record.asset_materialization
+                if made is not None and tells_upstream(made.tags or {}):
+                    return upstream_in_tags(made.tags or {})
+            if len(records) < limit:
+                break
+        return ()
 
     def advance(self, entry: EventLogEntry) -> None:
         """Count the event as happened, after its conversion.
