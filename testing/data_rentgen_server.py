@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
+from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlsplit, urlunsplit
 
@@ -45,6 +46,9 @@ NO_DATA_RENTGEN = (
     f"Python with data-rentgen[server,consumer,postgres] {VERSION} and SQLAlchemy before 2.1"
 )
 
+
+SAVING, SAVED = "Saving to database", "Saved successfully"
+"""What its consumer logs of each batch, one after the other."""
 
 STATES = {"STARTED": "RUNNING", "SUCCEEDED": "COMPLETE", "FAILED": "FAIL", "KILLED": "ABORT"}
 """What it calls the states of a run."""
@@ -150,10 +154,12 @@ class DataRentgen:
         url: of the server.
         topic: where it reads events.
         refused: where it puts the messages that it cannot read.
+        log: of its consumer.
     """
 
-    def __init__(self, url: str, topic: Topic, refused: Topic) -> None:
+    def __init__(self, url: str, topic: Topic, refused: Topic, log: Path) -> None:
         self.url = url
+        self._log = log
         self.topic = topic
         self.refused = refused
         self._session = requests.Session()
@@ -270,7 +276,11 @@ class DataRentgen:
                 for run_id, state in wanted.items()
                 if shown.get(run_id) != ("RUNNING" if state == "START" else state)
             )
-            return not unread and len(self.refused.messages()) >= refused
+            if unread or len(self.refused.messages()) < refused:
+                return False
+            # It stores the runs of a batch first, and what they read and write afterwards.
+            said = self._log.read_text()
+            return said.count(SAVING) == said.count(SAVED)
 
         try:
             wait_until(is_read, READ_SECONDS, "Data.Rentgen to read its topic")
@@ -455,7 +465,7 @@ def data_rentgen(
         consumer.start(
             lambda: _answers(f"http://127.0.0.1:{consumer_port}/internal/healthcheck/liveness")
         )
-        client = DataRentgen(url, topic, refused)
+        client = DataRentgen(url, topic, refused, consumer.log)
         yield client
         client.close()
     finally:
