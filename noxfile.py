@@ -117,9 +117,11 @@ TEST_TOOLS = [
     "referencing>=0.35",
 ]
 DEMO_TOOLS = ["dagster-webserver", "rich>=13"]
+SOAK_TOOLS = ["psutil>=5.9", "rich>=13"]
 PREDECESSOR = "dagster-openlineage==0.2.1"
 MYPY_PLACES = [
     "testing",
+    "tests-integration/soak",
     "benchmarks",
     "docs/examples/demo.py",
     "docs/examples/lineage.py",
@@ -148,9 +150,9 @@ def lint(session: nox.Session) -> None:
 def types(session: nox.Session) -> None:
     """Check types (mypy, strict)."""
     install(
-        session, EVERYTHING, *TEST_TOOLS, *DEMO_TOOLS, *POSTGRES, *KAFKA, "mypy>=1.18",
-        "types-PyYAML", "types-requests", "types-jsonschema", "types-psycopg2", "nox",
-        "pytest-xdist",
+        session, EVERYTHING, *TEST_TOOLS, *DEMO_TOOLS, *SOAK_TOOLS, *POSTGRES, *KAFKA,
+        "mypy>=1.18", "types-PyYAML", "types-requests", "types-jsonschema", "types-psycopg2",
+        "types-psutil", "nox", "pytest-xdist",
     )  # fmt: skip
     for path in PACKAGES.values():
         session.run("mypy", f"{path}/src")
@@ -241,8 +243,8 @@ def storage_suite(session: nox.Session, dagster: str) -> None:
 def integration(session: nox.Session) -> None:
     """Test both mechanisms together, with real Dagster processes."""
     install(
-        session, EVERYTHING, *TEST_TOOLS, *DEMO_TOOLS, *POSTGRES, *MYSQL, *KAFKA, "uv",
-        "dagster-cloud>=1.11.6",
+        session, EVERYTHING, *TEST_TOOLS, *DEMO_TOOLS, *SOAK_TOOLS, *POSTGRES, *MYSQL, *KAFKA,
+        "uv", "dagster-cloud>=1.11.6",
     )  # fmt: skip
     names_files = any(Path(each.split("::")[0]).exists() for each in session.posargs)
     where = [] if names_files else ["tests-integration"]
@@ -285,6 +287,15 @@ def wheels(session: nox.Session, package: str) -> None:
         *(["tests-integration/test_dagster_plus.py"] if beside else []),
         *session.posargs,
     )  # fmt: skip
+
+
+@nox.session
+def soak(session: nox.Session) -> None:
+    """Load both mechanisms for an hour, with faults, and compare: `nox -s soak -- --minutes 5`."""
+    install(session, EVERYTHING, *TEST_TOOLS, *SOAK_TOOLS, *POSTGRES)
+    places = os.pathsep.join(["testing", "tests-integration", "docs/examples"])
+    environ = {"PYTHONPATH": places, "PYTHONWARNINGS": "ignore"}
+    session.run("python", "-m", "soak", *session.posargs, env=environ)
 
 
 @nox.session

@@ -117,17 +117,22 @@ class DagsterHome:
                 start_new_session=True,
             )
 
-    def start_job(self, module: str, job: str) -> subprocess.Popen[bytes]:
+    def start_job(
+        self, module: str, job: str, *arguments: str, log: Path | None = None
+    ) -> subprocess.Popen[bytes]:
         """Execute a job as a user does.
 
         Args:
             module: with the definitions.
             job: its name.
+            arguments: of `dagster job execute`, beside these.
+            log: where its output goes; by default beside the home.
 
         Returns:
             The process of `dagster job execute`.
         """
-        return self.start("-m", "dagster", "job", "execute", "-m", module, "-j", job)
+        command = ("-m", "dagster", "job", "execute", "-m", module, "-j", job, *arguments)
+        return self.start(*command, log=log)
 
 
 def wait_until(

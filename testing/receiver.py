@@ -1,11 +1,15 @@
-"""A real HTTP backend for tests, which can be told to refuse, to be slow, or to hang."""
+"""A real HTTP backend for tests, which can be told to refuse, to be slow, to hang, to go away."""
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import json
 import os
+import socket
+import sys
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -16,35 +20,51 @@ import every_event_is_valid
 
 Json = dict[str, Any]
 
+WITHOUT_A_WORD = 0
+"""In place of a status: the event is taken, and the connection closed."""
+
 
 class Receiver:
     """Takes events at `/api/v1/lineage` on a free port of this machine.
 
     Attributes:
         events: what was taken, in the order of arrival.
+        keep: what is done with an event that was taken; by default it is added to `events`.
         headers: of the last request.
         answer: decides the status of each event; 201 by default.
+        delay: before each event is looked at, in seconds.
         body: what a refusal says.
     """
 
     def __init__(self) -> None:
         self.events: list[Json] = []
+        self.keep: Callable[[Json], None] = self.events.append
         self.headers: Mapping[str, str] = {}
         self.requests = 0
         self.answer: Callable[[Json], int] = lambda _: 201
+        self.delay = 0.0
         self.body = "no"
         self.released = threading.Event()
         self.released.set()
         self._arrived = threading.Condition()
+        self._connections: set[socket.socket] = set()
         receiver = self
 
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
 
+            def setup(self) -> None:
+                super().setup()
+                receiver._connections.add(self.connection)
+
+            def finish(self) -> None:
+                receiver._connections.discard(self.connection)
+                super().finish()
+
             def do_POST(self) -> None:
-                length = int(self.headers["Content-Length"])
+                length = int(self.headers["Content-Length"] or 0)
                 body = self.rfile.read(length)
-                if len(body) < length:
+                if not body or len(body) < length:
                     # Whoever was sending it has been killed.
                     self.close_connection = True
                     return
@@ -52,7 +72,11 @@ class Receiver:
                 event = json.loads(gzip.decompress(body) if is_compressed else body)
                 receiver.headers = dict(self.headers)
                 receiver.released.wait(60)
+                time.sleep(receiver.delay)
                 status = receiver.take(event)
+                if status == WITHOUT_A_WORD:
+                    self.close_connection = True
+                    return
                 answer = receiver.body.encode() if status >= 400 else b""
                 try:
                     self.send_response(status)
@@ -65,11 +89,34 @@ class Receiver:
             def log_message(self, *args: object) -> None:
                 """Be quiet."""
 
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._server.daemon_threads = True
-        self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
-        self._thread.start()
+        self._handler = Handler
+        self._server = _bound(0, Handler)
+        self._is_listening = False
+        self.listen()
         self.url = f"http://127.0.0.1:{self._server.server_port}"
+
+    def listen(self) -> None:
+        """Take connections, if it does not yet or no longer."""
+        if self._is_listening:
+            return
+        self._server.server_activate()
+        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+        self._is_listening = True
+
+    def go_away(self) -> None:
+        """Break all connections and refuse new ones, until `listen`."""
+        self._stop_listening()
+        for connection in list(self._connections):
+            with contextlib.suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
+        # It is bound and does not listen: nobody else gets the port, and connections are refused.
+        self._server = _bound(self._server.server_port, self._handler)
+
+    def _stop_listening(self) -> None:
+        if self._is_listening:
+            self._server.shutdown()
+            self._is_listening = False
+        self._server.server_close()
 
     def take(self, event: Json) -> int:
         """Answer one event.
@@ -84,7 +131,7 @@ class Receiver:
             self.requests += 1
             status = self.answer(event)
             if status < 400:
-                self.events.append(event)
+                self.keep(event)
             self._arrived.notify_all()
         return status
 
@@ -106,8 +153,22 @@ class Receiver:
     def close(self) -> None:
         """Stop listening."""
         self.released.set()
-        self._server.shutdown()
-        self._server.server_close()
+        self._stop_listening()
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        # Whoever sends may be killed.
+        if not isinstance(sys.exc_info()[1], ConnectionError):
+            super().handle_error(request, client_address)
+
+
+def _bound(port: int, handler: type[BaseHTTPRequestHandler]) -> _Server:
+    server = _Server(("127.0.0.1", port), handler, bind_and_activate=False)
+    server.server_bind()
+    return server
 
 
 @pytest.fixture(autouse=True)

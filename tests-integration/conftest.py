@@ -15,7 +15,8 @@ pytest_plugins = [
     "marquez",
 ]
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "docs" / "examples"))
+# The soak is run as a module, and its parts are tested.
+sys.path[:0] = [str(Path(__file__).parents[1] / "docs" / "examples"), str(Path(__file__).parent)]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

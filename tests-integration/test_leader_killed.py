@@ -1,7 +1,5 @@
 """The process that sends is killed: another one sends, soon."""
 
-import subprocess
-import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,43 +8,10 @@ import pytest
 
 from dagster_home import DagsterHome
 from receiver import Json, Receiver
+from reporting_process import Reporter
 
 PROMISED_SECONDS = 5.0
 """The one limit of time that a test here asserts: it is a promise."""
-
-
-class Reporter:
-    """A process that stores a materialization whenever it is told to."""
-
-    def __init__(self, home: DagsterHome, log: Path) -> None:
-        with log.open("ab") as output:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "reporting_process"],
-                env=home.environment(),
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=output,
-                text=True,
-            )
-        assert self._line() == "ready"
-
-    def report(self, asset: str) -> None:
-        """Have it store a materialization, and wait until it has."""
-        assert self.process.stdin is not None
-        self.process.stdin.write(f"{asset}\n")
-        self.process.stdin.flush()
-        assert self._line() == asset
-
-    def kill(self) -> None:
-        self.process.kill()
-        self.process.wait()
-        for pipe in (self.process.stdin, self.process.stdout):
-            assert pipe is not None
-            pipe.close()
-
-    def _line(self) -> str:
-        assert self.process.stdout is not None
-        return self.process.stdout.readline().strip()
 
 
 @pytest.fixture
