@@ -59,7 +59,7 @@ def main(arguments: Sequence[str]) -> int:
     with contextlib.ExitStack() as stack:
         server = None
         if options.database == "postgres":
-            server = stack.enter_context(running_server(output / "postgres"))
+            server = stack.enter_context(running_server())
         outcomes = [
             _soak(each, output / each, server, seconds, options, console) for each in mechanisms
         ]
