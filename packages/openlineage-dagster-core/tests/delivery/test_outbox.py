@@ -12,7 +12,8 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from openlineage_dagster_core.delivery.outbox import Outbox
+from openlineage_dagster_core.delivery import outbox_file
+from openlineage_dagster_core.delivery.outbox import Outbox, OutboxStatus, read_status
 from outbox_processes import append_and_be_killed, append_one_by_one
 
 
@@ -57,6 +58,34 @@ def test_the_latest_attachment_of_a_key_is_kept(outbox: Outbox) -> None:
     assert outbox.attachment("a") == "first"
     outbox.append([("a", "3")], {"a": "second"})
     assert outbox.attachment("a") == "second"
+
+
+def test_an_outbox_that_is_being_made_is_empty_for_who_looks_from_outside(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / outbox_file.FILE_NAME).touch()
+    assert read_status(tmp_path) == OutboxStatus()
+    seen = []
+
+    def look(_: sqlite3.Connection) -> bool:
+        with sqlite3.connect(tmp_path / outbox_file.FILE_NAME) as outside:
+            seen.append(outside.execute("SELECT count(*) FROM sqlite_master").fetchone()[0])
+        outside.close()
+        return True
+
+    script = outbox_file._SCHEMA.replace(");\nCREATE", "); SELECT look();\nCREATE")
+    connect = sqlite3.connect
+
+    def connect_with_look(*args: object, **options: object) -> sqlite3.Connection:
+        connection = connect(*args, **options)
+        connection.create_function("look", 0, lambda: look(connection))
+        return connection
+
+    monkeypatch.setattr(outbox_file, "_SCHEMA", script)
+    monkeypatch.setattr(sqlite3, "connect", connect_with_look)
+    Outbox(tmp_path).append([("a", "1")])
+    assert seen == [0, 0, 0, 0]
+    assert read_status(tmp_path).depth == 1
 
 
 def test_the_files_are_private(outbox: Outbox) -> None:

@@ -12,7 +12,12 @@ from pathlib import Path
 from types import MappingProxyType
 
 from openlineage_dagster_core.delivery import gap_notes
-from openlineage_dagster_core.delivery.outbox_file import FILE_NAME, OutboxFile, insert_gap
+from openlineage_dagster_core.delivery.outbox_file import (
+    FILE_NAME,
+    OutboxFile,
+    has_tables,
+    insert_gap,
+)
 from openlineage_dagster_core.delivery.writer import this_writer
 
 LOCK_NAME = "shipper.lock"
@@ -462,6 +467,9 @@ def read_status(directory: Path) -> OutboxStatus:
     address = f"{path.absolute().as_uri()}?mode=ro"
     with contextlib.closing(sqlite3.connect(address, uri=True, timeout=BUSY_SECONDS)) as connection:
         connection.execute("BEGIN")
+        if not has_tables(connection):
+            # It is being made.
+            return OutboxStatus(gaps=noted_gaps)
         depth, oldest = connection.execute(
             "SELECT count(*), min(appended_at) FROM record"
         ).fetchone()

@@ -175,7 +175,9 @@ class OutboxFile:
             # Durable against the death of the process; a power cut may cost the last records,
             # which are in the event log.
             connection.execute("PRAGMA synchronous = NORMAL")
-            connection.executescript(_SCHEMA)
+            if not has_tables(connection):
+                # In one go: whoever looks from outside finds all of them or none.
+                connection.executescript(f"BEGIN IMMEDIATE; {_SCHEMA} COMMIT;")
             self._look_for_oldest(connection)
         except BaseException:
             connection.close()
@@ -218,6 +220,21 @@ class OutboxFile:
             self._connection.close()
             self._connection = None
             self._identity = None
+
+
+def has_tables(connection: sqlite3.Connection) -> bool:
+    """Tell whether a file has been made into an outbox.
+
+    Args:
+        connection: to the file.
+
+    Returns:
+        Whether it has all tables.
+    """
+    found = connection.execute(
+        "SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'"
+    ).fetchone()[0]
+    return bool(found == _SCHEMA.count("CREATE TABLE"))
 
 
 def insert_gap(
