@@ -41,6 +41,9 @@ except ModuleNotFoundError:
         ).returncode
     )
 
+# Where Python is told to write no bytecode, every process would compile all of Dagster anew.
+os.environ["UV_COMPILE_BYTECODE"] = "1"
+
 nox.needs_version = ">=2025.5.1"
 nox.options.default_venv_backend = "uv"
 nox.options.error_on_missing_interpreters = True
@@ -131,8 +134,6 @@ MYPY_PLACES = [
 
 def install(session: nox.Session, packages: list[str], *tools: str) -> None:
     """Install these of our packages, built from the sources as they are now, and tools."""
-    # Where Python is told to write no bytecode, every process compiles all of Dagster anew.
-    session.env["UV_COMPILE_BYTECODE"] = "1"
     # uv takes a cached build unless told otherwise: it does not look at the sources.
     anew = [f"--reinstall-package=openlineage-dagster-{name}" for name in packages]
     session.install(*anew, *[f"./{PACKAGES[name]}" for name in packages], *tools)
@@ -273,7 +274,6 @@ def data_rentgen(session: nox.Session) -> str:
 @nox.parametrize("package", ["storage", "sensor"], ids=["storage", "sensor"])
 def wheels(session: nox.Session, package: str) -> None:
     """Build the wheels of one mechanism, install them alone, and run the example project."""
-    session.env["UV_COMPILE_BYTECODE"] = "1"
     session.install("uv", *TEST_TOOLS)
     built = Path(session.create_tmp()).resolve() / "wheels"
     shutil.rmtree(built, ignore_errors=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 import resource
 import signal
@@ -19,7 +18,6 @@ from benchmarks.deployments import Database, Deployment, Deployments, Subject
 
 PROJECT = Path(__file__).parents[1] / "fifty_assets.py"
 LAST_CHARACTERS = 2000
-DELIVERY_LOCK = "delivery-process.lock"
 POLL_SECONDS = 0.05
 
 Variant = tuple[Subject, Behaviour | None]
@@ -163,15 +161,14 @@ def _execute(
 
 
 def _is_delivery_going_on(home: Path) -> bool:
-    lock = home / "openlineage" / DELIVERY_LOCK
-    if not lock.exists():
+    # Not there where another benchmark runs.
+    from openlineage_dagster_storage.delivery_process import LOCK_NAME, locked
+
+    outbox = home / "openlineage"
+    if not (outbox / LOCK_NAME).exists():
         return False
-    with lock.open("ab") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return True
-    return False
+    with locked(outbox) as lock:
+        return lock is None
 
 
 def _cpu_of_children() -> float:

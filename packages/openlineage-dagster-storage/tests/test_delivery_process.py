@@ -13,7 +13,7 @@ from dagster_home import DagsterHome, wait_until
 from delivered import check_delivered
 from openlineage_dagster_core.delivery.outbox import Outbox
 from openlineage_dagster_storage import delivery_process
-from openlineage_dagster_storage.delivery_process import LOCK_NAME
+from openlineage_dagster_storage.delivery_process import LOCK_NAME, locked
 from orders_project import DEFINITIONS
 from receiver import Receiver
 
@@ -22,12 +22,8 @@ PROGRAM = "delivery_process import main"
 
 
 def is_running(home: DagsterHome) -> bool:
-    with (home.outbox / LOCK_NAME).open("ab") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return True
-    return False
+    with locked(home.outbox) as lock:
+        return lock is None
 
 
 def run_job(home: DagsterHome) -> None:

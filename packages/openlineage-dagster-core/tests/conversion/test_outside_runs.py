@@ -93,22 +93,21 @@ def test_a_reported_materialization_keeps_the_edges_of_the_asset(knows_definitio
         assert names(event["outputs"]) == ["reported"]
 
 
-def test_every_further_report_keeps_them_too() -> None:
+def reported_again_and_again(key: str, times: int) -> list[Json]:
     with dg.DagsterInstance.ephemeral() as instance:
         execute(DEFINITIONS, "all", instance)
-        for _ in range(3):
-            instance.report_runless_asset_event(dg.AssetMaterialization("reported"))
+        for _ in range(times):
+            instance.report_runless_asset_event(dg.AssetMaterialization(key))
         found = [record.event_log_entry for record in instance.get_records_for_run("").records]
-        events = converted_instance(instance, found)
+        return converted_instance(instance, found)
+
+
+def test_every_further_report_keeps_them_too() -> None:
+    events = reported_again_and_again("reported", 3)
     check_runs(events)
     assert [names(event["inputs"]) for event in events] == [["upstream"]] * 6
 
 
 def test_an_asset_without_upstream_is_reported_without() -> None:
-    with dg.DagsterInstance.ephemeral() as instance:
-        execute(DEFINITIONS, "all", instance)
-        for _ in range(2):
-            instance.report_runless_asset_event(dg.AssetMaterialization("upstream"))
-        found = [record.event_log_entry for record in instance.get_records_for_run("").records]
-        events = converted_instance(instance, found)
+    events = reported_again_and_again("upstream", 2)
     assert [names(event["inputs"]) for event in events] == [[]] * 4

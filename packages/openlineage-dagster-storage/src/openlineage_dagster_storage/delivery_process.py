@@ -64,7 +64,7 @@ def start(instance: InstanceRef, directory: Path) -> bool:
     """
     from dagster._serdes import serialize_value
 
-    with _locked(directory) as lock:
+    with locked(directory) as lock:
         if lock is None:
             return True
         task = {
@@ -118,12 +118,23 @@ def main(task: Mapping[str, Any]) -> None:
                 is_drained = storage.work_off(PATIENCE_SECONDS)
         # Somebody may have found the lock taken after the last look.
         is_left = is_drained and outbox.has_work()
-        held = _locked(directory)
+        held = locked(directory)
 
 
 @contextlib.contextmanager
-def _locked(directory: Path) -> Iterator[int | None]:
-    """Take the lock; None where another process has it. Not filelock's: a child is to keep it."""
+def locked(directory: Path) -> Iterator[int | None]:
+    """Hold the lock of an outbox's delivery process, as long as it is not taken.
+
+    Args:
+        directory: the outbox's; must exist.
+
+    Yields:
+        The lock's file descriptor; None where another process has it.
+
+    Raises:
+        OSError: the file cannot be opened.
+    """
+    # Not filelock's: a child is to keep it.
     import fcntl
 
     opened = os.open(directory / LOCK_NAME, os.O_RDWR | os.O_CREAT, 0o600)
