@@ -220,7 +220,7 @@ def storage_suite(session: nox.Session, dagster: str) -> None:
     """Run Dagster's own event log storage tests, bare and wrapped, and compare."""
     install(
         session, NEEDS["storage"], *TEST_TOOLS, f"dagster=={dagster}", *POSTGRES, "pip",
-        "pytest-xdist>=3.6",
+        "pytest-xdist>=3.6", "pytest-rerunfailures>=14",
     )  # fmt: skip
     version = session.run("python", "-c", "import dagster; print(dagster.__version__)", silent=True)
     folder = Path(session.create_tmp(), "dagster")
@@ -233,7 +233,7 @@ def storage_suite(session: nox.Session, dagster: str) -> None:
     session.run(
         "pytest",
         "tests-integration/dagster_suite",
-        "-p", "bare_and_wrapped", "-n", "2",
+        "-p", "bare_and_wrapped", "-p", "pytester", "-n", "2",
         "-W", "ignore",  # Dagster's own tests use what Dagster deprecates
         *session.posargs,
         env={"PYTHONPATH": str(folder / f"dagster-{str(version).strip()}")},
