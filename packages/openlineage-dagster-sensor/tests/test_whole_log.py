@@ -16,12 +16,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bare_storages import one_file
+from openlineage_dagster_core.ordering import RUNLESS
 from openlineage_dagster_sensor import whole_log
 from openlineage_dagster_sensor.cursor import Cursor, HeldRun
 from openlineage_dagster_sensor.reading import (
     CLOCKS_DIFFER_SECONDS,
     HELD_PAGE,
-    RUNLESS_KEY,
     SETTLED_SECONDS,
     DoneEvent,
 )
@@ -340,7 +340,7 @@ def test_an_event_that_dagster_cannot_read_is_parked_once_and_hides_no_other(
 
 
 def test_what_waits_and_is_of_no_run_is_read_where_it_is(instance: Instance) -> None:
-    cursor = Cursor(held={f"{RUNLESS_KEY}orders": HeldRun(2, 1)}, low=1, seen=1)
+    cursor = Cursor(held={f"{RUNLESS}orders": HeldRun(2, 1)}, low=1, seen=1)
     instance.entries = {each: entry("", LONG_AGO + each) for each in (2, 3)}
     assert read(instance, cursor, only=range(3, 4)) == [2, 3]
     assert cursor.low == 1

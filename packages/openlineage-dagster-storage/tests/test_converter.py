@@ -109,6 +109,33 @@ def test_what_will_never_be_in_the_log_gives_nothing_and_holds_nothing_up(
     assert list(made.to_events(found)) == []
 
 
+def test_what_may_have_become_visible_late_is_looked_for_ever_more_rarely(
+    made: StoredEventConverter, run: list[dg.EventLogEntry], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[bool] = []
+    find = made._stored.find
+
+    def look(run_id: str, wanted: Any, *, anew: bool) -> Any:
+        seen.append(anew)
+        return find(run_id, wanted, anew=anew)
+
+    monkeypatch.setattr(made._stored, "find", look)
+    hidden = run[3]._replace(timestamp=run[3].timestamp + 100.0)
+    began = time.time()
+    waiting = record(1, [hidden], appended_at=began)
+    looked_anew_at = []
+    for second in range(1, 65):
+        monkeypatch.setattr(converter_module.time, "time", lambda: began + second)  # noqa: B023
+        assert made.ready([waiting]) == []
+        if seen[-1]:
+            looked_anew_at.append(second)
+    assert looked_anew_at == [3, 7, 15, 31, 63]
+    # Another record's time is its own.
+    monkeypatch.setattr(converter_module.time, "time", lambda: began + 68)
+    assert made.ready([record(2, [hidden], appended_at=began + 65)]) == []
+    assert seen[-1]
+
+
 def test_of_a_batch_that_was_stored_in_part_that_part_is_sent(
     made: StoredEventConverter, run: list[dg.EventLogEntry]
 ) -> None:

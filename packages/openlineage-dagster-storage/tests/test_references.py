@@ -6,13 +6,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from openlineage_dagster_storage.references import (
-    RUNLESS,
     Reference,
     id_of,
     is_converted,
-    ordering_key_of,
     references_to,
-    run_id_of,
 )
 
 
@@ -62,25 +59,6 @@ def test_a_batch_is_one_record_a_run() -> None:
         ("a", 2),
         ("b", 1),
     ]
-
-
-def test_events_without_a_run_keep_the_order_of_their_asset_alone() -> None:
-    with dg.DagsterInstance.ephemeral() as instance:
-        key = dg.AssetKey(["a", "b"])
-        for reported in (
-            dg.AssetMaterialization(key),
-            dg.AssetObservation(key),
-            dg.AssetCheckEvaluation(asset_key=key, check_name="c", passed=True),
-        ):
-            instance.report_runless_asset_event(reported)
-        entries = [
-            record.event_log_entry
-            for record in instance.get_records_for_run("").records
-            if is_converted(record.event_log_entry)
-        ]
-    assert len(entries) == 3
-    assert {ordering_key_of(each) for each in entries} == {f"{RUNLESS}a/b"}
-    assert run_id_of(f"{RUNLESS}a/b") == ""
 
 
 def test_log_lines_and_types_of_a_later_dagster_are_not_converted() -> None:

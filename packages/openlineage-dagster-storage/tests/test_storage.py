@@ -13,6 +13,7 @@ from typing import Any
 import dagster as dg
 import pytest
 import yaml
+from dagster._core.events import DagsterEvent
 
 from openlineage_dagster_core.delivery import outbox as delivery_outbox
 from openlineage_dagster_core.delivery.outbox import Outbox
@@ -388,6 +389,28 @@ def test_what_the_inner_storage_refuses_is_not_emitted(
     assert not Path(instance.root_directory, "openlineage").exists()
 
 
+def test_the_process_is_taken_to_be_busy_while_it_stores_and_not_after(
+    make_instance: MakeInstance, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    instance = make_instance()
+    wrapper: Any = instance.event_log_storage
+    pace = wrapper._delivery().shipper._pace
+    storing: list[int] = []
+    monkeypatch.setattr(wrapper._inner, "store_event", lambda event: storing.append(pace._storing))
+    event = DagsterEvent("STEP_START", "j", step_key="s")
+    entry = dg.EventLogEntry(None, "info", "x", "run-1", 1.0, dagster_event=event)
+    wrapper.store_event(entry)
+    assert (storing, pace._storing) == ([1], 0)
+
+    def refuse(event: object) -> None:
+        raise RuntimeError("database is gone")
+
+    monkeypatch.setattr(wrapper._inner, "store_event", refuse)
+    with pytest.raises(RuntimeError, match="database is gone"):
+        wrapper.store_event(entry)
+    assert pace._storing == 0
+
+
 def test_without_a_transport_nothing_is_kept_and_one_warning_says_so(
     make_instance: MakeInstance,
     monkeypatch: pytest.MonkeyPatch,
@@ -535,7 +558,7 @@ def test_the_outbox_holds_references_and_nothing_of_what_events_say(
     assert len(records) == 8
     for record in records:
         assert record.ordering_key == run_id
-        [[event_type, _, _]] = json.loads(record.payload)["events"]
+        event_type, _, _ = record.payload.split()
         assert event_type in CONVERTED_VALUES
         assert len(record.payload) < 100
 

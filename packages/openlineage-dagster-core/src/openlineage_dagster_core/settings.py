@@ -51,6 +51,9 @@ ENV_ROOT_PARENT_ID = "OPENLINEAGE_ROOT_PARENT_ID"
 ENV_CONTEXT = "OPENLINEAGE_CONTEXT"
 """Both at once, as JSON: `{"parent": {"run": …, "job": …}, "root": …}`."""
 
+SENSOR_SETTINGS = "openlineage_settings"
+"""The attribute of a sensor's definition that holds the settings it was made with."""
+
 NEEDED_FACETS = frozenset({"jobType", "processing_engine"})
 """Backends sort jobs and find their orchestrator by them, and no event may be without facets."""
 
@@ -71,10 +74,12 @@ class Globs:
     Args:
         include: a name must match one of them.
         exclude: and none of these.
+        only: and one of these, where something is asked for beside the configuration.
     """
 
     include: tuple[str, ...] = ("*",)
     exclude: tuple[str, ...] = ()
+    only: tuple[str, ...] = ("*",)
 
 
 class ObservationEvents(str, Enum):

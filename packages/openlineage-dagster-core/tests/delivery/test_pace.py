@@ -79,6 +79,19 @@ def test_beside_a_host_that_does_nothing_it_does_not_rest(made: Pace, clock: Clo
     assert clock.rests == []
 
 
+def test_a_host_that_stores_for_long_works_all_the_time(made: Pace, clock: Clock) -> None:
+    made.begin_to_store()
+    made.begin_to_store()
+    made.end_to_store()
+    clock.now += 10 * pace.BUSY_SECONDS
+    work(made, clock, 0.5)
+    assert len(clock.rests) == 1
+    made.end_to_store()
+    clock.now += pace.BUSY_SECONDS + 1
+    work(made, clock, 0.5)
+    assert len(clock.rests) == 1
+
+
 def test_while_somebody_waits_for_it_it_does_not_rest(made: Pace, clock: Clock) -> None:
     made.host_works()
     made.begin_to_wait()

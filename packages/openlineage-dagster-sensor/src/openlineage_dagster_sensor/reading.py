@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from openlineage_dagster_core import fault
 from openlineage_dagster_core.families import RUN_ENDS
+from openlineage_dagster_core.ordering import ordering_key_of
 
 if TYPE_CHECKING:
     from dagster import DagsterInstance, EventLogRecord
@@ -28,24 +29,6 @@ storing what happened: an event that is older by its own account is settled."""
 
 HELD_PAGE = 50
 """How many events of a run that waits are tried in a tick: it must not take the others' time."""
-
-RUNLESS_KEY = "asset "
-"""Begins the keys of events of no run; the asset's follows."""
-
-
-def key_of(record: EventLogRecord) -> str:
-    """Find what an event must keep the order with.
-
-    Args:
-        record: an event of the log.
-
-    Returns:
-        Its run's id; for an event of no run, its asset.
-    """
-    if record.run_id:
-        return record.run_id
-    asset = record.event_log_entry.get_dagster_event().asset_key
-    return RUNLESS_KEY + (asset.to_user_string() if asset else "")
 
 
 class DoneEvent(NamedTuple):
@@ -76,7 +59,7 @@ class DoneEvent(NamedTuple):
             What remains of it.
         """
         return cls(
-            key_of(record),
+            ordering_key_of(record.event_log_entry),
             record.run_id,
             record.storage_id,
             record.timestamp,

@@ -20,13 +20,14 @@ from dagster import (
 
 from openlineage_dagster_core.conversion.custom import load_provider
 from openlineage_dagster_core.delivery.client import LineageClient
+from openlineage_dagster_core.delivery.connections import connect
 from openlineage_dagster_core.delivery.transport import HOW_TO_CONFIGURE, check, is_configured
 from openlineage_dagster_core.errors import ConfigurationError
 from openlineage_dagster_core.facts.definitions import DefinedAssets, DefinedJobs
 from openlineage_dagster_core.facts.model import Definitions
 from openlineage_dagster_core.families import CONVERTED
 from openlineage_dagster_core.identity import Identity
-from openlineage_dagster_core.settings import Settings, is_disabled
+from openlineage_dagster_core.settings import SENSOR_SETTINGS, Settings, is_disabled
 from openlineage_dagster_core.validation import seconds, whole_number
 from openlineage_dagster_sensor.memory import Memory
 from openlineage_dagster_sensor.start import start_time
@@ -38,9 +39,6 @@ TICK_SECONDS = 45.0
 
 EVALUATION_SECONDS = 58.0
 """Dagster gives an evaluation 60 s; what is not done by then is lost with its cursor."""
-
-CONNECTIONS = 16
-"""How many events are under way to the backend at a time, each of another run."""
 
 WRAPPED = (
     "OpenLineageEventLogStorage is this instance's event log storage and emits every event "
@@ -213,12 +211,15 @@ def openlineage_sensor(
         finally:
             at_work.release()
 
-    return sensor(
+    definition = sensor(
         name=name,
         description=description,
         minimum_interval_seconds=minimum_interval_seconds,
         default_status=default_status,
     )(evaluate)
+    # For the command line, which must give what the sensor gives.
+    setattr(definition, SENSOR_SETTINGS, settings)
+    return definition
 
 
 @lru_cache(maxsize=1)
@@ -230,10 +231,7 @@ def _definitions(repository: RepositoryDefinition) -> Definitions:
 @lru_cache(maxsize=1)
 def _clients(timeout: float, max_event_bytes: int) -> list[LineageClient]:
     """Keep connections from tick to tick."""
-    first = LineageClient(timeout, max_event_size=max_event_bytes)
-    # Other transports order what they are given, or write into one file.
-    others = CONNECTIONS - 1 if first.is_http else 0
-    return [first, *(LineageClient(timeout, max_event_size=max_event_bytes) for _ in range(others))]
+    return connect(timeout, max_event_bytes)
 
 
 def _event_types(

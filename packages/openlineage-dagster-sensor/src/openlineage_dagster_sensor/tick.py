@@ -26,9 +26,10 @@ from openlineage_dagster_core.errors import (
 from openlineage_dagster_core.facts.event_log import EventLogFacts
 from openlineage_dagster_core.families import CONVERTED
 from openlineage_dagster_core.identity import Identity
+from openlineage_dagster_core.ordering import ordering_key_of
 from openlineage_dagster_core.settings import DEFAULT_TIMEOUT_SECONDS
 from openlineage_dagster_sensor.cursor import Cursor, HeldRun
-from openlineage_dagster_sensor.reading import DoneEvent, EventLogReader, key_of, open_log
+from openlineage_dagster_sensor.reading import DoneEvent, EventLogReader, open_log
 
 if TYPE_CHECKING:
     from dagster import DagsterInstance
@@ -201,7 +202,7 @@ class Tick:
                     self._left_out = record
                     return
                 read += 1
-                if not lanes.put(key_of(record), record, self._deadline):
+                if not lanes.put(ordering_key_of(record.event_log_entry), record, self._deadline):
                     self._left_out = record
                     return
 
@@ -332,7 +333,7 @@ class Tick:
             self._park(record, entry, str(refusal))
 
     def _has_failed_often(self, record: EventLogRecord) -> bool:
-        held = self._cursor.held.get(key_of(record))
+        held = self._cursor.held.get(ordering_key_of(record.event_log_entry))
         return (
             held is not None
             and held.storage_id == record.storage_id

@@ -12,11 +12,11 @@ from dagster import EventLogRecord, EventRecordsFilter
 from dagster._core.event_api import EventLogCursor
 
 from openlineage_dagster_core.facts.progress import FOLLOWED
+from openlineage_dagster_core.ordering import RUNLESS
 from openlineage_dagster_sensor.cursor import HeldRun
 from openlineage_dagster_sensor.reading import (
     CLOCKS_DIFFER_SECONDS,
     HELD_PAGE,
-    RUNLESS_KEY,
     SETTLED_SECONDS,
     report_unreadable,
 )
@@ -116,7 +116,7 @@ class WholeLog:
         waiting = dict(self._cursor.held)
         for run_id, held in waiting.items():
             # `low` does not pass an event of no run that waits.
-            if not run_id.startswith(RUNLESS_KEY):
+            if not run_id.startswith(RUNLESS):
                 yield self._of_waiting(run_id, held.storage_id)
         while self._read_to < self._newest:
             records, goes_on = self._page(self._read_to)

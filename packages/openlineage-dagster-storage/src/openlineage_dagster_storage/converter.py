@@ -17,11 +17,9 @@ from openlineage_dagster_core.facts.event_log import EventLogFacts
 from openlineage_dagster_core.facts.model import Definitions
 from openlineage_dagster_core.facts.writing import decode_definitions
 from openlineage_dagster_core.families import RUN_ENDS
+from openlineage_dagster_core.ordering import RUNLESS, ordering_key_of, run_id_of
 from openlineage_dagster_storage.references import (
-    RUNLESS,
     Reference,
-    ordering_key_of,
-    run_id_of,
 )
 from openlineage_dagster_storage.stored_events import StoredEvents, in_order
 
@@ -70,6 +68,7 @@ class StoredEventConverter:
         self._stored = StoredEvents(self._live_instance)
         self._found: dict[int, list[EventLogRecord]] = {}
         self._begun: set[int] = set()
+        self._late: OrderedDict[str, tuple[int, float]] = OrderedDict()
         self._definitions: OrderedDict[str, Definitions] = OrderedDict()
 
     @property
@@ -108,8 +107,8 @@ class StoredEventConverter:
             if record.id not in self._found
             for each in reference.ids
         ]
-        is_late = any(time.time() - record.appended_at > LATE_SECONDS for record in records)
-        found = _read(run_id, lambda: self._stored.find(run_id, wanted, anew=is_late))
+        anew = self._may_be_late(records)
+        found = _read(run_id, lambda: self._stored.find(run_id, wanted, anew=anew))
         positions: dict[int, float] = {}
         for record, reference in references:
             if record.id not in self._found:
@@ -124,6 +123,23 @@ class StoredEventConverter:
             (record for record in records if record.id in positions),
             key=lambda record: (positions[record.id], record.id),
         )
+
+    def _may_be_late(self, records: Sequence[Record]) -> bool:
+        """Tell whether to look for what became visible out of order: ever more rarely.
+
+        All of the log that is read for it takes the host's turn to compute, and what is missing may
+        be a batch that the host is storing.
+        """
+        oldest = records[0]
+        age = time.time() - oldest.appended_at
+        looked_for, next_look = self._late.pop(oldest.ordering_key, (oldest.id, LATE_SECONDS))
+        if looked_for != oldest.id:
+            next_look = LATE_SECONDS
+        is_due = age > next_look
+        self._late[oldest.ordering_key] = (oldest.id, 2 * age if is_due else next_look)
+        while len(self._late) > RUNS_REMEMBERED:
+            self._late.popitem(last=False)
+        return is_due
 
     def to_events(self, record: Record) -> Iterator[Event]:
         """Convert the events of a record.

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 from openlineage_dagster_core import fault
 from openlineage_dagster_core.delivery import gap_notes
 from openlineage_dagster_core.families import RUN_END_VALUES
-from openlineage_dagster_storage.references import ordering_key_of, references_to
+from openlineage_dagster_core.ordering import ordering_key_of
+from openlineage_dagster_storage.references import references_to
 
 if TYPE_CHECKING:
     from dagster import EventLogEntry

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import json
 import zlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from openlineage_dagster_core.families import CONVERTED_VALUES
+from openlineage_dagster_core.ordering import ordering_key_of
 
 if TYPE_CHECKING:
     from dagster import EventLogEntry
 
-RUNLESS = "runless:"
-"""Begins the ordering keys of events reported from outside any run; the asset's follows."""
+_SINCE = "since"
 
 EventId = tuple[str, float, int]
 """Tells an event apart within its run: its type, its time, and a checksum of what it says."""
@@ -33,28 +32,29 @@ class Reference:
     since: float | None = None
 
     def encode(self) -> str:
-        """Write it down.
+        """Write it down, for little: a run waits for this.
 
         Returns:
-            JSON.
+            A line for each event: its type, its time and its checksum.
         """
         if self.since is not None:
-            return json.dumps({"since": self.since})
-        return json.dumps({"events": self.ids})
+            return f"{_SINCE} {self.since!r}"
+        return "\n".join([f"{kind} {at!r} {checksum}" for kind, at, checksum in self.ids])
 
     @classmethod
     def decode(cls, payload: str) -> Reference:
         """Read what `encode` wrote.
 
         Args:
-            payload: the JSON.
+            payload: the lines.
 
         Returns:
             The reference.
         """
-        content = json.loads(payload)
-        ids = ((kind, at, checksum) for kind, at, checksum in content.get("events", ()))
-        return cls(ids=tuple(ids), since=content.get("since"))
+        lines = [line.split() for line in payload.splitlines()]
+        if lines and lines[0][0] == _SINCE:
+            return cls(since=float(lines[0][1]))
+        return cls(ids=tuple((kind, float(at), int(checksum)) for kind, at, checksum in lines))
 
 
 def is_converted(entry: EventLogEntry) -> bool:
@@ -83,37 +83,6 @@ def id_of(entry: EventLogEntry) -> EventId:
     text = f"{entry.step_key}\n{event.message}"
     checksum = zlib.crc32(text.encode("utf-8", "surrogatepass"))
     return event.event_type_value, entry.timestamp, checksum
-
-
-def ordering_key_of(entry: EventLogEntry) -> str:
-    """Find what an event must keep the order with.
-
-    Args:
-        entry: one that `is_converted`.
-
-    Returns:
-        The run id; for an event without a run, its asset.
-    """
-    if entry.run_id:
-        return entry.run_id
-    event = entry.get_dagster_event()
-    about = event.event_specific_data
-    for holder in ("materialization", "asset_observation", "asset_failed_to_materialize_data"):
-        about = getattr(about, holder, about)
-    key = getattr(about, "asset_key", None)
-    return RUNLESS + (key.to_user_string() if key else "")
-
-
-def run_id_of(ordering_key: str) -> str:
-    """Find whose log holds the events of a key.
-
-    Args:
-        ordering_key: from `ordering_key_of`.
-
-    Returns:
-        The run id; empty for events without a run.
-    """
-    return "" if ordering_key.startswith(RUNLESS) else ordering_key
 
 
 def references_to(entries: Iterable[EventLogEntry]) -> list[tuple[str, str]]:

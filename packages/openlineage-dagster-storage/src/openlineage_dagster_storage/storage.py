@@ -39,6 +39,8 @@ if TYPE_CHECKING:
     from dagster import DagsterInstance
     from dagster._serdes import ConfigurableClassData
 
+    from openlineage_dagster_core.delivery.shipper import Shipper
+
 SLOW_SECONDS = 60.0
 """A write that takes longer may have been given up by whoever looks for its event."""
 
@@ -89,6 +91,16 @@ class OpenLineageEventLogStorage(DelegatingEventLogStorage, ConfigurableClass):
     def inst_data(self) -> ConfigurableClassData | None:
         """Where in `dagster.yaml` this came from."""
         return self._inst_data
+
+    @property
+    def settings(self) -> Settings:
+        """How names are made and what is sent."""
+        return self._settings
+
+    @property
+    def outbox_directory(self) -> Path:
+        """Where events wait."""
+        return self._outbox_directory or Path(self._instance.root_directory, "openlineage")
 
     @classmethod
     def config_type(cls) -> Any:
@@ -212,14 +224,13 @@ class OpenLineageEventLogStorage(DelegatingEventLogStorage, ConfigurableClass):
             yield
         except BaseException:
             # Dagster's own; some of it may have been stored all the same.
-            if pending.ids:
-                self._guarded(events, self._release, pending.ids)
+            self._guarded(events, self._give_up, pending)
             raise
         if pending.entries:
             if time.monotonic() - began > SLOW_SECONDS:
                 # Somebody may have given up on them.
                 self._guarded(events, self._append, pending)
-            self._guarded(events, self._notify)
+            self._guarded(events, self._notify, pending)
 
     def _refer(self, events: Sequence[EventLogEntry], pending: _Pending) -> None:
         entries = [event for event in events if is_converted(event)]
@@ -230,23 +241,28 @@ class OpenLineageEventLogStorage(DelegatingEventLogStorage, ConfigurableClass):
                 _warn_once(f"OpenLineage: nothing is emitted; {transport.HOW_TO_CONFIGURE}")
             return
         pending.entries = entries
+        pending.shipper = self._delivery().shipper
+        pending.shipper.begin_to_store()
         self._append(pending)
 
     def _append(self, pending: _Pending) -> None:
         surroundings: dict[str, str] = {}
         # What goes wrong with the definitions must not cost the event.
         self._guarded(pending.entries, self._look_around, pending.entries, surroundings)
-        delivery = self._delivery()
-        delivery.shipper.host_works()
-        pending.ids = delivery.recorder.append(pending.entries, surroundings)
+        pending.ids = self._delivery().recorder.append(pending.entries, surroundings)
 
     def _look_around(self, entries: Sequence[EventLogEntry], surroundings: dict[str, str]) -> None:
         surroundings.update(surroundings_of(entries, self._settings))
 
-    def _release(self, ids: Sequence[int]) -> None:
-        self._delivery().recorder.release(ids)
+    def _give_up(self, pending: _Pending) -> None:
+        if pending.shipper is not None:
+            pending.shipper.end_to_store()
+        if pending.ids:
+            self._delivery().recorder.release(pending.ids)
 
-    def _notify(self) -> None:
+    def _notify(self, pending: _Pending) -> None:
+        if pending.shipper is not None:
+            pending.shipper.end_to_store()
         self._delivery().shipper.notify()
 
     def _resume(self) -> None:
@@ -283,7 +299,7 @@ class OpenLineageEventLogStorage(DelegatingEventLogStorage, ConfigurableClass):
 
     def _attach(self) -> Delivery:
         """Join the others: at the first use, or, after a fork or another's dispose, anew."""
-        directory = self._outbox_directory or Path(self._instance.root_directory, "openlineage")
+        directory = self.outbox_directory
         instance = weakref.ref(self._instance)
         delivery = delivery_of(directory, self._settings, self._flush_timeout, instance)
         outbox = delivery.shipper.outbox
@@ -318,10 +334,12 @@ class _Pending:
     Args:
         entries: the events.
         ids: of the records.
+        shipper: knows that this process is busy with them.
     """
 
     entries: Sequence[EventLogEntry]
     ids: Sequence[int] = ()
+    shipper: Shipper | None = None
 
 
 def _begins_something(entry: EventLogEntry) -> bool:

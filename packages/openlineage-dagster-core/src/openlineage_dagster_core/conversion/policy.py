@@ -48,8 +48,15 @@ def allows_asset(source: Source, key: AssetKey, family: Family) -> bool:
 def _allows(globs: Globs, name: str) -> bool:
     if globs == _ALL:
         return True
-    is_included = any(fnmatchcase(name, glob) for glob in globs.include)
-    return is_included and not any(fnmatchcase(name, glob) for glob in globs.exclude)
+    return (
+        _matches(name, globs.include)
+        and _matches(name, globs.only)
+        and not _matches(name, globs.exclude)
+    )
+
+
+def _matches(name: str, globs: tuple[str, ...]) -> bool:
+    return any(fnmatchcase(name, glob) for glob in globs)
 
 
 def without_disabled_facets(settings: Settings, event: Event) -> Event:

@@ -175,7 +175,9 @@ class Outbox:
                 insert_gap(connection, ordering_key, since, reason)
             return ids
 
-        return self._file.run(add)
+        # A run waits for this, and to begin and to commit by themselves cost as much again.
+        is_single = len(added) == 1 and not attachments and not gaps
+        return self._file.run(add, is_single=is_single)
 
     def release(self, ids: Iterable[int]) -> None:
         """Say that whoever appended records is through with what they stand for.

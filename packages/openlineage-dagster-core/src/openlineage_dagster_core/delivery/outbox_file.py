@@ -96,11 +96,12 @@ class OutboxFile:
         self._oldest_checked = 0.0
         _open_files.add(self)
 
-    def run(self, work: Callable[[sqlite3.Connection], T]) -> T:
+    def run(self, work: Callable[[sqlite3.Connection], T], *, is_single: bool = False) -> T:
         """Do something in one transaction.
 
         Args:
             work: gets the connection; done a second time where the file turns out to be broken.
+            is_single: whether it is one statement, which is a transaction by itself.
 
         Returns:
             What `work` returns.
@@ -111,7 +112,7 @@ class OutboxFile:
         """
         with self._lock:
             try:
-                return self._attempt(work)
+                return self._attempt(work, is_single)
             except sqlite3.DatabaseError as error:
                 if not (_is_broken(error) or _may_be_broken(error)):
                     raise
@@ -121,12 +122,12 @@ class OutboxFile:
                     # It may be this connection only.
                     self._close()
             try:
-                return self._attempt(work)
+                return self._attempt(work, is_single)
             except sqlite3.DatabaseError as error:
                 if not (_is_broken(error) or _may_be_broken(error)):
                     raise
                 self._set_aside(error)
-            return self._attempt(work)
+            return self._attempt(work, is_single)
 
     def tidy(self) -> None:
         """Move what is written into the file itself, and give back what it does not need.
@@ -146,14 +147,17 @@ class OutboxFile:
         with self._lock:
             self._close()
 
-    def _attempt(self, work: Callable[[sqlite3.Connection], T]) -> T:
+    def _attempt(self, work: Callable[[sqlite3.Connection], T], is_single: bool) -> T:
         if self._connection is not None and self._identity != _identity_of(self.path):
             self._close()
             self._reopen("the outbox was deleted or replaced")
         connection = self._connection or self._open()
+        if time.monotonic() - self._oldest_checked > OLDEST_CHECKED_SECONDS:
+            self._look_for_oldest(connection)
+        if is_single:
+            return work(connection)
+        connection.execute("BEGIN")
         with connection:
-            if time.monotonic() - self._oldest_checked > OLDEST_CHECKED_SECONDS:
-                self._look_for_oldest(connection)
             return work(connection)
 
     def _look_for_oldest(self, connection: sqlite3.Connection) -> None:
@@ -167,7 +171,9 @@ class OutboxFile:
         # not there is opened here: closing one would drop this process's locks on it (POSIX).
         with contextlib.suppress(FileExistsError):
             os.close(os.open(self.path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
-        connection = sqlite3.connect(self.path, timeout=self._busy_seconds, check_same_thread=False)
+        connection = sqlite3.connect(
+            self.path, timeout=self._busy_seconds, check_same_thread=False, isolation_level=None
+        )
         try:
             # Only before there is a table.
             connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
@@ -188,7 +194,9 @@ class OutboxFile:
     def _reopen(self, reason: str) -> None:
         since = self._oldest
         try:
-            with self._open() as connection:
+            connection = self._open()
+            connection.execute("BEGIN")
+            with connection:
                 insert_gap(connection, None, since, reason)
         except (sqlite3.Error, OSError):
             # It cannot be made anew now; whoever makes it will find this.

@@ -34,7 +34,7 @@ class Pace:
 
     def __init__(self) -> None:
         self._worked_at = self._first_worked_at = 0.0
-        self._waiting = 0
+        self._waiting = self._storing = 0
         self._lock = threading.Lock()
         self._hurry = threading.Event()
         self._computed = 0.0
@@ -43,6 +43,18 @@ class Pace:
         """Learn that the host is storing something."""
         self._worked_at = time.monotonic()
         self._first_worked_at = self._first_worked_at or self._worked_at
+
+    def begin_to_store(self) -> None:
+        """Learn that the host begins to store something, however long that takes."""
+        with self._lock:
+            self._storing += 1
+        self.host_works()
+
+    def end_to_store(self) -> None:
+        """Learn that it has."""
+        with self._lock:
+            self._storing -= 1
+        self.host_works()
 
     def begin_to_wait(self) -> None:
         """Learn that the host waits for the thread: there is nothing to keep out of the way of."""
@@ -88,4 +100,6 @@ class Pace:
         self._computed = now
 
     def _is_host_busy(self) -> bool:
-        return not self._hurry.is_set() and time.monotonic() - self._worked_at < BUSY_SECONDS
+        if self._hurry.is_set():
+            return False
+        return bool(self._storing) or time.monotonic() - self._worked_at < BUSY_SECONDS

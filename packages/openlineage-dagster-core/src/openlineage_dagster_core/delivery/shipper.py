@@ -212,9 +212,13 @@ class Shipper:
                 self._thread.start()
         self._wake.set()
 
-    def host_works(self) -> None:
+    def begin_to_store(self) -> None:
         """Say that this process is about to store something, and wants to compute."""
-        self._pace.host_works()
+        self._pace.begin_to_store()
+
+    def end_to_store(self) -> None:
+        """Say that it has, or could not."""
+        self._pace.end_to_store()
 
     @property
     def is_sending(self) -> bool:

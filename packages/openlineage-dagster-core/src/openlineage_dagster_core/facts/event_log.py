@@ -242,7 +242,7 @@ class EventLogFacts:
             # The run was deleted meanwhile. Any constant serves, so that its events agree.
             facts = RunFacts(entry.run_id, entry.job_name or "", _BEGINNING)
         log = ProgressLog()
-        for logged in _entries_of_run(instance, entry.run_id):
+        for logged in entries_of_run(instance, entry.run_id):
             if logged == entry:
                 break
             log.observe(logged)
@@ -301,7 +301,16 @@ def _logged_by_hand(entry: EventLogEntry, assets: Mapping[AssetKey, AssetFacts])
     return {key} if key and key not in assets and not upstream_in_tags(tags or {}) else set()
 
 
-def _entries_of_run(instance: DagsterInstance, run_id: str) -> Iterator[EventLogEntry]:
+def entries_of_run(instance: DagsterInstance, run_id: str) -> Iterator[EventLogEntry]:
+    """Read what the event log says of a run.
+
+    Args:
+        instance: holds it.
+        run_id: of the run; empty for what was reported from outside any.
+
+    Yields:
+        The events that tell how far it is, in order.
+    """
     cursor = None
     while True:
         page = instance.get_records_for_run(
