@@ -90,7 +90,7 @@ def check_http_url(option: str, url: str) -> None:
     Raises:
         ConfigurationError: it is none; user and password are not in the message.
     """
-    allowed = "an address such as http://localhost:5000 or https://user@host/path"
+    allowed = "an address such as http://localhost:5000 or https://user@host/path/"
     try:
         parts = urlsplit(url.strip())
         port_is_valid = parts.port is None or parts.port > 0

@@ -52,6 +52,18 @@ def test_a_file_in_the_home_directory_configures(tmp_path: Path) -> None:
     assert is_configured({})
 
 
+def test_the_client_reads_one_file_whatever_stands_there(tmp_path: Path) -> None:
+    (tmp_path / "openlineage.yml").write_text("transport: {type: http}")
+    named = tmp_path / "lineage.yml"
+    named.write_text("facets: {}")
+    environ = {"OPENLINEAGE_CONFIG": str(named)}
+    assert not is_configured(environ)
+    # Nor is what the other says of interest, be it wrong.
+    check(environ)
+    named.unlink()
+    assert is_configured(environ)
+
+
 def test_what_the_client_sets_by_itself_is_no_configuration() -> None:
     assert not is_configured({"OPENLINEAGE__TRANSPORT__TRANSPORTS__DEFAULT_HTTP__TYPE": "http"})
 

@@ -59,7 +59,8 @@ def is_configured(environ: Mapping[str, str]) -> bool:
     # Not any variable with the prefix: the client itself sets some beside OPENLINEAGE_URL.
     if any(environ.get(name) for name in (ENV_URL, ENV_TRANSPORT, f"{ENV_TRANSPORT}__TYPE")):
         return True
-    return any(_transport_in(path) for path in _config_files(environ))
+    path = _config_file(environ)
+    return path is not None and bool(_transport_in(path))
 
 
 def check(environ: Mapping[str, str]) -> None:
@@ -92,23 +93,26 @@ def _transports(environ: Mapping[str, str]) -> Iterator[tuple[str, Mapping[str, 
         for key in ("type", "url")
         if (name := f"{ENV_TRANSPORT}__{key.upper()}") in environ
     }
-    files = [(path, found) for path in _config_files(environ) if (found := _transport_in(path))]
-    # The client takes the first file, and what it says wins over the environment.
-    for path, found in files[:1]:
+    path = _config_file(environ)
+    found = _transport_in(path) if path is not None else None
+    if found:
+        # What the file says wins over the environment.
         yield f"{path}: transport", {**named, **found}
-    if not files and "type" in named:
+    elif "type" in named:
         yield ENV_TRANSPORT, named
 
 
-def _config_files(environ: Mapping[str, str]) -> list[Path]:
+def _config_file(environ: Mapping[str, str]) -> Path | None:
+    """Find the file that the client takes: the first that it can read, whatever stands there."""
     named = environ.get(ENV_CONFIG)
     # Not Path.home(), which raises where a container's user has none.
     home = Path(os.path.expanduser("~/.openlineage"))  # noqa: PTH111
-    return [
+    files = [
         *([Path(named)] if named else []),
         Path.cwd() / "openlineage.yml",
         home / "openlineage.yml",
     ]
+    return next((path for path in files if path.is_file() and os.access(path, os.R_OK)), None)
 
 
 def _transport_in(path: Path) -> Mapping[str, Any] | None:
