@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -25,8 +26,15 @@ NO_SPEC = (
 )
 
 
+_IDS_AND_TIMES = re.compile(
+    r"\b[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\b"
+    r"|\b20[0-9]{2}-(0[1-9]|1[0-2])-(0[1-9]|1[0-9]|2[0-8])"
+    r"T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]\.[0-9]{6}\+00:00"
+)
+"""Of thousands of runs all is alike but these; what is not well-formed is not among them."""
+
 _valid: set[str] = set()
-"""What one test sends is looked at again where it arrives."""
+"""What one test sends is looked at again where it arrives; without ids and times."""
 
 
 def check(event: openlineage_spec.Json) -> None:
@@ -36,7 +44,7 @@ def check(event: openlineage_spec.Json) -> None:
         event: as it goes over the wire.
     """
     if openlineage_spec.is_present():
-        text = json.dumps(event, sort_keys=True)
+        text = _IDS_AND_TIMES.sub("", json.dumps(event, sort_keys=True))
         if text in _valid:
             return
         found = openlineage_spec.faults(event)
