@@ -120,6 +120,10 @@ TEST_TOOLS = [
     "referencing>=0.35",
 ]
 DEMO_TOOLS = ["dagster-webserver", "rich>=13"]
+GRAPH = ["igraph>=1.0"]
+BROWSER = ["playwright>=1.49"]
+"""The browser itself is the system's: apt-get install chromium."""
+
 SOAK_TOOLS = ["psutil>=5.9", "rich>=13"]
 PREDECESSOR = "dagster-openlineage==0.2.1"
 MYPY_PLACES = [
@@ -151,7 +155,7 @@ def lint(session: nox.Session) -> None:
 def types(session: nox.Session) -> None:
     """Check types (mypy, strict)."""
     install(
-        session, EVERYTHING, *TEST_TOOLS, *DEMO_TOOLS, *SOAK_TOOLS, *POSTGRES, *KAFKA,
+        session, EVERYTHING, *TEST_TOOLS, *DEMO_TOOLS, *SOAK_TOOLS, *POSTGRES, *KAFKA, *BROWSER,
         "mypy>=1.18", "types-PyYAML", "types-requests", "types-jsonschema", "types-psycopg2",
         "types-psutil", "nox", "pytest-xdist",
     )  # fmt: skip
@@ -164,15 +168,15 @@ def types(session: nox.Session) -> None:
 @nox.parametrize("package", list(PACKAGES), ids=list(PACKAGES))
 def tests(session: nox.Session, package: str) -> None:
     """Test each package beside nothing but what it depends on."""
-    install(session, NEEDS[package], *TEST_TOOLS)
-    session.run("pytest", f"{PACKAGES[package]}/tests", *session.posargs)
+    install(session, NEEDS[package], *TEST_TOOLS, *GRAPH, "pytest-xdist>=3.6")
+    session.run("pytest", f"{PACKAGES[package]}/tests", "-n", "2", *session.posargs)
 
 
 @nox.session
 @nox.parametrize("package", list(PACKAGES), ids=list(PACKAGES))
 def minimums(session: nox.Session, package: str) -> None:
     """Test each package with the lowest versions of what it depends on."""
-    install(session, NEEDS[package], *TEST_TOOLS, "--resolution=lowest-direct")
+    install(session, NEEDS[package], *TEST_TOOLS, *GRAPH, "--resolution=lowest-direct")
     session.run("pytest", f"{PACKAGES[package]}/tests", *session.posargs)
 
 
@@ -196,16 +200,23 @@ def matrix(session: nox.Session, dagster: str) -> None:
 
 def with_dagster(session: nox.Session, dagster: str, deployments: str) -> None:
     """Test what depends on the version of Dagster."""
-    install(session, EVERYTHING, *TEST_TOOLS, *DEMO_TOOLS, *POSTGRES, *KAFKA, f"dagster=={dagster}")
+    install(
+        session, EVERYTHING, *TEST_TOOLS, *DEMO_TOOLS, *POSTGRES, *KAFKA, f"dagster=={dagster}",
+        "pytest-xdist>=3.6",
+    )  # fmt: skip
     session.run(
         "pytest",
         f"{PACKAGES['core']}/tests/conversion",
         f"{PACKAGES['core']}/tests/facts",
+        f"{PACKAGES['core']}/tests/cli/test_code.py",
+        f"{PACKAGES['core']}/tests/replay",
         f"{PACKAGES['storage']}/tests/test_delegation.py",
         f"{PACKAGES['storage']}/tests/test_transparency.py",
         f"{PACKAGES['storage']}/tests/test_dagster_storage.py",
         f"{PACKAGES['sensor']}/tests/test_unparsed.py",
         "tests-integration/test_mechanisms_agree.py",
+        "-n",
+        "2",
         *session.posargs,
     )
     session.run(
@@ -245,7 +256,7 @@ def integration(session: nox.Session) -> None:
     """Test both mechanisms together, with real Dagster processes."""
     install(
         session, EVERYTHING, *TEST_TOOLS, *DEMO_TOOLS, *SOAK_TOOLS, *POSTGRES, *MYSQL, *KAFKA,
-        "uv", "dagster-cloud>=1.11.6",
+        *GRAPH, *BROWSER, "uv", "dagster-cloud>=1.11.6",
     )  # fmt: skip
     names_files = any(Path(each.split("::")[0]).exists() for each in session.posargs)
     where = [] if names_files else ["tests-integration"]
@@ -299,6 +310,13 @@ def soak(session: nox.Session) -> None:
 
 
 @nox.session
+def screenshots(session: nox.Session) -> None:
+    """Make the pictures of docs/graph.md, in the system's Chromium."""
+    install(session, ["core"], *TEST_TOOLS, *GRAPH, *BROWSER)
+    session.run("python", "tests-integration/test_graph_page.py", "docs/images")
+
+
+@nox.session
 def demo(session: nox.Session) -> None:
     """Run the example project through both mechanisms and show the lineage; no servers needed."""
     install(session, EVERYTHING, *DEMO_TOOLS)
@@ -307,8 +325,12 @@ def demo(session: nox.Session) -> None:
 
 @nox.session
 def bench(session: nox.Session) -> None:
-    """Measure how fast something is: `nox -s bench -- conversion`, `-- storage` or `-- sensor`."""
+    """Measure how fast something is: `nox -s bench -- conversion`, storage, sensor or replay."""
     mechanism = session.posargs[:1]
+    if mechanism == ["replay"]:
+        install(session, ["core"], "rich>=13", *POSTGRES)
+        session.run("python", "-m", "benchmarks", *session.posargs)
+        return
     if mechanism not in (["storage"], ["sensor"]):
         install(session, ["core"], "rich>=13")
         session.run("python", "-m", "benchmarks", *session.posargs)

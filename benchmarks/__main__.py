@@ -9,6 +9,7 @@ from types import ModuleType
 from rich.console import Console
 
 from benchmarks import conversion
+from benchmarks.replay import rate
 from benchmarks.sensor import keeping_up
 from benchmarks.storage import cost
 
@@ -16,6 +17,7 @@ BENCHMARKS: Mapping[str, ModuleType] = {
     "conversion": conversion,
     "storage": cost,
     "sensor": keeping_up,
+    "replay": rate,
 }
 """By name; each module has `main`."""
 

@@ -118,6 +118,11 @@ class Receiver:
             self._is_listening = False
         self._server.server_close()
 
+    @property
+    def is_connected(self) -> bool:
+        """Whether anybody holds a connection to it."""
+        return bool(self._connections)
+
     def take(self, event: Json) -> int:
         """Answer one event.
 

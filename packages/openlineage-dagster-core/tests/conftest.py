@@ -1,3 +1,3 @@
 """The plugins of the workspace's tests."""
 
-pytest_plugins = ["every_event_is_valid", "golden", "receiver"]
+pytest_plugins = ["every_event_is_valid", "golden", "receiver", "command_line", "orders_home"]

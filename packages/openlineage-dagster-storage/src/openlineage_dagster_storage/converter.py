@@ -58,11 +58,20 @@ class StoredEventConverter:
         outbox: holds the definitions.
         settings: the namespaces.
         instance: holds the runs and their logs; kept weakly, as storages keep it.
+        is_only_looking: whether what is converted is sent by somebody else.
     """
 
-    def __init__(self, outbox: Outbox, settings: Settings, instance: DagsterInstance) -> None:
+    def __init__(
+        self,
+        outbox: Outbox,
+        settings: Settings,
+        instance: DagsterInstance,
+        *,
+        is_only_looking: bool = False,
+    ) -> None:
         self._outbox = outbox
         self._settings = settings
+        self._is_only_looking = is_only_looking
         self._instance = weakref.ref(instance)
         self._facts = EventLogFacts(self._live_instance)
         self._stored = StoredEvents(self._live_instance)
@@ -238,7 +247,8 @@ class StoredEventConverter:
     def _end(self, run_id: str) -> None:
         self._definitions.pop(run_id, None)
         self._stored.forget(run_id)
-        self._outbox.end_attachment(run_id)
+        if not self._is_only_looking:
+            self._outbox.end_attachment(run_id)
 
     def _definitions_of(self, run_id: str) -> Definitions:
         if run_id not in self._definitions:

@@ -39,6 +39,8 @@ if TYPE_CHECKING:
     from dagster import DagsterInstance
     from dagster._serdes import ConfigurableClassData
 
+    from openlineage_dagster_core.delivery.client import Event
+    from openlineage_dagster_core.delivery.outbox import Record
     from openlineage_dagster_core.delivery.shipper import Shipper
 
 SLOW_SECONDS = 60.0
@@ -208,6 +210,29 @@ class OpenLineageEventLogStorage(DelegatingEventLogStorage, ConfigurableClass):
             Whether nothing is left.
         """
         return self._delivery().shipper.work_off(patience)
+
+    def events_of(self, record: Record) -> Iterator[Event]:
+        """Convert what a record of the outbox stands for; nothing is sent.
+
+        Args:
+            record: from the outbox in `outbox_directory`.
+
+        Yields:
+            The OpenLineage events; none where what it stands for is not in the event log.
+
+        Raises:
+            FactsUnavailableError: the event log cannot be read.
+        """
+        # Whoever stores events has no use for it.
+        from openlineage_dagster_core.delivery.outbox import Outbox
+        from openlineage_dagster_storage.converter import StoredEventConverter
+
+        with contextlib.closing(Outbox(self.outbox_directory)) as outbox:
+            converter = StoredEventConverter(
+                outbox, self._settings, self._instance, is_only_looking=True
+            )
+            for each in converter.ready([record]):
+                yield from converter.to_events(each)
 
     def dispose(self) -> None:
         """Send what waits, or see that it is sent, and dispose of the wrapped storage."""

@@ -333,6 +333,36 @@ class Outbox:
         )
         return [(Record(*row[:3]), row[3]) for row in rows]
 
+    def retry(self, records: Sequence[Record]) -> None:
+        """Let records wait again that were set aside, in their old places.
+
+        Args:
+            records: from `parked`.
+        """
+        rows = [(record.id,) for record in records]
+        now = time.time()
+
+        def put_back(connection: sqlite3.Connection) -> None:
+            connection.executemany(
+                "INSERT OR IGNORE INTO record (id, ordering_key, payload, appended_at) "
+                "SELECT id, ordering_key, payload, ? FROM parked WHERE id = ?",
+                [(now, *row) for row in rows],
+            )
+            connection.executemany("DELETE FROM parked WHERE id = ?", rows)
+
+        self._file.run(put_back)
+
+    def drop_parked(self, records: Sequence[Record]) -> None:
+        """Forget records that were set aside.
+
+        Args:
+            records: from `parked`.
+        """
+        rows = [(record.id,) for record in records]
+        self._file.run(
+            lambda connection: connection.executemany("DELETE FROM parked WHERE id = ?", rows)
+        )
+
     def attachment(self, ordering_key: str) -> str | None:
         """Get what is kept for a key.
 

@@ -1,0 +1,1 @@
+"""How fast the event log is replayed, beside the same events that are only posted."""

@@ -1,0 +1,101 @@
+"""Shows the names that jobs and datasets will have."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime, timezone
+from itertools import islice
+from typing import TYPE_CHECKING
+
+from dagster import AssetKey
+
+from openlineage_dagster_core.cli.doctor.finding import Finding, fine, note, problem
+from openlineage_dagster_core.cli.doctor.subject import Subject
+from openlineage_dagster_core.errors import ConfigurationError
+from openlineage_dagster_core.facts.model import RunFacts
+from openlineage_dagster_core.identity import Identity, run_job_name
+from openlineage_dagster_core.settings import Settings
+
+if TYPE_CHECKING:
+    from dagster import RepositoryDefinition
+
+CHECK = "namespaces"
+
+EXAMPLES = 3
+
+
+def look(subject: Subject) -> Iterator[Finding]:
+    """Show the namespaces.
+
+    Args:
+        subject: what is examined.
+
+    Yields:
+        What was found.
+    """
+    if subject.instance is None and (subject.has_storage or not subject.sensors):
+        yield note(CHECK, "they are not known while the instance cannot be opened")
+        return
+    try:
+        settings = subject.settings
+    except ConfigurationError as error:
+        yield problem(CHECK, f"{error.option} is {error.value!r}", f"It must be {error.allowed}.")
+        return
+    run = _run(subject)
+    identity = Identity(settings)
+    dataset = identity.dataset(run, AssetKey("any"), None).namespace
+    yield fine(
+        CHECK,
+        f"jobs in {identity.job_namespace(run)!r} ({settings.job_namespace.text}), datasets in "
+        f"{dataset!r} ({settings.namespace_template.text})",
+    )
+    yield from _tags(settings, is_storage=subject.has_storage)
+    if subject.repository is not None:
+        yield from _examples(subject.repository, identity, run)
+
+
+def _tags(settings: Settings, *, is_storage: bool) -> Iterator[Finding]:
+    tags = sorted({*settings.namespace_template.tags, *settings.job_namespace.tags})
+    if not tags:
+        return
+    tokens = ", ".join(f"{{tag:{tag}}}" for tag in tags)
+    if is_storage and not settings.resolve_run_tags:
+        yield note(
+            CHECK,
+            f"{tokens} is empty: the storage does not resolve run tags by default",
+            "Set resolve_run_tags: true in the storage's config to have it resolved.",
+        )
+    else:
+        yield note(CHECK, f"{tokens} comes from each run's tags; here it is shown empty")
+
+
+def _examples(
+    repository: RepositoryDefinition, identity: Identity, run: RunFacts
+) -> Iterator[Finding]:
+    # Brings all of Dagster along.
+    from openlineage_dagster_core.facts.definitions import DefinedAssets
+
+    assets = DefinedAssets(repository.asset_graph)
+    for key in islice(assets, EXAMPLES):
+        namespace, name = identity.dataset(run, key, assets[key])
+        yield fine(CHECK, f"asset {key.to_user_string()}: dataset {namespace!r}, {name!r}")
+    jobs = sorted(name for name in repository.job_names if not name.startswith("__"))
+    for name in jobs[:EXAMPLES]:
+        selected = repository.get_job(name).asset_layer.selected_asset_keys
+        named = RunFacts("", name, run.created_at)
+        yield fine(
+            CHECK, f"job {name}: {identity.job_namespace(run)!r}, {run_job_name(named, selected)!r}"
+        )
+
+
+def _run(subject: Subject) -> RunFacts:
+    """Make a run of what is named, so that its tokens have values."""
+    code, repository = subject.code, subject.repository
+    location = code.module_name or (code.python_file.name if code.python_file else None)
+    return RunFacts(
+        "",
+        "",
+        datetime.fromtimestamp(0, timezone.utc),
+        code_location=location if repository is not None else None,
+        repository=repository.name if repository is not None else None,
+    )

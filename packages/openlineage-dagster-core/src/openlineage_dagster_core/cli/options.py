@@ -1,0 +1,57 @@
+"""Options that several commands share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def home_option(command: F) -> F:
+    """Add `--home`.
+
+    Args:
+        command: takes `home`, a path or None.
+
+    Returns:
+        The command.
+    """
+    return click.option(
+        "--home",
+        type=click.Path(path_type=Path),
+        metavar="DIRECTORY",
+        help="Where the instance's dagster.yaml is (default: DAGSTER_HOME).",
+    )(command)
+
+
+def code_options(command: F) -> F:
+    """Add `-m`, `-f`, `-a` and `-d`, as Dagster's own commands have them.
+
+    Args:
+        command: takes `module_name`, `python_file`, `attribute` and `working_directory`.
+
+    Returns:
+        The command.
+    """
+    for option in (
+        click.option(
+            "-d",
+            "--working-directory",
+            type=click.Path(file_okay=False, path_type=Path),
+            help="Where imports of the definitions start.",
+        ),
+        click.option("-a", "--attribute", help="The name of the definitions in there."),
+        click.option(
+            "-f",
+            "--python-file",
+            type=click.Path(dir_okay=False, path_type=Path),
+            help="The file that holds the definitions.",
+        ),
+        click.option("-m", "--module-name", help="The module that holds the definitions."),
+    ):
+        command = option(command)
+    return command

@@ -1,0 +1,111 @@
+"""Which runs of an instance are replayed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from typing import TYPE_CHECKING
+
+from dagster import DagsterRunStatus, RunsFilter
+
+if TYPE_CHECKING:
+    from dagster import DagsterInstance
+    from dagster._core.storage.dagster_run import RunRecord
+
+PAGE = 200
+
+UNFINISHED = (DagsterRunStatus.STARTING, DagsterRunStatus.STARTED, DagsterRunStatus.CANCELING)
+
+
+@dataclass(frozen=True)
+class Selection:
+    """What to replay; everything where nothing is said. A run is replayed as a whole or not at all.
+
+    Args:
+        run_ids: these runs alone.
+        first_run: the runs that were stored since this one, with it.
+        last_run: and until this one, with it.
+        since: runs of which anything happened since then, in seconds since the epoch.
+        until: runs that were stored before then, likewise.
+        statuses: runs in one of these states; any where none is named.
+        includes_runless: whether events reported from outside any run are among it.
+    """
+
+    run_ids: tuple[str, ...] = ()
+    first_run: str | None = None
+    last_run: str | None = None
+    since: float | None = None
+    until: float | None = None
+    statuses: tuple[DagsterRunStatus, ...] = ()
+    includes_runless: bool = True
+
+    @property
+    def takes_runless(self) -> bool:
+        """Whether it takes any event of no run."""
+        names_runs = self.run_ids or self.first_run or self.last_run or self.statuses
+        return self.includes_runless and not names_runs
+
+    def holds(self, timestamp: float) -> bool:
+        """Tell whether an event of no run is in its time.
+
+        Args:
+            timestamp: of the event, in seconds since the epoch.
+
+        Returns:
+            Whether it is.
+        """
+        since = float("-inf") if self.since is None else self.since
+        until = float("inf") if self.until is None else self.until
+        return since <= timestamp < until
+
+    def count(self, instance: DagsterInstance) -> int | None:
+        """Count the runs, for the progress.
+
+        Args:
+            instance: holds them.
+
+        Returns:
+            How many; None where there is no cheap way to know.
+        """
+        if self.first_run or self.last_run:
+            return None
+        return instance.get_runs_count(self._filter())
+
+    def runs(self, instance: DagsterInstance) -> Iterator[RunRecord]:
+        """Find the runs.
+
+        Args:
+            instance: holds them.
+
+        Yields:
+            Their rows, in the order in which they were stored.
+        """
+        if self.first_run:
+            yield from instance.get_run_records(RunsFilter(run_ids=[self.first_run]), limit=1)
+            if self.first_run == self.last_run:
+                return
+        cursor = self.first_run
+        while True:
+            page = instance.get_run_records(
+                self._filter(), limit=PAGE, cursor=cursor, ascending=True
+            )
+            for record in page:
+                yield record
+                if record.dagster_run.run_id == self.last_run:
+                    return
+            if len(page) < PAGE:
+                return
+            cursor = page[-1].dagster_run.run_id
+
+    def _filter(self) -> RunsFilter:
+        return RunsFilter(
+            run_ids=list(self.run_ids) or None,
+            statuses=list(self.statuses) or None,
+            updated_after=_time(self.since),
+            created_before=_time(self.until),
+        )
+
+
+def _time(seconds: float | None) -> datetime | None:
+    return None if seconds is None else datetime.fromtimestamp(seconds, timezone.utc)
