@@ -112,7 +112,9 @@ def test_a_full_disk_costs_no_lineage(
 ) -> None:
     run = OutboxFile.run
 
-    def full(self: OutboxFile, work: Callable[[sqlite3.Connection], object]) -> object:
+    def full(
+        self: OutboxFile, work: Callable[[sqlite3.Connection], object], **options: bool
+    ) -> object:
         def fail(connection: sqlite3.Connection) -> object:
             connection.execute("PRAGMA max_page_count = 1")
             try:
@@ -120,7 +122,7 @@ def test_a_full_disk_costs_no_lineage(
             finally:
                 connection.execute("PRAGMA max_page_count = 1000000")
 
-        return run(self, fail)
+        return run(self, fail, **options)
 
     with home.instance() as instance:
         run_nightly(instance)

@@ -63,6 +63,17 @@ def test_a_file_that_is_deleted_is_made_anew_and_the_loss_is_a_gap(directory: Pa
     assert (gap.ordering_key, gap.since <= appended_at) == (None, True)
 
 
+def test_who_closes_a_file_that_is_gone_notices(directory: Path) -> None:
+    outbox = Outbox(directory)
+    outbox.append([("run-1", "lost")])
+    appended_at = outbox.pending(1)[0].appended_at
+    outbox.path.unlink()
+    outbox.close()
+    assert outbox.pending(10) == []
+    [gap] = outbox.gaps()
+    assert (gap.ordering_key, gap.since <= appended_at) == (None, True)
+
+
 def test_another_process_that_has_the_old_file_open_goes_on_with_the_new_one(
     directory: Path,
 ) -> None:

@@ -61,7 +61,7 @@ def test_beside_a_host_that_works_the_thread_computes_its_share_at_most(
 def test_what_has_waited_for_long_makes_the_share_larger_up_to_a_limit(
     made: Pace, clock: Clock
 ) -> None:
-    assert share(made, clock, waited=2 * pace.BEHIND_SECONDS) == pytest.approx(2 * pace.SHARE)
+    assert share(made, clock, waited=1.2 * pace.BEHIND_SECONDS) == pytest.approx(1.2 * pace.SHARE)
     assert share(made, clock, waited=3600.0) == pytest.approx(pace.LARGEST_SHARE)
 
 

@@ -145,12 +145,13 @@ class OutboxFile:
     def close(self) -> None:
         """Close the file; the next use opens it again."""
         with self._lock:
+            # What cannot be recorded now is noted beside it.
+            with contextlib.suppress(OSError, sqlite3.Error):
+                self._replace_if_gone()
             self._close()
 
     def _attempt(self, work: Callable[[sqlite3.Connection], T], is_single: bool) -> T:
-        if self._connection is not None and self._identity != _identity_of(self.path):
-            self._close()
-            self._reopen("the outbox was deleted or replaced")
+        self._replace_if_gone()
         connection = self._connection or self._open()
         if time.monotonic() - self._oldest_checked > OLDEST_CHECKED_SECONDS:
             self._look_for_oldest(connection)
@@ -159,6 +160,11 @@ class OutboxFile:
         connection.execute("BEGIN")
         with connection:
             return work(connection)
+
+    def _replace_if_gone(self) -> None:
+        if self._connection is not None and self._identity != _identity_of(self.path):
+            self._close()
+            self._reopen("the outbox was deleted or replaced")
 
     def _look_for_oldest(self, connection: sqlite3.Connection) -> None:
         row = connection.execute("SELECT appended_at FROM record ORDER BY id LIMIT 1").fetchone()

@@ -210,7 +210,9 @@ class Shipper:
                 self._set(role=_Role.UNDECIDED, is_failing=False, is_stuck=False)
                 self._thread = _Thread(self._guarded_run)
                 self._thread.start()
-        self._wake.set()
+        # To set it costs more than to ask, and a run waits for this.
+        if not self._wake.is_set():
+            self._wake.set()
 
     def begin_to_store(self) -> None:
         """Say that this process is about to store something, and wants to compute."""
