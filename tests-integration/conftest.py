@@ -19,22 +19,6 @@ pytest_plugins = [
 sys.path[:0] = [str(Path(__file__).parents[1] / "docs" / "examples"), str(Path(__file__).parent)]
 
 
-SERVERS = frozenset(
-    f"test_{name}.py"
-    for name in ("data_rentgen", "doctor", "end_to_end", "kafka", "marquez", "marquez_command_line")
-)
-"""The files whose servers take long to start, or may be there once only."""
-
-
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave a file's tests together where several processes run them."""
-    if config.pluginmanager.hasplugin("xdist"):
-        for item in items:
-            name = item.path.name
-            item.add_marker(pytest.mark.xdist_group("servers" if name in SERVERS else name))
-
-
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--full-matrix",

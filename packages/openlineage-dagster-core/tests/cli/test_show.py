@@ -96,7 +96,7 @@ def test_a_file_that_is_not_there_is_said(command: Run, home: OrdersHome, tmp_pa
 @pytest.fixture
 def mocked_marquez() -> Iterator[tuple[str, dict[str, Any]]]:
     """An address where runs are answered as Marquez answers them, and the runs, to be filled."""
-    runs: dict[str, Any] = {}
+    runs: dict[str, Any] = {"namespaces?limit=1": {"namespaces": []}}
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
@@ -144,6 +144,26 @@ def test_a_mocked_marquez_is_compared_run_by_run(
     assert [each["kind"] for each in outcome.json] == ["missing", "different"]
     assert any("state" in line for line in outcome.json[1]["what"])
     assert any("inputs" in line for line in outcome.json[1]["what"])
+
+
+def test_what_is_no_marquez_is_no_marquez_that_has_nothing(
+    command: Run, home: OrdersHome, mocked_marquez: tuple[str, dict[str, Any]]
+) -> None:
+    address, runs = mocked_marquez
+    del runs["namespaces?limit=1"]
+    address = address.replace("://", "://somebody:hidden@")
+    outcome = command("show", home.nightly[0], "--diff", address, *CODE)
+    assert outcome.status == 2
+    assert "is no Marquez" in outcome.err
+    assert "hidden" not in outcome.err
+
+
+def test_a_password_in_an_address_is_not_told(command: Run, home: OrdersHome) -> None:
+    address = "http://somebody:hidden@127.0.0.1:1"
+    outcome = command("show", home.nightly[0], "--diff", address, *CODE)
+    assert outcome.status == 2
+    assert "Marquez at http://127.0.0.1:1 cannot be read" in outcome.err
+    assert "hidden" not in outcome.err
 
 
 def test_a_marquez_that_does_not_answer_is_said(command: Run, home: OrdersHome) -> None:

@@ -10,6 +10,7 @@ from urllib.parse import quote
 
 from openlineage_dagster_core.cli.events_file import events_in
 from openlineage_dagster_core.cli.failure import CommandError, explained
+from openlineage_dagster_core.validation import without_credentials
 
 Json = dict[str, Any]
 
@@ -55,6 +56,18 @@ class Difference:
         return "\n  ".join([f"{self.kind}: {self.event}", *self.what])
 
 
+def is_address(source: str) -> bool:
+    """Tell whether events are compared with a Marquez.
+
+    Args:
+        source: the user's words.
+
+    Returns:
+        Whether it is an http address; a path otherwise.
+    """
+    return source.lower().startswith(("http://", "https://"))
+
+
 def differences_to(events: list[Json], source: str) -> list[Difference]:
     """Compare events with what is somewhere.
 
@@ -68,7 +81,7 @@ def differences_to(events: list[Json], source: str) -> list[Difference]:
     Raises:
         CommandError: the file or Marquez cannot be read.
     """
-    if source.startswith(("http://", "https://")):
+    if is_address(source):
         return list(_compared_with_marquez(events, source.rstrip("/")))
     return list(_compared_with_file(events, Path(source)))
 
@@ -99,23 +112,39 @@ def _compared_with_marquez(events: list[Json], address: str) -> Iterator[Differe
     import requests
 
     last = {event["run"]["runId"]: event for event in events if "run" in event}
+    shown = without_credentials(address)
+
+    def get(path: str) -> Any:
+        with explained(f"Marquez at {shown} cannot be read", "See that it runs there."):
+            answer = session.get(f"{address}/api/v1/{path}", timeout=TIMEOUT_SECONDS)
+            if answer.status_code == requests.codes.not_found:
+                return None
+            answer.raise_for_status()
+        try:
+            return answer.json()
+        except requests.JSONDecodeError:
+            return ""
+
     with requests.Session() as session:
+        # Whatever serves HTTP knows no run: that it is a Marquez is to be seen first.
+        _must_have(get("namespaces?limit=1"), "namespaces", shown)
         for run_id, event in last.items():
-            with explained(f"Marquez at {address} cannot be read", "See that it runs there."):
-                url = f"{address}/api/v1/jobs/runs/{quote(run_id, safe='')}"
-                answer = session.get(url, timeout=TIMEOUT_SECONDS)
-                if answer.status_code == requests.codes.not_found:
-                    yield Difference("missing", _described(event))
-                    continue
-                answer.raise_for_status()
-                run = answer.json()
-            if not isinstance(run, dict) or "state" not in run:
-                raise CommandError(
-                    f"What answers at {address} is no Marquez.", "Give the address of its API."
-                )
+            run = get(f"jobs/runs/{quote(run_id, safe='')}")
+            if run is None:
+                yield Difference("missing", _described(event))
+                continue
+            _must_have(run, "state", shown)
             what = tuple(_places(_of_marquez(run, event), _for_marquez(event)))
             if what:
                 yield Difference("different", _described(event), what)
+
+
+def _must_have(answer: object, key: str, shown: str) -> None:
+    if not isinstance(answer, dict) or key not in answer:
+        raise CommandError(
+            f"What answers at {shown} is no Marquez.",
+            "Give the address of its API, such as http://localhost:5000.",
+        )
 
 
 def _of_marquez(run: Json, event: Json) -> Json:

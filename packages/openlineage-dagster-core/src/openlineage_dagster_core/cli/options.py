@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
+
+from openlineage_dagster_core.cli.code import CodeTarget
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -28,15 +31,29 @@ def home_option(command: F) -> F:
     )(command)
 
 
-def code_options(command: F) -> F:
+def code_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add `-m`, `-f`, `-a` and `-d`, as Dagster's own commands have them.
 
     Args:
-        command: takes `module_name`, `python_file`, `attribute` and `working_directory`.
+        command: takes `code`, a `CodeTarget`.
 
     Returns:
         The command.
     """
+
+    @functools.wraps(command)
+    def with_code(
+        *arguments: Any,
+        module_name: str | None,
+        python_file: Path | None,
+        attribute: str | None,
+        working_directory: Path | None,
+        **options: Any,
+    ) -> Any:
+        code = CodeTarget(module_name, python_file, attribute, working_directory)
+        return command(*arguments, code=code, **options)
+
+    # The last one stands first in the help.
     for option in (
         click.option(
             "-d",
@@ -53,5 +70,5 @@ def code_options(command: F) -> F:
         ),
         click.option("-m", "--module-name", help="The module that holds the definitions."),
     ):
-        command = option(command)
-    return command
+        with_code = option(with_code)
+    return with_code

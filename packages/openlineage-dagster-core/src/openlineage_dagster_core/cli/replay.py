@@ -105,10 +105,7 @@ def replay(
     patience: float,
     as_json: bool,
     home: Path | None,
-    module_name: str | None,
-    python_file: Path | None,
-    attribute: str | None,
-    working_directory: Path | None,
+    code: CodeTarget,
 ) -> int:
     """Send what the event log holds once more.
 
@@ -135,7 +132,6 @@ def replay(
     if gaps and selection != Selection():
         raise CommandError("--gaps says itself what is missing.", "Leave the other choices out.")
     _check_destination(destination, is_sent=not dry_run)
-    code = CodeTarget(module_name, python_file, attribute, working_directory)
     with opened(home, code) as deployment:
         tell_whose_settings(deployment)
         _check_runs(deployment, [*run_ids, *filter(None, (from_run, to_run))])

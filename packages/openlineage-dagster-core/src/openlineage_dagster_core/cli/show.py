@@ -49,16 +49,12 @@ def show(
     as_json: bool,
     other: str | None,
     home: Path | None,
-    module_name: str | None,
-    python_file: Path | None,
-    attribute: str | None,
-    working_directory: Path | None,
+    code: CodeTarget,
 ) -> int:
     """Show the OpenLineage events that a Dagster run gives; nothing is sent.
 
     With --diff the exit status is 1 where something is missing or different.
     """
-    code = CodeTarget(module_name, python_file, attribute, working_directory)
     with opened(home, code) as deployment:
         tell_whose_settings(deployment)
         events = _events_of(deployment, run_id)
@@ -134,13 +130,16 @@ def _datasets(datasets: list[Json]) -> str:
 
 
 def _compare(events: list[Json], other: str, *, as_json: bool) -> int:
-    from openlineage_dagster_core.cli.comparison import differences_to
+    from openlineage_dagster_core.cli.comparison import differences_to, is_address
 
     differences = differences_to(events, other)
     if as_json:
         click.echo(json.dumps([each.as_json() for each in differences], indent=2))
     elif not differences:
-        click.echo(f"All {len(events)} events are there, and none differs.")
+        runs = len({event["run"]["runId"] for event in events if "run" in event})
+        # A Marquez keeps what came of the events of a run.
+        what = f"{runs} runs" if is_address(other) else f"{len(events)} events"
+        click.echo(f"All {what} are there, and none differs.")
     else:
         for each in differences:
             click.echo(str(each))

@@ -40,10 +40,7 @@ Exit status: 0 all is well, 1 warnings, 2 problems.
 @click.option("--json", "as_json", is_flag=True, help="Print a list of findings for machines.")
 def doctor(
     home: Path | None,
-    module_name: str | None,
-    python_file: Path | None,
-    attribute: str | None,
-    working_directory: Path | None,
+    code: CodeTarget,
     send: bool,
     as_json: bool,
 ) -> int:
@@ -55,7 +52,6 @@ def doctor(
     from openlineage_dagster_core.cli.doctor.finding import exit_status
     from openlineage_dagster_core.cli.doctor.printing import Printer
 
-    code = CodeTarget(module_name, python_file, attribute, working_directory)
     printer = Printer(is_for_people=not as_json)
     findings = []
     with _quiet():

@@ -47,10 +47,7 @@ def graph(
     opens: bool,
     as_json: bool,
     home: Path | None,
-    module_name: str | None,
-    python_file: Path | None,
-    attribute: str | None,
-    working_directory: Path | None,
+    code: CodeTarget,
 ) -> int:
     """Draw lineage as one HTML page, which needs no other file and no network.
 
@@ -58,7 +55,6 @@ def graph(
     them, or a JSON array; - is the standard input) or the address of a Marquez, http://HOST:PORT.
     Without SOURCE the Dagster event log is drawn.
     """
-    code = CodeTarget(module_name, python_file, attribute, working_directory)
     if source is not None and (home is not None or code.is_given):
         raise CommandError(
             "--home, -m and -f choose a Dagster event log, and SOURCE is something else.",
