@@ -19,7 +19,7 @@ from delivered import run_id_of
 from many_runs import store_runs
 from receiver import Receiver
 
-RUNS = 24
+RUNS = 32
 COMMAND = (sys.executable, "-m", "openlineage_dagster_core.cli")
 CODE = ("-m", "fifty_assets")
 

@@ -8,7 +8,7 @@ import queue
 import signal
 import threading
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -40,6 +40,7 @@ class Task:
         assets: the patterns of those that are sent; none takes all.
         destination: where to; None is the configured backend.
         patience: how long a backend that takes nothing is tried again, in seconds.
+        connections: how many each process has.
     """
 
     home: Path
@@ -47,6 +48,7 @@ class Task:
     assets: tuple[str, ...]
     destination: str | None
     patience: float
+    connections: int = 1
 
 
 @dataclass(frozen=True)
@@ -130,6 +132,10 @@ def replay_in_processes(
     Raises:
         CommandError: a process could not work, or died.
     """
+    from openlineage_dagster_core.delivery.connections import CONNECTIONS
+
+    # Runs that are under way are sent anew where the replay is stopped: not more than need be.
+    task = replace(task, connections=max(1, CONNECTIONS // count))
     context = multiprocessing.get_context("spawn")
     todo, reports = context.Queue(), context.Queue()
     processes = [
@@ -246,7 +252,7 @@ def _replay(number: int, task: Task, deployment: Deployment, todo: Any, reports:
     from openlineage_dagster_core.replay.destination import clients_to
 
     finished: queue.SimpleQueue[str] = queue.SimpleQueue()
-    clients = clients_to(task.destination, deployment.settings)
+    clients = clients_to(task.destination, deployment.settings, task.connections)
     replay = replay_of(task, deployment, sinks=clients, on_finished=finished.put)
     is_over = threading.Event()
 

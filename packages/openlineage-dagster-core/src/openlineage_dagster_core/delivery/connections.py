@@ -13,7 +13,11 @@ CONNECTIONS = 16
 
 
 def connect(
-    timeout: float, max_event_size: int, make: Callable[[], OpenLineageClient] | None = None
+    timeout: float,
+    max_event_size: int,
+    make: Callable[[], OpenLineageClient] | None = None,
+    *,
+    connections: int = CONNECTIONS,
 ) -> list[LineageClient]:
     """Make as many clients as the transport has a use for.
 
@@ -21,6 +25,7 @@ def connect(
         timeout: the limit of one request in seconds.
         max_event_size: the limit of one event in bytes.
         make: makes openlineage-python's client; by default as the environment configures it.
+        connections: how many clients at most.
 
     Returns:
         The clients: one for a transport that orders what it is given, or writes into one file.
@@ -30,5 +35,5 @@ def connect(
         return LineageClient(timeout, make() if make else None, max_event_size=max_event_size)
 
     first = one()
-    others = CONNECTIONS - 1 if first.is_http else 0
+    others = connections - 1 if first.is_http else 0
     return [first, *(one() for _ in range(others))]

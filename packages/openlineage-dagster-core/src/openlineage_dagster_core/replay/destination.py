@@ -10,7 +10,7 @@ from openlineage.client.transport.file import FileConfig, FileTransport
 from openlineage.client.transport.http import HttpConfig, HttpTransport
 
 from openlineage_dagster_core.delivery.client import LineageClient
-from openlineage_dagster_core.delivery.connections import connect
+from openlineage_dagster_core.delivery.connections import CONNECTIONS, connect
 from openlineage_dagster_core.errors import ConfigurationError
 from openlineage_dagster_core.settings import Settings
 from openlineage_dagster_core.validation import check_http_url
@@ -18,13 +18,16 @@ from openlineage_dagster_core.validation import check_http_url
 ALLOWED = "file:PATH, or an address such as http://localhost:5000"
 
 
-def clients_to(destination: str | None, settings: Settings) -> list[LineageClient]:
+def clients_to(
+    destination: str | None, settings: Settings, connections: int = CONNECTIONS
+) -> list[LineageClient]:
     """Make what sends to a destination.
 
     Args:
         destination: `file:PATH` or an http(s) address, which gets no key; None takes the backend
             that the environment or `openlineage.yml` configures.
         settings: hold the limits of a request and of an event.
+        connections: how many at most.
 
     Returns:
         The clients, each for one thread.
@@ -33,12 +36,13 @@ def clients_to(destination: str | None, settings: Settings) -> list[LineageClien
         ConfigurationError: there is no such destination.
     """
     if destination is None:
-        return connect(settings.timeout, settings.max_event_bytes)
+        return connect(settings.timeout, settings.max_event_bytes, connections=connections)
     check(destination)
     return connect(
         settings.timeout,
         settings.max_event_bytes,
         lambda: OpenLineageClient(transport=_transport(destination)),
+        connections=connections,
     )
 
 
