@@ -208,12 +208,17 @@ def tell_whose_settings(deployment: Deployment) -> None:
 @contextlib.contextmanager
 def _no_warnings() -> Iterator[None]:
     """Keep Dagster from telling each time that it tries a database that does not answer."""
-    before = logging.root.manager.disable
-    logging.disable(logging.WARNING)
+
+    def is_error(record: logging.LogRecord) -> bool:
+        return record.levelno >= logging.ERROR
+
+    # It logs to the root. A filter is this call's own: others may open instances meanwhile.
+    root = logging.getLogger()
+    root.addFilter(is_error)
     try:
         yield
     finally:
-        logging.disable(before)
+        root.removeFilter(is_error)
 
 
 @contextlib.contextmanager
