@@ -10,6 +10,7 @@ from urllib.parse import quote
 
 from openlineage_dagster_core.cli.events_file import events_in
 from openlineage_dagster_core.cli.failure import CommandError, explained
+from openlineage_dagster_core.cli.graph.source import is_address
 from openlineage_dagster_core.validation import without_credentials
 
 Json = dict[str, Any]
@@ -54,18 +55,6 @@ class Difference:
 
     def __str__(self) -> str:
         return "\n  ".join([f"{self.kind}: {self.event}", *self.what])
-
-
-def is_address(source: str) -> bool:
-    """Tell whether events are compared with a Marquez.
-
-    Args:
-        source: the user's words.
-
-    Returns:
-        Whether it is an http address; a path otherwise.
-    """
-    return source.lower().startswith(("http://", "https://"))
 
 
 def differences_to(events: list[Json], source: str) -> list[Difference]:

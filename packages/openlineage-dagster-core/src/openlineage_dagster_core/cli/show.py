@@ -130,7 +130,8 @@ def _datasets(datasets: list[Json]) -> str:
 
 
 def _compare(events: list[Json], other: str, *, as_json: bool) -> int:
-    from openlineage_dagster_core.cli.comparison import differences_to, is_address
+    from openlineage_dagster_core.cli.comparison import differences_to
+    from openlineage_dagster_core.cli.graph.source import is_address
 
     differences = differences_to(events, other)
     if as_json:
