@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from openlineage_dagster_core.cli.age import in_words
 from openlineage_dagster_core.cli.code import CodeTarget
 from openlineage_dagster_core.cli.deployment import (
     STORAGE,
@@ -234,7 +235,7 @@ def _rate(
 def _print_status(folder: Path, found: OutboxStatus, rate: float | None) -> None:
     click.echo(f"outbox    {folder}")
     waits = (
-        "" if found.oldest_seconds is None else f", the oldest for {_span(found.oldest_seconds)}"
+        "" if found.oldest_seconds is None else f", the oldest for {in_words(found.oldest_seconds)}"
     )
     click.echo(f"waiting   {found.depth} records{waits}")
     if rate is not None:
@@ -245,17 +246,10 @@ def _print_status(folder: Path, found: OutboxStatus, rate: float | None) -> None
         since = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(gap.since))
         click.echo(f"          since {since} of {gap.ordering_key or 'any run'}: {gap.reason}")
     if found.last_sent_at is not None:
-        click.echo(f"last sent {_span(time.time() - found.last_sent_at)} ago")
+        click.echo(f"last sent {in_words(max(0.0, time.time() - found.last_sent_at))} ago")
     if found.last_error is not None:
-        since = _span(time.time() - (found.last_error_at or time.time()))
+        since = in_words(max(0.0, time.time() - (found.last_error_at or time.time())))
         click.echo(f"problem   {found.last_error} (for {since})")
-
-
-def _span(seconds: float) -> str:
-    for name, length in (("d", 86_400), ("h", 3_600), ("min", 60)):
-        if seconds >= 2 * length:
-            return f"{seconds / length:.0f} {name}"
-    return f"{max(0.0, seconds):.0f} s"
 
 
 def _check_transport() -> None:

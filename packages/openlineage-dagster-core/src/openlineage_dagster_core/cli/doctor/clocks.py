@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from openlineage_dagster_core.cli.doctor.age import in_words
+from openlineage_dagster_core.cli.age import in_words
 from openlineage_dagster_core.cli.doctor.backend import Answer
 from openlineage_dagster_core.cli.doctor.finding import Finding, fine, warning
 from openlineage_dagster_core.cli.doctor.subject import Subject

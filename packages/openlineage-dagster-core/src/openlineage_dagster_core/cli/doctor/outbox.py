@@ -9,7 +9,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from openlineage_dagster_core.cli.doctor.age import in_words
+from openlineage_dagster_core.cli.age import in_words
 from openlineage_dagster_core.cli.doctor.finding import Finding, fine, problem, warning
 from openlineage_dagster_core.cli.doctor.subject import Subject
 from openlineage_dagster_core.delivery.outbox import OutboxStatus, read_status

@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from openlineage_dagster_core.cli.doctor.age import in_words
+from openlineage_dagster_core.cli.age import in_words
 from openlineage_dagster_core.cli.doctor.finding import Finding, fine, note, problem, warning
 from openlineage_dagster_core.cli.doctor.subject import Subject
 from openlineage_dagster_core.redaction import without_secrets
