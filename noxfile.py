@@ -169,9 +169,7 @@ def types(session: nox.Session) -> None:
 def tests(session: nox.Session, package: str) -> None:
     """Test each package beside nothing but what it depends on."""
     install(session, NEEDS[package], *TEST_TOOLS, *GRAPH, "pytest-xdist>=3.6")
-    # Some of the others look at all processes of the machine.
-    at_a_time = ["-n", "2"] if package == "core" else []
-    session.run("pytest", f"{PACKAGES[package]}/tests", *at_a_time, *session.posargs)
+    session.run("pytest", f"{PACKAGES[package]}/tests", "-n", "2", *session.posargs)
 
 
 @nox.session

@@ -62,7 +62,7 @@ def test_there_is_one_at_a_time_which_sends_what_other_runs_leave(
     with (home.outbox / LOCK_NAME).open("ab") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         run_job(home)
-        assert _running_programs() == {}
+        assert _running_programs(home) == {}
     run_job(home)
     wait_until(lambda: not is_running(home), about="the process to end")
     with home.instance() as instance:
@@ -146,7 +146,7 @@ def test_no_secret_of_the_instance_is_seen_in_the_list_of_processes(
     home = make_home(timeout=60.0, namespace="not-to-be-seen")
     receiver.released.clear()
     run_job(home)
-    [command] = _running_programs().values()
+    [command] = _running_programs(home).values()
     assert "not-to-be-seen" not in command
     receiver.released.set()
     wait_until(lambda: not is_running(home), about="the process to end")
@@ -198,14 +198,16 @@ def test_a_process_that_ends_without_a_dispose_is_followed_by_one_too(
         assert check_delivered(instance, receiver.events, DEFINITIONS) > 0
 
 
-def _running_programs() -> dict[str, str]:
-    """The commands of all such processes, by process."""
+def _running_programs(home: DagsterHome) -> dict[str, str]:
+    """The commands of all such processes that were started for a home, by process."""
     found = {}
+    of_home = f"DAGSTER_HOME={home.path}".encode()
     for each in Path("/proc").glob("[0-9]*/cmdline"):
         try:
             command = each.read_bytes().replace(b"\0", b" ").decode(errors="replace")
+            environ = each.with_name("environ").read_bytes().split(b"\0")
         except OSError:
             continue
-        if PROGRAM in command:
+        if PROGRAM in command and of_home in environ:
             found[each.parent.name] = command
     return found
