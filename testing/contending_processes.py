@@ -28,6 +28,9 @@ class FirstWord:
 
     is_usable = True
 
+    def begin_anew(self) -> None:
+        """Remember nothing anyway."""
+
     def ready(self, records: Sequence[Record]) -> Sequence[Record]:
         """Hold nothing back.
 

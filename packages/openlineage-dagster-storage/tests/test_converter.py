@@ -15,6 +15,7 @@ from openlineage_dagster_core.errors import FactsUnavailableError
 from openlineage_dagster_core.settings import Settings
 from openlineage_dagster_storage import converter as converter_module
 from openlineage_dagster_storage.converter import StoredEventConverter
+from openlineage_dagster_storage.deferred import DeferredConverter
 from openlineage_dagster_storage.references import Reference, id_of, is_converted
 from orders_project import DEFINITIONS
 from recorded_run import execute, to_json
@@ -65,6 +66,22 @@ def json_of(converter: StoredEventConverter, records: list[Record]) -> list[dict
 
 def without_facets_of_definitions(events: list[dict[str, Any]]) -> list[tuple[str, str, str]]:
     return [(each["eventType"], each["job"]["name"], each["run"]["runId"]) for each in events]
+
+
+def test_who_takes_over_in_the_middle_of_a_run_knows_what_others_have_sent(
+    instance: dg.DagsterInstance, run: list[dg.EventLogEntry], tmp_path: Path
+) -> None:
+    outbox = Outbox(tmp_path)
+    turns = [DeferredConverter(outbox, Settings(), instance) for _ in range(2)]
+    sent = []
+    for number, entry in enumerate(run, 1):
+        converter = turns[number % 2]
+        converter.begin_anew()
+        [ready] = converter.ready([record(number, [entry])])
+        sent += to_json(list(converter.to_events(ready)))
+    outbox.close()
+    expected = expected_events(instance, run[0].run_id, DEFINITIONS)
+    assert without_facets_of_definitions(sent) == without_facets_of_definitions(expected)
 
 
 def test_one_record_or_many_give_the_same_events(

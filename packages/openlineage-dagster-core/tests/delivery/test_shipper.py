@@ -31,8 +31,14 @@ class Converter:
         self.forgotten: list[str] = []
         self.unready: set[str] = set()
         self.can_read = False
+        self.began = 0
+        self.converted: list[str] = []
+
+    def begin_anew(self) -> None:
+        self.began += 1
 
     def to_events(self, record: Record) -> list[Event]:
+        self.converted.append(record.payload)
         if record.payload == "broken":
             raise ValueError(record.payload)
         if record.payload == "unreadable" and not self.can_read:
@@ -267,6 +273,40 @@ def test_after_stop_the_thread_is_gone_and_notify_starts_it_again(
     assert receiver.requests == 0
     shipper.notify()
     assert shipper.flush(30)
+
+
+def test_one_converter_is_asked_as_long_as_it_is_there_and_another_begins_anew(
+    receiver: Receiver, outbox: Outbox, shipper: Shipper, converter: Converter
+) -> None:
+    """Each knows how far a run is only from what it has converted itself."""
+    others = []
+    for number in range(40):
+        outbox.append([("a", str(number))])
+        shipper.notify()
+        assert shipper.flush(5)
+        others.append(Converter())
+        # Wherever it comes in the set.
+        shipper.attach(others[-1])
+    assert converter.converted == names(receiver.events) == [str(number) for number in range(40)]
+    assert converter.began == 1
+    shipper.detach(converter, 0)
+    outbox.append([("a", "next")])
+    shipper.notify()
+    assert shipper.flush(5)
+    assert [(each.began, each.converted) for each in others if each.began] == [(1, ["next"])]
+
+
+def test_who_sends_again_begins_anew(
+    receiver: Receiver, outbox: Outbox, shipper: Shipper, converter: Converter
+) -> None:
+    """Another process may have sent meanwhile."""
+    for number in range(3):
+        outbox.append([("a", str(number))])
+        shipper.notify()
+        assert shipper.flush(5)
+        assert converter.began == number + 1
+        shipper.stop(5)
+    assert len(receiver.events) == 3
 
 
 def test_without_converters_nothing_is_sent(receiver: Receiver, outbox: Outbox) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Iterable, Sequence
-from functools import cached_property
 from typing import TYPE_CHECKING
 
 from openlineage_dagster_core.errors import FactsUnavailableError
@@ -31,11 +30,16 @@ class DeferredConverter:
         self._outbox = outbox
         self._settings = settings
         self._instance = weakref.ref(instance)
+        self._made: StoredEventConverter | None = None
 
     @property
     def is_usable(self) -> bool:
         """Whether the instance still lives."""
         return self._instance() is not None
+
+    def begin_anew(self) -> None:
+        """Forget how far every run is."""
+        self._made = None
 
     def ready(self, records: Sequence[Record]) -> Sequence[Record]:
         """Find out what can be sent; see `StoredEventConverter.ready`."""
@@ -53,8 +57,13 @@ class DeferredConverter:
         """Refer to everything that may be missing; see `StoredEventConverter.stand_in`."""
         return self._converter.stand_in(gap)
 
-    @cached_property
+    @property
     def _converter(self) -> StoredEventConverter:
+        if self._made is None:
+            self._made = self._make()
+        return self._made
+
+    def _make(self) -> StoredEventConverter:
         from openlineage_dagster_storage.converter import StoredEventConverter
 
         instance = self._instance()

@@ -9,7 +9,7 @@ import sqlite3
 import threading
 import time
 import weakref
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from enum import Enum
 from typing import TYPE_CHECKING, Protocol
 
@@ -62,6 +62,9 @@ class RecordConverter(Protocol):
     @property
     def is_usable(self) -> bool:
         """Whether its owner still lives."""
+
+    def begin_anew(self) -> None:
+        """Forget how far every key is: others may have sent since this one was asked last."""
 
     def ready(self, records: Sequence[Record]) -> Sequence[Record]:
         """Find out what can be sent.
@@ -161,6 +164,7 @@ class Shipper:
         self.outbox = outbox
         self._make_client = make_client
         self._converters: weakref.WeakSet[RecordConverter] = weakref.WeakSet()
+        self._chosen: weakref.ref[RecordConverter] | None = None
         self._threads = threading.Lock()
         self._thread: _Thread | None = None
         self._wake = threading.Event()
@@ -197,7 +201,7 @@ class Shipper:
             Whether it was the last.
         """
         self._converters.discard(converter)
-        if self._converter() is not None:
+        if self._has_converters():
             return False
         self.stop(timeout)
         return True
@@ -388,6 +392,8 @@ class Shipper:
     def _ship(self, thread: _Thread, client: LineageClient) -> None:
         backoff = FIRST_BACKOFF_SECONDS
         self._tidied_at = self._filled_at = 0.0
+        # Whoever had the lock meanwhile has sent what the one of before knows nothing of.
+        self._chosen = None
         while self._is_wanted(thread):
             self._wake.clear()
             self._pace.gather()
@@ -566,7 +572,20 @@ class Shipper:
         self._note(error.in_full)
 
     def _converter(self) -> RecordConverter | None:
-        return next((each for each in list(self._converters) if each.is_usable), None)
+        """Choose one and stay with it: it knows how far each key is."""
+        chosen = self._chosen() if self._chosen is not None else None
+        if chosen is None or chosen not in self._converters or not chosen.is_usable:
+            chosen = next(self._usable(), None)
+            if chosen is not None:
+                chosen.begin_anew()
+            self._chosen = None if chosen is None else weakref.ref(chosen)
+        return chosen
+
+    def _usable(self) -> Iterator[RecordConverter]:
+        return (each for each in list(self._converters) if each.is_usable)
+
+    def _has_converters(self) -> bool:
+        return next(self._usable(), None) is not None
 
     def _is_wanted(self, thread: _Thread) -> bool:
-        return not thread.stopping.is_set() and self._converter() is not None
+        return not thread.stopping.is_set() and self._has_converters()
