@@ -6,6 +6,7 @@ import os
 import signal
 from pathlib import Path
 
+from openlineage_dagster_core.delivery.journal import Journal
 from openlineage_dagster_core.delivery.outbox import Outbox
 
 
@@ -17,6 +18,19 @@ def append_and_be_killed(directory: Path, count: int) -> None:
         count: how many records.
     """
     Outbox(directory).append([("a", str(number)) for number in range(count)])
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def append_to_journal_and_be_killed(directory: Path, count: int) -> None:
+    """Append to a journal one by one and die at once.
+
+    Args:
+        directory: the outbox's.
+        count: how many records.
+    """
+    journal = Journal(directory)
+    for number in range(count):
+        journal.append([("a", str(number))])
     os.kill(os.getpid(), signal.SIGKILL)
 
 

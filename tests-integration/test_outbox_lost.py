@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -27,12 +28,13 @@ JOB = "from_a_fork_server"
 
 
 @pytest.fixture(autouse=True)
-def _notes_are_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def _notes_are_here(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Where gaps are noted while the outbox cannot be written; of child processes, too."""
-    directory = tmp_path / "temporary"
-    directory.mkdir()
-    monkeypatch.setenv("TMPDIR", str(directory))
-    monkeypatch.setattr("tempfile.tempdir", str(directory))
+    # Not below `tmp_path`: a fork server's socket there would have too long a name.
+    with tempfile.TemporaryDirectory() as directory:
+        monkeypatch.setenv("TMPDIR", directory)
+        monkeypatch.setattr("tempfile.tempdir", directory)
+        yield
 
 
 @pytest.fixture
@@ -173,7 +175,20 @@ def overwrite_it(outbox: Path) -> None:
         path.write_bytes(b"nonsense" * 4096)
 
 
-HARMS = pytest.mark.parametrize("harm", [put_a_file_in_the_way, delete_it, overwrite_it])
+def delete_the_journals(outbox: Path) -> None:
+    for path in outbox.glob("*.journal"):
+        path.unlink()
+
+
+def overwrite_the_journals(outbox: Path) -> None:
+    for path in outbox.glob("*.journal"):
+        path.write_bytes(b"nonsense" * 4096)
+
+
+HARMS = pytest.mark.parametrize(
+    "harm",
+    [put_a_file_in_the_way, delete_it, overwrite_it, delete_the_journals, overwrite_the_journals],
+)
 
 
 @HARMS

@@ -18,8 +18,8 @@ LONGEST_SECONDS = 600.0
 WORKER = "benchmarks.storage.worker"
 ENOUGH_FOR_P99 = 100
 
-UNCOUNTED = 2
-"""Events before each turn."""
+UNCOUNTED = 20
+"""Events before each turn: after a stop of seconds a process first does what has become due."""
 
 
 @dataclass(frozen=True)

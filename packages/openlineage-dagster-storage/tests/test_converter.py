@@ -84,6 +84,23 @@ def test_who_takes_over_in_the_middle_of_a_run_knows_what_others_have_sent(
     assert without_facets_of_definitions(sent) == without_facets_of_definitions(expected)
 
 
+@pytest.mark.parametrize("of_run", [True, False])
+def test_what_was_lost_is_not_taken_for_what_has_not_happened(
+    instance: dg.DagsterInstance, run: list[dg.EventLogEntry], tmp_path: Path, of_run: bool
+) -> None:
+    """A step whose start is missing here has started all the same."""
+    outbox = Outbox(tmp_path)
+    made = StoredEventConverter(outbox, Settings(), instance)
+    [ends_step, *_] = [
+        each for each in run if each.dagster_event_type is dg.DagsterEventType.STEP_SUCCESS
+    ]
+    outbox.append([], gaps={run[0].run_id if of_run else None: 0.0}, reason="lost")
+    sent = json_of(made, [record(1, run[:1]), record(2, [ends_step])])
+    outbox.close()
+    shown = [(event["eventType"], event["job"]["name"]) for event in sent]
+    assert shown == [("START", "nightly"), ("COMPLETE", "nightly.raw__orders")]
+
+
 def test_one_record_or_many_give_the_same_events(
     made: StoredEventConverter,
     other: StoredEventConverter,

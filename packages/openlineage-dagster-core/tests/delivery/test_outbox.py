@@ -73,7 +73,7 @@ def test_an_outbox_that_is_being_made_is_empty_for_who_looks_from_outside(
         outside.close()
         return True
 
-    script = outbox_file._SCHEMA.replace(");\nCREATE", "); SELECT look();\nCREATE")
+    script = outbox_file.SCHEMA.replace(");\nCREATE", "); SELECT look();\nCREATE")
     connect = sqlite3.connect
 
     def connect_with_look(*args: object, **options: object) -> sqlite3.Connection:
@@ -81,10 +81,10 @@ def test_an_outbox_that_is_being_made_is_empty_for_who_looks_from_outside(
         connection.create_function("look", 0, lambda: look(connection))
         return connection
 
-    monkeypatch.setattr(outbox_file, "_SCHEMA", script)
+    monkeypatch.setattr(outbox_file, "SCHEMA", script)
     monkeypatch.setattr(sqlite3, "connect", connect_with_look)
     Outbox(tmp_path).append([("a", "1")])
-    assert seen == [0, 0, 0, 0]
+    assert seen == [0] * 5
     assert read_status(tmp_path).depth == 1
 
 
@@ -230,11 +230,51 @@ TestOutboxMachine = OutboxMachine.TestCase
 def test_what_others_appended_and_waits_is_told_from_ones_own(tmp_path: Path) -> None:
     outbox = Outbox(tmp_path)
     outbox.append([("a", "one's own")])
+    assert not outbox.has_waiting_of_others(time.time() + 1)
+    process = multiprocessing.get_context("spawn").Process(
+        target=append_and_be_killed, args=(tmp_path, 1)
+    )
+    process.start()
+    process.join()
     later = time.time() + 1
-    assert not outbox.has_waiting_of_others(later)
-    with sqlite3.connect(outbox.path) as connection:
-        connection.execute("UPDATE record SET writer = 'elsewhere/1'")
-    connection.close()
+    assert outbox.has_waiting_of_others(later)
+    assert not outbox.has_waiting_of_others(later - 3600)
+    # Whether it is in a journal or not.
+    assert len(outbox.pending(10)) == 2
     assert outbox.has_waiting_of_others(later)
     assert not outbox.has_waiting_of_others(later - 3600)
     outbox.close()
+
+
+def test_a_record_whose_writer_is_through_with_it_is_nobodys(outbox: Outbox) -> None:
+    outbox.append([("a", "1"), ("a", "2")])
+    outbox.release([("a", "1")])
+    assert [record.writer is None for record in outbox.pending(10)] == [True, False]
+    outbox.release([("a", "2")])
+    assert [record.writer is None for record in outbox.pending(10)] == [True, True]
+
+
+def test_it_has_work_and_a_depth_before_anybody_collects(outbox: Outbox) -> None:
+    assert not outbox.has_work()
+    outbox.append([("a", "1"), ("b", "2")])
+    assert outbox.has_work()
+    assert outbox.depth() == read_status(outbox.directory).depth == 2
+    assert read_status(outbox.directory).oldest_seconds is not None
+    outbox.remove(outbox.pending(10))
+    assert not outbox.has_work()
+    assert outbox.depth() == read_status(outbox.directory).depth == 0
+
+
+def test_reading_waits_for_nobody_who_writes(outbox: Outbox) -> None:
+    outbox.append([("a", "1")])
+    locked = sqlite3.connect(outbox.path, isolation_level=None)
+    locked.execute("BEGIN IMMEDIATE")
+    other = Outbox(outbox.directory, busy_seconds=0)
+    other.append([("a", "2")])
+    assert other.depth() == 2
+    assert other.has_work()
+    assert other.has_older(0) is False
+    locked.execute("ROLLBACK")
+    locked.close()
+    assert payloads(outbox) == ["1", "2"]
+    other.close()

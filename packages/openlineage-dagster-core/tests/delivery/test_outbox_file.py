@@ -4,11 +4,13 @@ import logging
 import os
 import sqlite3
 import stat
+import time
 from pathlib import Path
 
 import pytest
 
 from openlineage_dagster_core.delivery import gap_notes, outbox_file
+from openlineage_dagster_core.delivery.journal import SUFFIX
 from openlineage_dagster_core.delivery.outbox import Outbox, read_status
 
 BROKEN = "*.db.broken-*"
@@ -31,6 +33,11 @@ def overwrite(path: Path) -> None:
             name.write_bytes(b"nonsense" * 4096)
 
 
+def drop_journals(directory: Path) -> None:
+    for path in directory.glob(f"*{SUFFIX}"):
+        path.unlink()
+
+
 def test_a_broken_file_is_set_aside_and_the_loss_is_a_gap(
     directory: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -38,6 +45,7 @@ def test_a_broken_file_is_set_aside_and_the_loss_is_a_gap(
     outbox.append([("run-1", "lost")])
     appended_at = outbox.pending(1)[0].appended_at
     outbox.close()
+    drop_journals(directory)
     overwrite(outbox.path)
     outbox.append([("run-1", "kept")])
     assert [record.payload for record in outbox.pending(10)] == ["kept"]
@@ -50,7 +58,10 @@ def test_a_broken_file_is_set_aside_and_the_loss_is_a_gap(
     assert "no impact on your runs" in logged.getMessage()
 
 
-def test_a_file_that_is_deleted_is_made_anew_and_the_loss_is_a_gap(directory: Path) -> None:
+def test_a_file_that_is_deleted_is_made_anew_and_the_loss_is_a_gap(
+    directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("openlineage_dagster_core.delivery.outbox.CHECK_SECONDS", 0.0)
     outbox = Outbox(directory)
     outbox.append([("run-1", "lost")])
     appended_at = outbox.pending(1)[0].appended_at
@@ -69,9 +80,66 @@ def test_who_closes_a_file_that_is_gone_notices(directory: Path) -> None:
     appended_at = outbox.pending(1)[0].appended_at
     outbox.path.unlink()
     outbox.close()
+    [gap] = outbox.gaps()
+    assert (gap.ordering_key, gap.since <= appended_at) == (None, True)
+
+
+def test_who_closes_a_journal_that_is_gone_notices(directory: Path) -> None:
+    outbox = Outbox(directory)
+    outbox.append([("run-1", "lost")])
+    appended_at = time.time()
+    drop_journals(directory)
+    outbox.append([("run-1", "lost as well, for it is less than a second later")])
+    outbox.close()
     assert outbox.pending(10) == []
     [gap] = outbox.gaps()
     assert (gap.ordering_key, gap.since <= appended_at) == (None, True)
+    assert "deleted" in gap.reason
+
+
+def test_a_journal_that_is_gone_is_begun_anew(
+    directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("openlineage_dagster_core.delivery.outbox.CHECK_SECONDS", 0.0)
+    outbox = Outbox(directory)
+    outbox.append([("run-1", "lost")])
+    drop_journals(directory)
+    outbox.append([("run-1", "kept")])
+    assert [record.payload for record in outbox.pending(10)] == ["kept"]
+    assert len(outbox.gaps()) == 1
+
+
+def test_the_gap_of_a_journal_that_is_gone_begins_where_nothing_was_collected(
+    directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("openlineage_dagster_core.delivery.outbox.CHECK_SECONDS", 0.0)
+    monkeypatch.setattr("openlineage_dagster_core.delivery.outbox.MARGIN_SECONDS", 0.0)
+    outbox = Outbox(directory)
+    outbox.append([("run-1", "collected")])
+    outbox.remove(outbox.pending(10))
+    collected_at = time.time()
+    outbox.append([("run-1", "lost")])
+    drop_journals(directory)
+    outbox.append([("run-1", "kept")])
+    [gap] = outbox.gaps()
+    assert gap.since >= collected_at
+
+
+def test_a_loss_that_cannot_be_recorded_is_noted_beside_the_outbox(
+    directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    outbox = Outbox(directory)
+    outbox.append([("run-1", "lost")])
+    drop_journals(directory)
+
+    def full(*args: object, **options: object) -> None:
+        raise sqlite3.OperationalError("database or disk is full")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(outbox_file.OutboxFile, "run", full)
+        outbox.close()
+    [gap] = Outbox(directory).gaps()
+    assert "deleted" in gap.reason
 
 
 def test_another_process_that_has_the_old_file_open_goes_on_with_the_new_one(
@@ -80,10 +148,13 @@ def test_another_process_that_has_the_old_file_open_goes_on_with_the_new_one(
     first, second = Outbox(directory), Outbox(directory)
     first.append([("a", "1")])
     second.append([("a", "2")])
+    assert first.depth() == second.depth() == 2
     overwrite(first.path)
     first.append([("a", "3")])
     second.append([("a", "4")])
-    assert [record.payload for record in first.pending(10)] == ["3", "4"]
+    # The journals are still there.
+    assert [record.payload for record in first.pending(10)] == ["1", "2", "3", "4"]
+    assert second.depth() == 4
     assert len(list(directory.glob(BROKEN))) == 1
     assert len(first.gaps()) == 1
 
@@ -102,6 +173,8 @@ def test_what_cannot_be_made_anew_either_is_noted_beside_it(
     outbox = Outbox(directory)
     outbox.append([("run-1", "lost")])
     outbox.path.unlink()
+    drop_journals(directory)
+    monkeypatch.setattr("openlineage_dagster_core.delivery.outbox.CHECK_SECONDS", 0.0)
     connect = sqlite3.connect
 
     def full(*args: object, **options: object) -> None:

@@ -171,8 +171,9 @@ class StoredEventConverter:
         reference = Reference.decode(record.payload)
         entries = self._entries_of(record)
         is_second_try = record.id in self._begun and len(reference.ids) > 1
-        if is_second_try or reference.since is not None:
-            # Some of its events have been counted already.
+        is_again = is_second_try or reference.since is not None
+        if is_again or self._outbox.misses_any(record.ordering_key):
+            # Some of its events have been counted already; or have not, and happened all the same.
             self._facts.forget(run_id)
         self._begun.add(record.id)
         for entry in entries:

@@ -48,7 +48,7 @@ class Recorder:
 
     def append(
         self, entries: Sequence[EventLogEntry], surroundings: Mapping[str, str]
-    ) -> Sequence[int]:
+    ) -> Sequence[tuple[str, str]]:
         """Refer to events, before or after they are stored.
 
         Args:
@@ -56,7 +56,8 @@ class Recorder:
             surroundings: by run id, what is kept beside the run's records.
 
         Returns:
-            The ids of the records; none while the outbox cannot be written.
+            The ordering key and the payload of each record; none while the outbox cannot be
+            written.
 
         Raises:
             OSError: it cannot be written; the events are in a gap now.
@@ -67,18 +68,23 @@ class Recorder:
             self._miss(entries, surroundings, self._reason)
             return ()
         try:
-            return self._append(references_to(entries), surroundings)
+            records = references_to(entries)
+            self._append(records, surroundings)
         except Exception as error:
             self._miss(entries, surroundings, fault.described(error))
             raise
+        return records
 
-    def release(self, ids: Sequence[int]) -> None:
+    def release(self, records: Sequence[tuple[str, str]]) -> None:
         """Say that the events of records were not stored, or may not be.
 
         Args:
-            ids: from `append`.
+            records: from `append`.
+
+        Raises:
+            OSError: it cannot be said.
         """
-        self._outbox.release(ids)
+        self._outbox.release(records)
 
     def close(self) -> None:
         """Write down what is still missing, and let go of the file.
@@ -94,14 +100,12 @@ class Recorder:
         finally:
             self._outbox.close()
 
-    def _append(
-        self, records: Sequence[tuple[str, str]], surroundings: Mapping[str, str]
-    ) -> Sequence[int]:
+    def _append(self, records: Sequence[tuple[str, str]], surroundings: Mapping[str, str]) -> None:
         with self._lock:
             gaps, self._gaps = self._gaps, {}
             kept, self._surroundings = self._surroundings, {}
         try:
-            return self._outbox.append(records, {**kept, **surroundings}, gaps, reason=self._reason)
+            self._outbox.append(records, {**kept, **surroundings}, gaps, reason=self._reason)
         except Exception as error:
             with self._lock:
                 self._surroundings.update(kept)

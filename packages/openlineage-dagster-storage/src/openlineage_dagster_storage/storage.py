@@ -274,7 +274,7 @@ class OpenLineageEventLogStorage(DelegatingEventLogStorage, ConfigurableClass):
         surroundings: dict[str, str] = {}
         # What goes wrong with the definitions must not cost the event.
         self._guarded(pending.entries, self._look_around, pending.entries, surroundings)
-        pending.ids = self._delivery().recorder.append(pending.entries, surroundings)
+        pending.records = self._delivery().recorder.append(pending.entries, surroundings)
 
     def _look_around(self, entries: Sequence[EventLogEntry], surroundings: dict[str, str]) -> None:
         surroundings.update(surroundings_of(entries, self._settings))
@@ -282,8 +282,8 @@ class OpenLineageEventLogStorage(DelegatingEventLogStorage, ConfigurableClass):
     def _give_up(self, pending: _Pending) -> None:
         if pending.shipper is not None:
             pending.shipper.end_to_store()
-        if pending.ids:
-            self._delivery().recorder.release(pending.ids)
+        if pending.records:
+            self._delivery().recorder.release(pending.records)
 
     def _notify(self, pending: _Pending) -> None:
         if pending.shipper is not None:
@@ -358,12 +358,12 @@ class _Pending:
 
     Args:
         entries: the events.
-        ids: of the records.
+        records: the references.
         shipper: knows that this process is busy with them.
     """
 
     entries: Sequence[EventLogEntry]
-    ids: Sequence[int] = ()
+    records: Sequence[tuple[str, str]] = ()
     shipper: Shipper | None = None
 
 

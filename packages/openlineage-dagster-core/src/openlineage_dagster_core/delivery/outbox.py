@@ -8,16 +8,13 @@ import sqlite3
 import time
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 
-from openlineage_dagster_core.delivery import gap_notes
-from openlineage_dagster_core.delivery.outbox_file import (
-    FILE_NAME,
-    OutboxFile,
-    has_tables,
-    insert_gap,
-)
+from openlineage_dagster_core.delivery import collecting, gap_notes, journal
+from openlineage_dagster_core.delivery.outbox_file import FILE_NAME, OutboxFile
+from openlineage_dagster_core.delivery.tables import MARGIN_SECONDS, has_tables, insert_gap
 from openlineage_dagster_core.delivery.writer import this_writer
 
 LOCK_NAME = "shipper.lock"
@@ -27,6 +24,9 @@ BUSY_SECONDS = 5.0
 
 APPEND_BUSY_SECONDS = 0.25
 """How long an append may: a run is waiting for it."""
+
+CHECK_SECONDS = 1.0
+"""How often an append makes sure that what it appends to is still there."""
 
 ENDED_ATTACHMENT_SECONDS = 24 * 3600.0
 """How long the attachment of an ended run is kept, for what is sent once more."""
@@ -106,9 +106,11 @@ class OutboxStatus:
 
 
 class Outbox:
-    """Records in one SQLite file, private to the user; usable from any thread and after a fork.
+    """Records in files that are private to the user; usable from any thread and after a fork.
 
-    Once `append` has returned, the records survive the death of the process.
+    Appended records are in the journal of their process until somebody reads what waits; from then
+    on they are in one SQLite file. Once `append` has returned, they survive the death of the
+    process.
 
     Args:
         directory: made if need be, with mode 0700.
@@ -122,6 +124,9 @@ class Outbox:
     def __init__(self, directory: Path, busy_seconds: float = BUSY_SECONDS) -> None:
         self.directory = directory
         self._file = OutboxFile(directory, busy_seconds)
+        self._journal = journal.Journal(directory)
+        self._checked_at = 0.0
+        self._collected: Mapping[str, int] = {}
 
     @property
     def path(self) -> Path:
@@ -140,7 +145,7 @@ class Outbox:
         gaps: Mapping[str | None, float] = _NO_GAPS,
         *,
         reason: str = "",
-    ) -> list[int]:
+    ) -> None:
         """Add records, all or none.
 
         Args:
@@ -149,48 +154,57 @@ class Outbox:
             gaps: by ordering key, None for any, since when records are missing, in seconds since
                 the epoch.
             reason: why they are.
-
-        Returns:
-            The ids of the records.
         """
-        now, writer = time.time(), this_writer()
         added = list(records)
+        if attachments or gaps:
+            self._file.run(partial(_keep, attachments=attachments, gaps=gaps, reason=reason))
+        if added:
+            if time.monotonic() - self._checked_at > CHECK_SECONDS:
+                self._check()
+            self._journal.append(added)
 
-        def add(connection: sqlite3.Connection) -> list[int]:
-            ids = [
-                connection.execute(
-                    "INSERT INTO record (ordering_key, payload, appended_at, writer) "
-                    "VALUES (?, ?, ?, ?)",
-                    (ordering_key, payload, now, writer),
-                ).lastrowid
-                or 0
-                for ordering_key, payload in added
-            ]
-            if attachments:
-                connection.executemany(
-                    "INSERT OR REPLACE INTO attachment VALUES (?, ?, ?, NULL)",
-                    [(ordering_key, content, now) for ordering_key, content in attachments.items()],
-                )
-            for ordering_key, since in gaps.items():
-                insert_gap(connection, ordering_key, since, reason)
-            return ids
-
-        # A run waits for this, and to begin and to commit by themselves cost as much again.
-        is_single = len(added) == 1 and not attachments and not gaps
-        return self._file.run(add, is_single=is_single)
-
-    def release(self, ids: Iterable[int]) -> None:
-        """Say that whoever appended records is through with what they stand for.
+    def release(self, records: Iterable[tuple[str, str]]) -> None:
+        """Say that this process, which appended records, is through with what they stand for.
 
         Args:
-            ids: of the records.
+            records: as they were appended.
         """
-        rows = [(each,) for each in ids]
-        self._file.run(
-            lambda connection: connection.executemany(
-                "UPDATE record SET writer = NULL WHERE id = ?", rows
-            )
+        self._journal.append(records, is_release=True)
+
+    def _check(self) -> None:
+        """Make sure that there is a file, and that what was appended to the journal is not lost."""
+        collected = self._file.run(
+            lambda connection: connection.execute(
+                "SELECT collected FROM journal WHERE name = ?", (self._journal.name,)
+            ).fetchone()
         )
+        if collected:
+            self._journal.note_collected(collected[0])
+        self._notice_loss()
+        self._checked_at = time.monotonic()
+
+    def _notice_loss(self) -> None:
+        if self._journal.is_lost():
+            since = self._journal.waiting_since - MARGIN_SECONDS
+            reason = "a journal of the outbox was deleted"
+            self._journal.close()
+            try:
+                self._record_gap(None, since, reason)
+            except (sqlite3.Error, OSError):
+                gap_notes.write(self.directory, None, since, reason)
+                raise
+
+    def _collect(self) -> None:
+        """Take what processes have appended since the last time, before anything is read."""
+        is_left = any(
+            size > self._collected.get(name, 0)
+            for name, size in journal.sizes(self.directory).items()
+        )
+        while is_left:
+            self._collected, is_all = self._file.run(
+                partial(collecting.collect, directory=self.directory), is_reading_first=True
+            )
+            is_left = not is_all
 
     def pending(self, limit: int, without: Collection[str] = ()) -> list[Record]:
         """Read the oldest records.
@@ -202,6 +216,7 @@ class Outbox:
         Returns:
             The records in order.
         """
+        self._collect()
         left_out = json.dumps(sorted(without))
         rows = self._file.run(
             lambda connection: connection.execute(
@@ -251,9 +266,12 @@ class Outbox:
         Returns:
             The number of records.
         """
-        return self._file.run(
-            lambda connection: int(connection.execute("SELECT count(*) FROM record").fetchone()[0])
-        )
+
+        def count(connection: sqlite3.Connection) -> int:
+            collected = int(connection.execute("SELECT count(*) FROM record").fetchone()[0])
+            return collected + sum(1 for _ in collecting.uncollected(connection, self.directory))
+
+        return self._file.run(count)
 
     def newest(self) -> int:
         """Find the end of what waits.
@@ -261,6 +279,7 @@ class Outbox:
         Returns:
             The id of the newest record; 0 where none waits.
         """
+        self._collect()
         return self._file.run(
             lambda connection: int(
                 connection.execute("SELECT max(id) FROM record").fetchone()[0] or 0
@@ -293,15 +312,19 @@ class Outbox:
         Returns:
             Whether it has.
         """
-        return self._file.run(
-            lambda connection: bool(
-                connection.execute(
-                    "SELECT EXISTS (SELECT 1 FROM record WHERE appended_at < ? "
-                    "AND writer IS NOT ?)",
-                    (appended_before, this_writer()),
-                ).fetchone()[0]
+        writer = this_writer()
+
+        def look(connection: sqlite3.Connection) -> bool:
+            collected = connection.execute(
+                "SELECT EXISTS (SELECT 1 FROM record WHERE appended_at < ? AND writer IS NOT ?)",
+                (appended_before, writer),
+            ).fetchone()[0]
+            return bool(collected) or any(
+                line.appended_at < appended_before and line.writer != writer
+                for line in collecting.first_uncollected(connection, self.directory)
             )
-        )
+
+        return self._file.run(look)
 
     def has_work(self) -> bool:
         """Tell whether earlier processes left something to do.
@@ -311,14 +334,14 @@ class Outbox:
         """
         if any(gap_notes.read(self.directory)):
             return True
-        return self.path.exists() and self._file.run(
-            lambda connection: bool(
-                connection.execute(
-                    "SELECT EXISTS (SELECT 1 FROM record) OR "
-                    "EXISTS (SELECT 1 FROM gap WHERE healed_at IS NULL)"
-                ).fetchone()[0]
-            )
-        )
+        return self.path.exists() and self._file.run(self._has_work)
+
+    def _has_work(self, connection: sqlite3.Connection) -> bool:
+        found = connection.execute(
+            "SELECT EXISTS (SELECT 1 FROM record) OR "
+            "EXISTS (SELECT 1 FROM gap WHERE healed_at IS NULL)"
+        ).fetchone()[0]
+        return bool(found) or bool(collecting.first_uncollected(connection, self.directory))
 
     def parked(self) -> list[tuple[Record, str]]:
         """Read what was set aside.
@@ -431,6 +454,25 @@ class Outbox:
         )
         return [Gap(*row) for row in rows]
 
+    def misses_any(self, ordering_key: str) -> bool:
+        """Tell whether records of a key may be missing.
+
+        Args:
+            ordering_key: the key.
+
+        Returns:
+            Whether a gap is recorded that is not healed, of this key or of any.
+        """
+        return self._file.run(
+            lambda connection: bool(
+                connection.execute(
+                    "SELECT EXISTS (SELECT 1 FROM gap WHERE healed_at IS NULL "
+                    "AND (ordering_key IS NULL OR ordering_key = ?))",
+                    (ordering_key,),
+                ).fetchone()[0]
+            )
+        )
+
     def _record_gap(self, ordering_key: str | None, since: float, reason: str) -> None:
         self._file.run(lambda connection: insert_gap(connection, ordering_key, since, reason))
 
@@ -459,8 +501,15 @@ class Outbox:
         self._file.run(fill)
 
     def tidy(self) -> None:
-        """Keep the file small, also while nothing can be sent."""
+        """Keep the files small, also while nothing can be sent."""
+        self.drop_ended_journals()
         self._file.tidy()
+
+    def drop_ended_journals(self) -> None:
+        """Delete the journals of processes that have ended, of which everything is collected."""
+        self._file.run(
+            partial(collecting.drop_ended, directory=self.directory), is_reading_first=True
+        )
 
     def note_error(self, error: str | None) -> None:
         """Note how the sending goes, for whoever asks from outside.
@@ -475,8 +524,28 @@ class Outbox:
         )
 
     def close(self) -> None:
-        """Close the file; the next use opens it again."""
+        """Close the files; the next use opens them again."""
+        # What cannot be recorded now is noted beside it.
+        with contextlib.suppress(OSError, sqlite3.Error):
+            self._notice_loss()
+        self._journal.close()
+        self._checked_at = 0.0
         self._file.close()
+
+
+def _keep(
+    connection: sqlite3.Connection,
+    attachments: Mapping[str, str],
+    gaps: Mapping[str | None, float],
+    reason: str,
+) -> None:
+    now = time.time()
+    connection.executemany(
+        "INSERT OR REPLACE INTO attachment VALUES (?, ?, ?, NULL)",
+        [(ordering_key, content, now) for ordering_key, content in attachments.items()],
+    )
+    for ordering_key, since in gaps.items():
+        insert_gap(connection, ordering_key, since, reason)
 
 
 def read_status(directory: Path) -> OutboxStatus:
@@ -505,6 +574,9 @@ def read_status(directory: Path) -> OutboxStatus:
         depth, oldest = connection.execute(
             "SELECT count(*), min(appended_at) FROM record"
         ).fetchone()
+        for line in collecting.uncollected(connection, directory):
+            depth += 1
+            oldest = line.appended_at if oldest is None else min(oldest, line.appended_at)
         parked = connection.execute("SELECT count(*) FROM parked").fetchone()[0]
         gaps = connection.execute(
             "SELECT id, ordering_key, since, reason FROM gap WHERE healed_at IS NULL ORDER BY id"

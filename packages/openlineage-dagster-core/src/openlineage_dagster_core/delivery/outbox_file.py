@@ -16,6 +16,13 @@ from typing import TypeVar
 from filelock import FileLock
 
 from openlineage_dagster_core.delivery import gap_notes
+from openlineage_dagster_core.delivery.collecting import first_uncollected
+from openlineage_dagster_core.delivery.tables import (
+    MARGIN_SECONDS,
+    SCHEMA,
+    has_tables,
+    insert_gap,
+)
 
 FILE_NAME = "outbox.db"
 REPAIR_LOCK_NAME = "repair.lock"
@@ -26,47 +33,8 @@ REPAIR_SECONDS = 2.0
 OLDEST_CHECKED_SECONDS = 60.0
 """How old what is known of the oldest record may be."""
 
-MARGIN_SECONDS = 60.0
-"""How much earlier than its appending what a record stands for may have happened."""
-
 UNSENT_SECONDS = 24 * 3600.0
 """How long records may have waited in a file that was broken before this process could read it."""
-
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS record (
-    id INTEGER PRIMARY KEY AUTOINCREMENT,
-    ordering_key TEXT NOT NULL,
-    payload TEXT NOT NULL,
-    appended_at REAL NOT NULL,
-    writer TEXT
-);
-CREATE TABLE IF NOT EXISTS parked (
-    id INTEGER PRIMARY KEY,
-    ordering_key TEXT NOT NULL,
-    payload TEXT NOT NULL,
-    reason TEXT NOT NULL,
-    parked_at REAL NOT NULL
-);
-CREATE TABLE IF NOT EXISTS attachment (
-    ordering_key TEXT PRIMARY KEY,
-    content TEXT NOT NULL,
-    attached_at REAL NOT NULL,
-    ended_at REAL
-);
-CREATE TABLE IF NOT EXISTS gap (
-    id INTEGER PRIMARY KEY AUTOINCREMENT,
-    ordering_key TEXT,
-    since REAL NOT NULL,
-    reason TEXT NOT NULL,
-    recorded_at REAL NOT NULL,
-    healed_at REAL
-);
-CREATE TABLE IF NOT EXISTS delivery (
-    name TEXT PRIMARY KEY,
-    value TEXT,
-    noted_at REAL NOT NULL
-);
-"""
 
 logger = logging.getLogger(__name__)
 
@@ -96,12 +64,12 @@ class OutboxFile:
         self._oldest_checked = 0.0
         _open_files.add(self)
 
-    def run(self, work: Callable[[sqlite3.Connection], T], *, is_single: bool = False) -> T:
+    def run(self, work: Callable[[sqlite3.Connection], T], *, is_reading_first: bool = False) -> T:
         """Do something in one transaction.
 
         Args:
             work: gets the connection; done a second time where the file turns out to be broken.
-            is_single: whether it is one statement, which is a transaction by itself.
+            is_reading_first: whether it writes what it makes of what it has read.
 
         Returns:
             What `work` returns.
@@ -110,9 +78,11 @@ class OutboxFile:
             OSError: the directory cannot be made.
             sqlite3.Error: the file cannot be used.
         """
+        # SQLite does not let a transaction write that has begun by reading what others write.
+        begin = "BEGIN IMMEDIATE" if is_reading_first else "BEGIN"
         with self._lock:
             try:
-                return self._attempt(work, is_single)
+                return self._attempt(work, begin)
             except sqlite3.DatabaseError as error:
                 if not (_is_broken(error) or _may_be_broken(error)):
                     raise
@@ -122,12 +92,12 @@ class OutboxFile:
                     # It may be this connection only.
                     self._close()
             try:
-                return self._attempt(work, is_single)
+                return self._attempt(work, begin)
             except sqlite3.DatabaseError as error:
                 if not (_is_broken(error) or _may_be_broken(error)):
                     raise
                 self._set_aside(error)
-            return self._attempt(work, is_single)
+            return self._attempt(work, begin)
 
     def tidy(self) -> None:
         """Move what is written into the file itself, and give back what it does not need.
@@ -150,14 +120,12 @@ class OutboxFile:
                 self._replace_if_gone()
             self._close()
 
-    def _attempt(self, work: Callable[[sqlite3.Connection], T], is_single: bool) -> T:
+    def _attempt(self, work: Callable[[sqlite3.Connection], T], begin: str) -> T:
         self._replace_if_gone()
         connection = self._connection or self._open()
         if time.monotonic() - self._oldest_checked > OLDEST_CHECKED_SECONDS:
             self._look_for_oldest(connection)
-        if is_single:
-            return work(connection)
-        connection.execute("BEGIN")
+        connection.execute(begin)
         with connection:
             return work(connection)
 
@@ -168,7 +136,8 @@ class OutboxFile:
 
     def _look_for_oldest(self, connection: sqlite3.Connection) -> None:
         row = connection.execute("SELECT appended_at FROM record ORDER BY id LIMIT 1").fetchone()
-        self._oldest = (row[0] if row else time.time()) - MARGIN_SECONDS
+        waiting = [line.appended_at for line in first_uncollected(connection, self._directory)]
+        self._oldest = min([*(row or ()), *waiting], default=time.time()) - MARGIN_SECONDS
         self._oldest_checked = time.monotonic()
 
     def _open(self) -> sqlite3.Connection:
@@ -181,15 +150,16 @@ class OutboxFile:
             self.path, timeout=self._busy_seconds, check_same_thread=False, isolation_level=None
         )
         try:
-            # Only before there is a table.
-            connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
+            if not has_tables(connection):
+                # Only before there is a table; and it would wait for whoever writes.
+                connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
             connection.execute("PRAGMA journal_mode = WAL")
             # Durable against the death of the process; a power cut may cost the last records,
             # which are in the event log.
             connection.execute("PRAGMA synchronous = NORMAL")
             if not has_tables(connection):
                 # In one go: whoever looks from outside finds all of them or none.
-                connection.executescript(f"BEGIN IMMEDIATE; {_SCHEMA} COMMIT;")
+                connection.executescript(f"BEGIN IMMEDIATE; {SCHEMA} COMMIT;")
             self._look_for_oldest(connection)
         except BaseException:
             connection.close()
@@ -234,43 +204,6 @@ class OutboxFile:
             self._connection.close()
             self._connection = None
             self._identity = None
-
-
-def has_tables(connection: sqlite3.Connection) -> bool:
-    """Tell whether a file has been made into an outbox.
-
-    Args:
-        connection: to the file.
-
-    Returns:
-        Whether it has all tables.
-    """
-    found = connection.execute(
-        "SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'"
-    ).fetchone()[0]
-    return bool(found == _SCHEMA.count("CREATE TABLE"))
-
-
-def insert_gap(
-    connection: sqlite3.Connection, ordering_key: str | None, since: float, reason: str
-) -> None:
-    """Record that records are missing; one gap a key is enough.
-
-    Args:
-        connection: inside a transaction.
-        ordering_key: whose; None for any.
-        since: when the first of them was to be appended, in seconds since the epoch.
-        reason: why.
-    """
-    known = connection.execute(
-        "UPDATE gap SET since = min(since, ?) WHERE ordering_key IS ? AND healed_at IS NULL",
-        (since, ordering_key),
-    )
-    if known.rowcount == 0:
-        connection.execute(
-            "INSERT INTO gap (ordering_key, since, reason, recorded_at) VALUES (?, ?, ?, ?)",
-            (ordering_key, since, reason, time.time()),
-        )
 
 
 def _is_broken(error: sqlite3.DatabaseError) -> bool:

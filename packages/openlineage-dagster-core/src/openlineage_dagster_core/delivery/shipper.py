@@ -391,6 +391,7 @@ class Shipper:
 
     def _ship(self, thread: _Thread, client: LineageClient) -> None:
         backoff = FIRST_BACKOFF_SECONDS
+        began = time.monotonic()
         self._tidied_at = self._filled_at = 0.0
         # Whoever had the lock meanwhile has sent what the one of before knows nothing of.
         self._chosen = None
@@ -400,8 +401,8 @@ class Shipper:
             try:
                 self._tidy()
                 is_empty = self._send_batch(thread, client)
-                if is_empty:
-                    self._fill_gaps()
+                # Rather when nothing waits: what is sent before needs no order with it.
+                self._fill_gaps(self._filled_at or (0.0 if is_empty else began))
             except (BackendUnavailableError, FactsUnavailableError) as error:
                 self._report_failure(error)
                 # With jitter: many processes must not knock at once when the backend is back.
@@ -412,6 +413,7 @@ class Shipper:
                 if is_empty:
                     self._set()
                     self._wake.wait(IDLE_SECONDS)
+        self.outbox.drop_ended_journals()
 
     def _tidy(self) -> None:
         """Drop what is old, and keep the file small, now and then."""
@@ -420,9 +422,9 @@ class Shipper:
             self.outbox.tidy()
             self._tidied_at = time.monotonic()
 
-    def _fill_gaps(self) -> None:
+    def _fill_gaps(self, filled_at: float) -> None:
         """Put references to what is missing in place of the gaps, now and then."""
-        if self._filled_at and time.monotonic() - self._filled_at < TIDY_SECONDS:
+        if time.monotonic() - filled_at < TIDY_SECONDS:
             return
         converter = self._converter()
         if converter is None:

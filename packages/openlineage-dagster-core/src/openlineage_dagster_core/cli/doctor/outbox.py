@@ -127,9 +127,13 @@ def _permissions(directory: Path) -> Iterator[Finding]:
     if os.name == "nt":
         return
     for path in (directory, *sorted(directory.iterdir())):
-        open_to_others = stat.S_IMODE(path.stat().st_mode) & 0o077
-        if open_to_others:
-            wanted = "700" if path.is_dir() else "600"
+        try:
+            mode = path.stat().st_mode
+        except FileNotFoundError:
+            # A journal that has been collected since.
+            continue
+        if stat.S_IMODE(mode) & 0o077:
+            wanted = "700" if stat.S_ISDIR(mode) else "600"
             yield warning(CHECK, f"{path} is open to other accounts", f"chmod {wanted} {path}")
 
 

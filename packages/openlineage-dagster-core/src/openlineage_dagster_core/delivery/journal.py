@@ -1,0 +1,339 @@
+"""Journals: each process appends to a file of its own, which the outbox collects afterwards.
+
+A run waits for an append, and one `write` is the least that survives the death of the process: a
+transaction of SQLite beside a database's costs several times as much.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import json
+import os
+import secrets
+import sys
+import threading
+import time
+import weakref
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from openlineage_dagster_core.delivery.writer import this_writer
+
+SUFFIX = ".journal"
+
+LARGEST_BYTES = 1_000_000
+"""What has been collected of a file takes its room until the file is full."""
+
+READ_BYTES = 16_384
+"""How much of a file is in memory at once: of a thousand dead processes there are as many files."""
+
+Name = str
+
+
+@dataclass(frozen=True)
+class Line:
+    """What one append wrote of one record.
+
+    Args:
+        journal: the file's name.
+        end: where the next line begins, in bytes.
+        appended_at: in seconds since the epoch.
+        writer: whose journal it is; None where that cannot be read.
+        record: the ordering key and the payload; None where the line cannot be read.
+        is_release: whether the writer is through with the record, which is an earlier line.
+    """
+
+    journal: Name
+    end: int
+    appended_at: float
+    writer: str | None
+    record: tuple[str, str] | None
+    is_release: bool = False
+
+
+class Journal:
+    """What this process appends to; usable from any thread and after a fork.
+
+    Its lock is held as long as it is open: that is how others tell that it has ended.
+
+    Args:
+        directory: the outbox's, which must exist when something is appended.
+
+    Attributes:
+        name: the file's; empty before the first append.
+        size: the file's, in bytes.
+        waiting_since: since when something may be in it that is not collected, in seconds since the
+            epoch.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self._lock = threading.Lock()
+        self._descriptor: int | None = None
+        self.name: Name = ""
+        self.size = 0
+        self.waiting_since = 0.0
+        _all.add(self)
+
+    def append(self, records: Iterable[tuple[str, str]], *, is_release: bool = False) -> None:
+        """Add records, all or none.
+
+        Args:
+            records: the ordering key and the payload of each.
+            is_release: whether they are in it already, and this process is through with them.
+
+        Raises:
+            OSError: the file can be neither made nor written.
+        """
+        with self._lock:
+            if self._descriptor is None or self.size > LARGEST_BYTES:
+                self._close()
+                self._begin()
+            # Under the lock: in the order of the lines.
+            now = time.time()
+            rest = [now, True] if is_release else [now]
+            added = [_line([key, payload, *rest]) for key, payload in records]
+            self._write("".join(added if self.size else [_line(this_writer()), *added]).encode())
+
+    def is_lost(self) -> bool:
+        """Tell whether somebody has deleted or cut off the file.
+
+        Returns:
+            Whether that has happened to the file that is open, if any.
+        """
+        with self._lock:
+            if self._descriptor is None:
+                return False
+            status = os.fstat(self._descriptor)
+            return status.st_nlink == 0 or status.st_size < self.size
+
+    def note_collected(self, end: int) -> None:
+        """Learn how much of the file has been collected.
+
+        Args:
+            end: of the last line that was, in bytes.
+        """
+        with self._lock:
+            if end >= self.size:
+                self.waiting_since = time.time()
+
+    def close(self) -> None:
+        """End the file; what is appended afterwards begins another."""
+        with self._lock:
+            self._close()
+
+    def _begin(self) -> None:
+        while True:
+            name = f"{int(time.time())}-{os.getpid()}-{secrets.token_hex(4)}{SUFFIX}"
+            flags = os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_WRONLY
+            descriptor = os.open(self._directory / name, flags, 0o600)
+            _lock_file(descriptor, is_patient=True)
+            if os.fstat(descriptor).st_nlink:
+                break
+            # Whoever drops those that have ended came between.
+            os.close(descriptor)
+        self._descriptor, self.name, self.size = descriptor, name, 0
+        self.waiting_since = time.time()
+
+    def _write(self, content: bytes) -> None:
+        if self._descriptor is None:
+            raise OSError(errno.EBADF, os.strerror(errno.EBADF), self.name)
+        written = os.write(self._descriptor, content)
+        self.size += written
+        if written != len(content):
+            # Nothing can follow half a line.
+            self._close()
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self._directory / self.name))
+
+    def _close(self) -> None:
+        if self._descriptor is not None:
+            os.close(self._descriptor)
+            self._descriptor = None
+
+
+def sizes(directory: Path) -> dict[Name, int]:
+    """Find the journals of an outbox.
+
+    Args:
+        directory: the outbox's.
+
+    Returns:
+        The size of each in bytes, by name; nothing where there is no directory.
+    """
+    found = {}
+    with contextlib.suppress(FileNotFoundError, NotADirectoryError), os.scandir(directory) as files:
+        for file in files:
+            if file.name.endswith(SUFFIX):
+                with contextlib.suppress(FileNotFoundError):
+                    found[file.name] = file.stat().st_size
+    return found
+
+
+def begun_at(name: Name) -> float:
+    """Tell when a journal was begun.
+
+    Args:
+        name: the journal's.
+
+    Returns:
+        The time, in seconds since the epoch; now, where a file has no such name.
+    """
+    begun = name.partition("-")[0]
+    return float(begun) if begun.isdecimal() else time.time()
+
+
+def lines(directory: Path, name: Name, begin: int) -> Iterator[Line]:
+    """Read what a journal holds.
+
+    Args:
+        directory: the outbox's.
+        name: the journal's; one that is gone holds nothing.
+        begin: where to, in bytes: 0, or the end of a line.
+
+    Yields:
+        The lines that were written to their ends.
+    """
+    path = directory / name
+    writer, end = _writer_of(path)
+    at, end = begun_at(name), max(begin, end)
+    while True:
+        chunk = []
+        with contextlib.suppress(FileNotFoundError), path.open("rb") as file:
+            file.seek(end)
+            chunk = [line for line in file.readlines(READ_BYTES) if line.endswith(b"\n")]
+        if not chunk:
+            return
+        for content in chunk:
+            end += len(content)
+            line = _parsed(name, end, writer, content, at)
+            at = line.appended_at
+            yield line
+
+
+def first_lines(directory: Path, collected: Mapping[Name, int]) -> Iterator[Line]:
+    """Find the oldest of what is not collected.
+
+    Args:
+        directory: the outbox's.
+        collected: the end of the last line that was, by journal.
+
+    Yields:
+        The first line that was not, of each journal that has one.
+    """
+    for name, size in sizes(directory).items():
+        if size > collected.get(name, 0):
+            yield from list(_first(lines(directory, name, collected.get(name, 0))))
+
+
+def drop(directory: Path, name: Name, collected: int) -> bool | None:
+    """Delete a journal that has ended, once all its lines are collected.
+
+    Args:
+        directory: the outbox's.
+        name: the journal's.
+        collected: the end of the last line that was, in bytes.
+
+    Returns:
+        Whether something is lost with it, as its last line was not written to its end; None where
+        it is not deleted.
+    """
+    path = directory / name
+    try:
+        descriptor = os.open(path, os.O_RDWR)
+    except OSError:
+        return None
+    try:
+        if not _lock_file(descriptor, is_patient=False):
+            return None
+        if any(_first(lines(directory, name, collected))):
+            return None
+        size = os.fstat(descriptor).st_size
+        is_cut_off = size > max(collected, _writer_of(path)[1])
+        path.unlink()
+    except OSError:
+        # On Windows also where its process has it open.
+        return None
+    finally:
+        os.close(descriptor)
+    return is_cut_off
+
+
+def _line(content: object) -> str:
+    return json.dumps(content, ensure_ascii=False) + "\n"
+
+
+def _first(found: Iterator[Line]) -> Iterator[Line]:
+    for line in found:
+        yield line
+        return
+
+
+def _writer_of(path: Path) -> tuple[str | None, int]:
+    """Read a journal's first line: whose it is, and where the others begin."""
+    try:
+        with path.open("rb") as file:
+            content = file.readline(READ_BYTES)
+    except FileNotFoundError:
+        return None, 0
+    try:
+        writer = json.loads(content)
+    except ValueError:
+        writer = None
+    return writer if isinstance(writer, str) else None, len(content)
+
+
+def _parsed(name: Name, end: int, writer: str | None, content: bytes, before: float) -> Line:
+    try:
+        key, payload, at, *rest = json.loads(content)
+    except (ValueError, TypeError):
+        return Line(name, end, before, writer, None)
+    if not (isinstance(key, str) and isinstance(payload, str) and isinstance(at, float)):
+        return Line(name, end, before, writer, None)
+    return Line(name, end, at, writer, (key, payload), is_release=bool(rest))
+
+
+def _lock_file(descriptor: int, *, is_patient: bool) -> bool:
+    """Lock a journal until its descriptor is closed, in this process and in those forked from it.
+
+    Returns:
+        Whether it is locked.
+    """
+    if sys.platform == "win32":
+        # There nobody can delete what is open.
+        return True
+    import fcntl
+
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if is_patient else fcntl.LOCK_NB))
+    except BlockingIOError:
+        return False
+    return True
+
+
+_all: weakref.WeakSet[Journal] = weakref.WeakSet()
+_forking: list[Journal] = []
+
+
+def _before_fork() -> None:
+    """Take the locks: one that another thread holds would stay locked in the child for ever."""
+    for journal in list(_all):
+        journal._lock.acquire()  # noqa: SLF001 -- this module's own
+        _forking.append(journal)
+
+
+def _after_fork() -> None:
+    while _forking:
+        _forking.pop()._lock.release()  # noqa: SLF001
+
+
+def _in_child() -> None:
+    for journal in _forking:
+        # It is the parent's; the child begins its own.
+        journal._close()  # noqa: SLF001
+    _after_fork()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(before=_before_fork, after_in_parent=_after_fork, after_in_child=_in_child)
