@@ -256,12 +256,13 @@ def integration(session: nox.Session) -> None:
     """Test both mechanisms together, with real Dagster processes."""
     install(
         session, EVERYTHING, *TEST_TOOLS, *DEMO_TOOLS, *SOAK_TOOLS, *POSTGRES, *MYSQL, *KAFKA,
-        *GRAPH, *BROWSER, "uv", "dagster-cloud>=1.11.6",
+        *GRAPH, *BROWSER, "uv", "dagster-cloud>=1.11.6", "pytest-xdist>=3.6",
     )  # fmt: skip
     names_files = any(Path(each.split("::")[0]).exists() for each in session.posargs)
     where = [] if names_files else ["tests-integration"]
     session.run(
-        "pytest", *where, "--durations=15", *session.posargs,
+        # A file to each: a server that several tests of it need is started once.
+        "pytest", *where, "-n", "2", "--dist=loadfile", "--durations=15", *session.posargs,
         env={
             "DATA_RENTGEN_PYTHON": os.environ.get("DATA_RENTGEN_PYTHON") or data_rentgen(session),
             "KAFKA_CACHE": os.environ.get("KAFKA_CACHE") or str(session.cache_dir.resolve()),

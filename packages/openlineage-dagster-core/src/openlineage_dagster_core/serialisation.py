@@ -74,6 +74,23 @@ def to_json(event: Event) -> str:
     return _text(event)
 
 
+def to_object(event: Event) -> dict[str, Any]:
+    """Make of an event what a backend reads.
+
+    Args:
+        event: an OpenLineage event.
+
+    Returns:
+        JSON's object.
+
+    Raises:
+        ValueError: see `to_json`.
+        TypeError: likewise.
+    """
+    found: dict[str, Any] = json.loads(to_json(event))
+    return found
+
+
 def facet_text(facet: object) -> str:
     """Write one facet as it stands in an event.
 

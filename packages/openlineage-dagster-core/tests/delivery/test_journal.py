@@ -6,6 +6,7 @@ import multiprocessing
 import os
 import stat
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -213,6 +214,12 @@ def test_one_that_was_begun_and_never_written_is_no_loss(tmp_path: Path) -> None
     name = f"123-4-5{journal.SUFFIX}"
     (tmp_path / name).touch()
     assert journal.drop(tmp_path, name, 0) is False
+
+
+def test_one_that_is_being_made_is_not_dropped(tmp_path: Path) -> None:
+    name = f"{int(time.time())}-4-5{journal.SUFFIX}"
+    (tmp_path / name).touch()
+    assert journal.drop(tmp_path, name, 0) is None
 
 
 def test_that_of_a_killed_process_is_whole_and_can_be_dropped(tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from dagster import DagsterInstance, RepositoryDefinition
 
     from openlineage_dagster_core.facts.model import Definitions
+    from openlineage_dagster_core.replay.conversion import Conversion
     from openlineage_dagster_core.settings import Settings
 
 HOME_VARIABLE = "DAGSTER_HOME"
@@ -57,6 +58,28 @@ class Deployment:
         storage: Any = self.instance.event_log_storage
         directory = getattr(storage, "outbox_directory", None)
         return directory if directory is not None else self.home / OUTBOX_FOLDER
+
+    def conversion(self, assets: tuple[str, ...] = ()) -> Conversion:
+        """Convert what the event log holds, as the mechanism does.
+
+        Args:
+            assets: shell patterns of the keys of those that it is about; by default all.
+
+        Returns:
+            What converts it.
+        """
+        # It brings openlineage-python's client along.
+        from openlineage_dagster_core.replay.conversion import (
+            Conversion,
+            definitions_by_run,
+            narrowed,
+        )
+
+        return Conversion(
+            self.instance,
+            narrowed(self.settings, assets),
+            definitions_by_run(self.outbox_directory, self.definitions),
+        )
 
 
 def home_of(given: Path | None, environ: Mapping[str, str] = os.environ) -> Path:

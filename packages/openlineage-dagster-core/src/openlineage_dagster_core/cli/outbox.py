@@ -147,13 +147,15 @@ def drop(ids: tuple[int, ...], yes: bool, home: Path | None) -> int:
 @home_option
 def export(parked: bool, home: Path | None) -> int:
     """Write records with their OpenLineage events, as JSON, one record a line."""
+    from openlineage_dagster_core.serialisation import to_object
+
     with opened(home, CodeTarget()) as deployment:
         folder = _directory(deployment)
         with explained(*_unusable(folder)), _opened_outbox(folder) as box:
             found = _records(box, is_parked=parked)
         storage: Any = deployment.instance.event_log_storage
         for record, reason in found:
-            events = [_plain(event) for event in storage.events_of(record)]
+            events = [to_object(event) for event in storage.events_of(record)]
             described = {
                 "id": record.id,
                 "ordering_key": record.ordering_key,
@@ -168,12 +170,6 @@ def _records(box: Outbox, *, is_parked: bool) -> list[tuple[Record, str | None]]
     if is_parked:
         return list(box.parked())
     return [(record, None) for record in box.pending(box.depth())]
-
-
-def _plain(event: Any) -> Any:
-    from openlineage_dagster_core.serialisation import to_json
-
-    return json.loads(to_json(event))
 
 
 @contextlib.contextmanager

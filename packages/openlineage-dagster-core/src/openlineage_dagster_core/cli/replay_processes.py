@@ -98,14 +98,9 @@ def replay_of(task: Task, deployment: Deployment, **options: Any) -> Replay:
     Returns:
         The replay; `sinks` are to be closed by the caller.
     """
-    from openlineage_dagster_core.replay.conversion import Conversion, definitions_by_run, narrowed
     from openlineage_dagster_core.replay.replay import Replay
 
-    conversion = Conversion(
-        deployment.instance,
-        narrowed(deployment.settings, task.assets),
-        definitions_by_run(deployment.outbox_directory, deployment.definitions),
-    )
+    conversion = deployment.conversion(task.assets)
     return Replay(deployment.instance, conversion, patience=task.patience, **options)
 
 

@@ -17,7 +17,6 @@ from openlineage_dagster_core.cli.options import code_options, home_option
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from openlineage_dagster_core.conversion.envelope import Event
 
 Json = dict[str, Any]
 
@@ -71,7 +70,7 @@ def show(
 def _events_of(deployment: Deployment, run_id: str) -> list[Json]:
     from dagster import RunsFilter
 
-    from openlineage_dagster_core.replay.conversion import Conversion, definitions_by_run
+    from openlineage_dagster_core.serialisation import to_object
 
     with explained("The runs cannot be read", "See that the instance's database answers."):
         records = deployment.instance.get_run_records(RunsFilter(run_ids=[run_id]), limit=1)
@@ -80,20 +79,9 @@ def _events_of(deployment: Deployment, run_id: str) -> list[Json]:
             f"There is no run {run_id} in {deployment.home}.",
             "`dagster run list` shows those that there are.",
         )
-    conversion = Conversion(
-        deployment.instance,
-        deployment.settings,
-        definitions_by_run(deployment.outbox_directory, deployment.definitions),
-    )
+    conversion = deployment.conversion()
     with explained(f"The log of run {run_id} cannot be read", "See that the database answers."):
-        return [_plain(event) for event in conversion.events_of_run(records[0])]
-
-
-def _plain(event: Event) -> Json:
-    from openlineage_dagster_core.serialisation import to_json
-
-    found: Json = json.loads(to_json(event))
-    return found
+        return [to_object(event) for event in conversion.events_of_run(records[0])]
 
 
 def _table(run_id: str, events: list[Json]) -> RenderableType:

@@ -26,6 +26,9 @@ SUFFIX = ".journal"
 LARGEST_BYTES = 1_000_000
 """What has been collected of a file takes its room until the file is full."""
 
+LOCKED_SECONDS = 60.0
+"""After so long, a process has locked what it has made, or is dead."""
+
 READ_BYTES = 16_384
 """How much of a file is in memory at once: of a thousand dead processes there are as many files."""
 
@@ -125,15 +128,10 @@ class Journal:
             self._close()
 
     def _begin(self) -> None:
-        while True:
-            name = f"{int(time.time())}-{os.getpid()}-{secrets.token_hex(4)}{SUFFIX}"
-            flags = os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_WRONLY
-            descriptor = os.open(self._directory / name, flags, 0o600)
-            _lock_file(descriptor, is_patient=True)
-            if os.fstat(descriptor).st_nlink:
-                break
-            # Whoever drops those that have ended came between.
-            os.close(descriptor)
+        name = f"{int(time.time())}-{os.getpid()}-{secrets.token_hex(4)}{SUFFIX}"
+        flags = os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_WRONLY
+        descriptor = os.open(self._directory / name, flags, 0o600)
+        _lock_file(descriptor)
         self._descriptor, self.name, self.size = descriptor, name, 0
         self.waiting_since = time.time()
 
@@ -242,21 +240,21 @@ def drop(directory: Path, name: Name, collected: int) -> bool | None:
     path = directory / name
     try:
         descriptor = os.open(path, os.O_RDWR)
-    except OSError:
-        return None
-    try:
-        if not _lock_file(descriptor, is_patient=False):
-            return None
+        try:
+            size = os.fstat(descriptor).st_size
+            # Between its making and its first line a process has not locked it.
+            has_ended = size or time.time() - begun_at(name) > LOCKED_SECONDS
+            if not has_ended or not _lock_file(descriptor):
+                return None
+        finally:
+            os.close(descriptor)
         if any(_first(lines(directory, name, collected))):
             return None
-        size = os.fstat(descriptor).st_size
         is_cut_off = size > max(collected, _writer_of(path)[1])
         path.unlink()
     except OSError:
         # On Windows also where its process has it open.
         return None
-    finally:
-        os.close(descriptor)
     return is_cut_off
 
 
@@ -294,11 +292,11 @@ def _parsed(name: Name, end: int, writer: str | None, content: bytes, before: fl
     return Line(name, end, at, writer, (key, payload), is_release=bool(rest))
 
 
-def _lock_file(descriptor: int, *, is_patient: bool) -> bool:
+def _lock_file(descriptor: int) -> bool:
     """Lock a journal until its descriptor is closed, in this process and in those forked from it.
 
     Returns:
-        Whether it is locked.
+        Whether it is locked; False where another process has it.
     """
     if sys.platform == "win32":
         # There nobody can delete what is open.
@@ -306,7 +304,7 @@ def _lock_file(descriptor: int, *, is_patient: bool) -> bool:
     import fcntl
 
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if is_patient else fcntl.LOCK_NB))
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
     return True

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -25,18 +24,10 @@ def events_of_instance(deployment: Deployment) -> Iterator[Event]:
         FactsUnavailableError: the instance cannot be read.
     """
     # They bring Dagster along.
-    from openlineage_dagster_core.replay.conversion import Conversion, definitions_by_run
     from openlineage_dagster_core.replay.selection import Selection
-    from openlineage_dagster_core.serialisation import to_json
+    from openlineage_dagster_core.serialisation import to_object
 
-    instance = deployment.instance
-    conversion = Conversion(
-        instance,
-        deployment.settings,
-        definitions_by_run(deployment.outbox_directory, deployment.definitions),
-    )
-    for record in Selection().runs(instance):
-        for event in conversion.events_of_run(record):
-            yield json.loads(to_json(event))
-    for event in conversion.events_of_no_run():
-        yield json.loads(to_json(event))
+    conversion = deployment.conversion()
+    for record in Selection().runs(deployment.instance):
+        yield from map(to_object, conversion.events_of_run(record))
+    yield from map(to_object, conversion.events_of_no_run())
