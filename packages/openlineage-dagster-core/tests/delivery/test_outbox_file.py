@@ -84,6 +84,18 @@ def test_who_closes_a_file_that_is_gone_notices(directory: Path) -> None:
     assert (gap.ordering_key, gap.since <= appended_at) == (None, True)
 
 
+def test_what_is_still_in_the_journals_is_collected_anew(directory: Path) -> None:
+    outbox = Outbox(directory)
+    outbox.append([("run-1", "still there")])
+    outbox.remove(outbox.pending(1))
+    assert not outbox.has_work()
+    outbox.path.unlink()
+    assert [record.payload for record in outbox.pending(10)] == ["still there"]
+    outbox.remove(outbox.pending(1))
+    assert outbox.depth() == 0
+    assert len(outbox.gaps()) == 1
+
+
 def test_who_closes_a_journal_that_is_gone_notices(directory: Path) -> None:
     outbox = Outbox(directory)
     outbox.append([("run-1", "lost")])

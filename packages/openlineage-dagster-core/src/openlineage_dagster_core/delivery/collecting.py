@@ -21,7 +21,21 @@ CLOCK_SECONDS = 1.0
 BROKEN = "a journal of the outbox was broken"
 
 
-def collect(connection: sqlite3.Connection, directory: Path) -> tuple[dict[str, int], bool]:
+def is_anything_left(connection: sqlite3.Connection, directory: Path) -> bool:
+    """Tell whether a journal has grown since it was taken from.
+
+    Args:
+        connection: to the outbox.
+        directory: the outbox's.
+
+    Returns:
+        Whether one has.
+    """
+    ends = _collected(connection)
+    return any(size > ends.get(name, 0) for name, size in journal.sizes(directory).items())
+
+
+def collect(connection: sqlite3.Connection, directory: Path) -> bool:
     """Take what is in the journals, in the order in which it was appended.
 
     Args:
@@ -29,7 +43,7 @@ def collect(connection: sqlite3.Connection, directory: Path) -> tuple[dict[str, 
         directory: the outbox's.
 
     Returns:
-        The end of the last line that was taken, by journal, and whether no more can be taken now.
+        Whether more can be taken at once.
     """
     ends = _collected(connection)
     # What is appended while this reads is left: its cause may be in a file that was read before.
@@ -49,7 +63,7 @@ def collect(connection: sqlite3.Connection, directory: Path) -> tuple[dict[str, 
         taken += 1
     if taken:
         connection.executemany("INSERT OR REPLACE INTO journal VALUES (?, ?)", ends.items())
-    return ends, taken < LINES
+    return taken == LINES
 
 
 def drop_ended(connection: sqlite3.Connection, directory: Path) -> None:

@@ -126,7 +126,6 @@ class Outbox:
         self._file = OutboxFile(directory, busy_seconds)
         self._journal = journal.Journal(directory)
         self._checked_at = 0.0
-        self._collected: Mapping[str, int] = {}
 
     @property
     def path(self) -> Path:
@@ -196,15 +195,12 @@ class Outbox:
 
     def _collect(self) -> None:
         """Take what processes have appended since the last time, before anything is read."""
-        is_left = any(
-            size > self._collected.get(name, 0)
-            for name, size in journal.sizes(self.directory).items()
-        )
+        # To look takes no lock.
+        is_left = self._file.run(partial(collecting.is_anything_left, directory=self.directory))
         while is_left:
-            self._collected, is_all = self._file.run(
+            is_left = self._file.run(
                 partial(collecting.collect, directory=self.directory), is_reading_first=True
             )
-            is_left = not is_all
 
     def pending(self, limit: int, without: Collection[str] = ()) -> list[Record]:
         """Read the oldest records.
