@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 pytest_plugins = [
+    "usual_signals",
     "every_event_is_valid",
     "receiver",
     "bare_storages",

@@ -1,3 +1,3 @@
 """The plugins of the workspace's tests."""
 
-pytest_plugins = ["every_event_is_valid", "golden", "receiver", "command_line"]
+pytest_plugins = ["usual_signals", "every_event_is_valid", "golden", "receiver", "command_line"]
