@@ -135,3 +135,14 @@ def test_all_since_a_time_is_read_in_order(log: CountingInstance, stored: Stored
     log.store(*range(100), run_id="")
     found = [each.step_key for each in stored.since("", 1000.0 + 90)]
     assert found == [f"s{number}" for number in range(90, 100)]
+
+
+def test_what_nobody_asked_for_is_passed_over_once(
+    log: CountingInstance, stored: StoredEvents
+) -> None:
+    log.store(1, 2, 3, 4, 5)
+    found = stored.find(RUN, ids(1, 3, 4, 5), anew=False)
+    storage_ids = [record.storage_id for record in in_order(found)]
+    told = [stored.passes_over_any(RUN, storage_id) for storage_id in storage_ids]
+    assert told == [False, True, False, False]
+    assert not stored.passes_over_any(RUN, storage_ids[1])

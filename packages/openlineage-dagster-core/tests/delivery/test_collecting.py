@@ -1,11 +1,13 @@
 """What processes append comes into the tables once, in the order of its causes."""
 
 import json
+import os
 import sqlite3
 import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -29,14 +31,18 @@ def payloads(connection: sqlite3.Connection) -> list[str]:
     return [row[0] for row in connection.execute("SELECT payload FROM record ORDER BY id")]
 
 
+def drop_ended(connection: sqlite3.Connection, directory: Path) -> None:
+    collecting.drop_ended(connection, directory)()
+
+
 def gaps(connection: sqlite3.Connection) -> list[tuple[str | None, float, str]]:
     return connection.execute("SELECT ordering_key, since, reason FROM gap").fetchall()
 
 
 def write(directory: Path, name: str, *lines: tuple[float, str]) -> Path:
-    """Write a journal that says when its lines were appended."""
+    """Write a journal that says when its lines were appended, by either clock."""
     path = directory / f"{name}{journal.SUFFIX}"
-    text = [json.dumps("host/1"), *(json.dumps(["a", payload, at]) for at, payload in lines)]
+    text = [json.dumps("host/1"), *(json.dumps(["a", payload, at, at]) for at, payload in lines)]
     path.write_text("".join(f"{line}\n" for line in text))
     return path
 
@@ -63,23 +69,72 @@ def test_lines_of_all_journals_come_in_the_order_of_their_appending(
     assert payloads(connection) == ["1", "2", "3", "4", "5"]
 
 
-def test_what_is_appended_while_it_is_read_waits(
-    tmp_path: Path, connection: sqlite3.Connection
+def test_what_is_appended_while_it_is_looked_for_waits(
+    tmp_path: Path, connection: sqlite3.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Otherwise an effect could come before its cause, whose file was read earlier."""
-    now = time.time()
-    write(tmp_path, "1-a", (now - 1, "before"), (now + 0.5, "meanwhile"), (now + 0.5, "too"))
-    assert not collecting.collect(connection, tmp_path)
-    assert payloads(connection) == ["before"]
+    """Otherwise an effect could come before its cause, whose file was looked at earlier."""
+    cause, effect = Journal(tmp_path), Journal(tmp_path)
+    cause.append([("a", "before")])
+    effect.append([("a", "before as well")])
+    sizes = journal.sizes
+
+    def look_slowly(directory: Path) -> dict[str, int]:
+        found = sizes(directory)
+        cause.append([("a", "cause")])
+        effect.append([("a", "effect")])
+        return {**found, effect.name: sizes(directory)[effect.name]}
+
+    with monkeypatch.context() as patched:
+        patched.setattr(journal, "sizes", look_slowly)
+        collecting.collect(connection, tmp_path)
+    assert payloads(connection) == ["before", "before as well"]
     assert collecting.is_anything_left(connection, tmp_path)
+    collecting.collect(connection, tmp_path)
+    assert payloads(connection)[2:] == ["cause", "effect"]
 
 
-def test_a_clock_that_was_set_back_holds_nothing_up(
+def test_what_is_appended_while_it_is_read_waits(
+    tmp_path: Path, connection: sqlite3.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However long the reading takes."""
+    first, second = Journal(tmp_path), Journal(tmp_path)
+    first.append([("a", "before")])
+    second.append([("a", "before as well")])
+    read = journal.lines
+
+    def read_slowly(directory: Path, name: str, *args: Any, **options: Any) -> Iterator[Any]:
+        found = list(read(directory, name, *args, **options))
+        first.append([("a", "cause")])
+        second.append([("a", "effect")])
+        yield from found
+
+    with monkeypatch.context() as patched:
+        patched.setattr(journal, "lines", read_slowly)
+        collecting.collect(connection, tmp_path)
+    assert payloads(connection) == ["before", "before as well"]
+    collecting.collect(connection, tmp_path)
+    assert payloads(connection)[2:] == ["cause", "effect"] * 2
+
+
+def test_a_clock_that_is_set_changes_nothing(
+    tmp_path: Path, connection: sqlite3.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cause, effect = Journal(tmp_path), Journal(tmp_path)
+    monkeypatch.setattr(time, "time", lambda: 2000.0)
+    cause.append([("a", "cause")])
+    monkeypatch.setattr(time, "time", lambda: 1000.0)
+    effect.append([("a", "effect")])
+    collecting.collect(connection, tmp_path)
+    assert payloads(connection) == ["cause", "effect"]
+
+
+def test_what_an_earlier_boot_of_the_machine_left_comes_first(
     tmp_path: Path, connection: sqlite3.Connection
 ) -> None:
-    write(tmp_path, "1-a", (time.time() + 3600, "of an hour that comes again"))
+    Journal(tmp_path).append([("a", "of this boot")])
+    write(tmp_path, "1-a", (time.monotonic() + 3600, "of a longer one"))
     collecting.collect(connection, tmp_path)
-    assert payloads(connection) == ["of an hour that comes again"]
+    assert payloads(connection) == ["of a longer one", "of this boot"]
 
 
 def test_many_lines_take_many_transactions(
@@ -112,7 +167,7 @@ def test_a_broken_line_is_a_gap_and_what_follows_is_taken(
 ) -> None:
     path = write(tmp_path, "1-a", (1000.0, "1"))
     with path.open("a") as file:
-        file.write('nonsense\n["a", "2", 1001.0]\n')
+        file.write('nonsense\n["a", "2", 1001.0, 1001.0]\n')
     collecting.collect(connection, tmp_path)
     collecting.collect(connection, tmp_path)
     assert payloads(connection) == ["1", "2"]
@@ -125,9 +180,47 @@ def test_a_journal_of_nonsense_is_a_gap_since_it_was_begun_and_is_dropped(
     path = write(tmp_path, "1000-a", (1010.0, "1"))
     path.write_bytes(b"nonsense" * 4096)
     collecting.collect(connection, tmp_path)
-    collecting.drop_ended(connection, tmp_path)
+    drop_ended(connection, tmp_path)
     assert gaps(connection) == [(None, 1000.0 - collecting.MARGIN_SECONDS, collecting.BROKEN)]
     assert not path.exists()
+
+
+def test_the_gap_of_what_is_broken_begins_where_nothing_was_collected(
+    tmp_path: Path, connection: sqlite3.Connection
+) -> None:
+    cut_off = write(tmp_path, "1-a", (1000.0, "1"))
+    broken = write(tmp_path, "1-b", (2000.0, "2"))
+    collecting.collect(connection, tmp_path)
+    with cut_off.open("a") as file:
+        file.write("half a li")
+    with broken.open("a") as file:
+        file.write("nonsense\n")
+    collecting.collect(connection, tmp_path)
+    assert [since for _, since, _ in gaps(connection)] == [2000.0 - collecting.MARGIN_SECONDS]
+    drop_ended(connection, tmp_path)
+    assert [since for _, since, _ in gaps(connection)] == [1000.0 - collecting.MARGIN_SECONDS]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="POSIX modes")
+def test_a_journal_that_cannot_be_read_is_one_gap_and_holds_nothing_up(
+    tmp_path: Path, connection: sqlite3.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written = write(tmp_path, "1000-a", (10.0, "1"))
+    Journal(tmp_path).append([("b", "2")])
+    opened = Path.open
+
+    def refuse(path: Path, *args: Any, **options: Any) -> Any:
+        # As root, a mode would refuse nothing.
+        if path == written:
+            raise PermissionError(13, "Permission denied", str(path))
+        return opened(path, *args, **options)
+
+    monkeypatch.setattr(Path, "open", refuse)
+    for _ in range(2):
+        collecting.collect(connection, tmp_path)
+        assert list(collecting.first_uncollected(connection, tmp_path)) == []
+    assert payloads(connection) == ["2"]
+    assert gaps(connection) == [(None, 1000.0 - collecting.MARGIN_SECONDS, collecting.UNREADABLE)]
 
 
 def test_ended_journals_are_dropped_once_they_are_collected(
@@ -137,10 +230,10 @@ def test_ended_journals_are_dropped_once_they_are_collected(
     ended.append([("a", "1")])
     open_still.append([("b", "2")])
     ended.close()
-    collecting.drop_ended(connection, tmp_path)
+    drop_ended(connection, tmp_path)
     assert journal.sizes(tmp_path).keys() == {ended.name, open_still.name}
     collecting.collect(connection, tmp_path)
-    collecting.drop_ended(connection, tmp_path)
+    drop_ended(connection, tmp_path)
     assert journal.sizes(tmp_path).keys() == {open_still.name}
     assert connection.execute("SELECT name FROM journal").fetchall() == [(open_still.name,)]
     assert gaps(connection) == []
@@ -152,7 +245,7 @@ def test_what_is_known_of_a_journal_that_somebody_deleted_is_forgotten(
     path = write(tmp_path, "1-a", (10.0, "1"))
     collecting.collect(connection, tmp_path)
     path.unlink()
-    collecting.drop_ended(connection, tmp_path)
+    drop_ended(connection, tmp_path)
     assert connection.execute("SELECT name FROM journal").fetchall() == []
 
 
@@ -178,7 +271,7 @@ def test_whoever_appends_and_collects_whenever_nothing_is_lost_or_doubled(
             if step == "collect":
                 collecting.collect(connection, directory)
             elif step == "drop":
-                collecting.drop_ended(connection, directory)
+                drop_ended(connection, directory)
             elif isinstance(step, str):
                 written[step[-1]].close()
             else:
@@ -192,7 +285,7 @@ def test_whoever_appends_and_collects_whenever_nothing_is_lost_or_doubled(
         assert gaps(connection) == []
         for each in written.values():
             each.close()
-        collecting.drop_ended(connection, directory)
+        drop_ended(connection, directory)
         assert journal.sizes(directory) == {}
         connection.close()
 

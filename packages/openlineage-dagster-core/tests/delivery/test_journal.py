@@ -1,6 +1,7 @@
 """What a process appends to is whole, private, and told apart from what has ended."""
 
 import errno
+import gc
 import json
 import multiprocessing
 import os
@@ -82,7 +83,16 @@ def test_a_line_that_is_being_written_is_not_there_yet(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "nonsense", [b"nonsense", b"\xff\xfe", b"{}", b'["a"]', b'["a", 1, 2.0]', b'["a", "b", "c"]']
+    "nonsense",
+    [
+        b"nonsense",
+        b"\xff\xfe",
+        b"{}",
+        b'["a"]',
+        b'["a", 1, 2.0, 3.0]',
+        b'["a", "b", 2.0, "c"]',
+        b'["a", "b", 2.0]',
+    ],
 )
 def test_a_line_that_cannot_be_read_is_told_with_the_time_before_it(
     tmp_path: Path, nonsense: bytes
@@ -160,11 +170,20 @@ def delete(path: Path) -> None:
     path.unlink()
 
 
+def move_away(path: Path) -> None:
+    path.rename(path.with_suffix(".elsewhere"))
+
+
+def keep_another_link(path: Path) -> None:
+    os.link(path, path.with_suffix(".backup"))
+    path.unlink()
+
+
 def cut_off(path: Path) -> None:
     os.truncate(path, 3)
 
 
-@pytest.mark.parametrize("harm", [delete, cut_off])
+@pytest.mark.parametrize("harm", [delete, move_away, keep_another_link, cut_off])
 def test_who_has_it_open_can_tell_that_it_is_lost(
     tmp_path: Path, harm: Callable[[Path], None]
 ) -> None:
@@ -176,6 +195,48 @@ def test_who_has_it_open_can_tell_that_it_is_lost(
     assert written.is_lost()
     written.close()
     assert not written.is_lost()
+
+
+def test_one_that_nobody_closed_is_closed_with_its_last_reference(tmp_path: Path) -> None:
+    written = Journal(tmp_path)
+    written.append([("a", "1")])
+    name, end = written.name, written.size
+    assert journal.drop(tmp_path, name, end) is None
+    del written
+    gc.collect()
+    assert journal.drop(tmp_path, name, end) is False
+
+
+def test_what_waits_in_a_full_journal_is_remembered(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(journal, "LARGEST_BYTES", 10)
+    written = Journal(tmp_path)
+    written.append([("a", "1")])
+    first, since = written.name, written.waiting_since
+    written.append([("a", "2")])
+    assert written.name != first
+    assert written.waiting_since == since
+    written.note_collected(written.size)
+    assert written.waiting_since > since
+
+
+@pytest.mark.skipif(os.name == "nt", reason="no flock")
+def test_where_the_disk_knows_no_locks_it_is_written_and_not_dropped(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import fcntl
+
+    def refuse(*_: object) -> None:
+        raise OSError(errno.ENOLCK, "no locks")
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    written = Journal(tmp_path)
+    written.append([("a", "1")])
+    written.append([("a", "2")])
+    assert read(tmp_path) == [("a", "1"), ("a", "2")]
+    written.close()
+    assert journal.drop(tmp_path, written.name, written.size) is None
 
 
 def test_one_that_is_open_is_not_dropped(tmp_path: Path) -> None:

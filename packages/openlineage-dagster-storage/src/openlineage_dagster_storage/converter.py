@@ -172,7 +172,7 @@ class StoredEventConverter:
         entries = self._entries_of(record)
         is_second_try = record.id in self._begun and len(reference.ids) > 1
         is_again = is_second_try or reference.since is not None
-        if is_again or self._outbox.misses_any(record.ordering_key):
+        if is_again or self._is_one_missing_before(record):
             # Some of its events have been counted already; or have not, and happened all the same.
             self._facts.forget(run_id)
         self._begun.add(record.id)
@@ -184,6 +184,13 @@ class StoredEventConverter:
                 self._end(run_id)
         self._found.pop(record.id, None)
         self._begun.discard(record.id)
+
+    def _is_one_missing_before(self, record: Record) -> bool:
+        """Tell whether the log has events before a record's that nothing refers to any more."""
+        found = self._found.get(record.id)
+        if not found or not self._outbox.misses_any(record.ordering_key):
+            return False
+        return self._stored.passes_over_any(run_id_of(record.ordering_key), found[0].storage_id)
 
     def forget(self, record: Record) -> None:
         """Leave a record out, and read its run anew.

@@ -33,11 +33,13 @@ class _Reading:
         cursor: where the next page begins; None before the first.
         unclaimed: what has been read and not been asked for.
         has_dropped: whether some of that has been forgotten again.
+        passed: the storage id up to which `passes_over_any` has looked.
     """
 
     cursor: str | None = None
     unclaimed: dict[EventId, deque[EventLogRecord]] = field(default_factory=dict)
     has_dropped: bool = False
+    passed: int = 0
 
     def take(self, wanted: EventId) -> EventLogRecord | None:
         records = self.unclaimed.get(wanted)
@@ -122,6 +124,24 @@ class StoredEvents:
             if not page.has_more:
                 return
             cursor = page.cursor
+
+    def passes_over_any(self, run_id: str, before: int) -> bool:
+        """Tell, once of each, whether there are events that nobody has asked for.
+
+        Args:
+            run_id: of the run.
+            before: a storage id, that of an event that was found.
+
+        Returns:
+            Whether there are between that and where the last question ended.
+        """
+        reading = self._reading(run_id)
+        after, reading.passed = reading.passed, max(before, reading.passed)
+        return any(
+            after < record.storage_id < before
+            for records in reading.unclaimed.values()
+            for record in records
+        )
 
     def put_back(self, run_id: str, records: Iterable[EventLogRecord]) -> None:
         """Take back what was found and is not needed yet.

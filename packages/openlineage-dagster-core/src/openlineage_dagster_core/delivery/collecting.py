@@ -5,7 +5,8 @@ from __future__ import annotations
 import heapq
 import sqlite3
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
@@ -15,10 +16,21 @@ from openlineage_dagster_core.delivery.tables import MARGIN_SECONDS, insert_gap
 LINES = 2_000
 """How many are collected in one transaction: others wait for it."""
 
-CLOCK_SECONDS = 1.0
-"""What was appended later than that from now was appended before the clock was set back."""
-
 BROKEN = "a journal of the outbox was broken"
+UNREADABLE = "a journal of the outbox cannot be read"
+
+
+@dataclass(frozen=True)
+class _Collected:
+    """How far a journal has been collected.
+
+    Args:
+        end: of the last line that was, in bytes.
+        appended_at: when that was appended, in seconds since the epoch.
+    """
+
+    end: int
+    appended_at: float
 
 
 def is_anything_left(connection: sqlite3.Connection, directory: Path) -> bool:
@@ -31,8 +43,7 @@ def is_anything_left(connection: sqlite3.Connection, directory: Path) -> bool:
     Returns:
         Whether one has.
     """
-    ends = _collected(connection)
-    return any(size > ends.get(name, 0) for name, size in journal.sizes(directory).items())
+    return bool(_grown(directory, _collected(connection)))
 
 
 def collect(connection: sqlite3.Connection, directory: Path) -> bool:
@@ -45,44 +56,63 @@ def collect(connection: sqlite3.Connection, directory: Path) -> bool:
     Returns:
         Whether more can be taken at once.
     """
-    ends = _collected(connection)
-    # What is appended while this reads is left: its cause may be in a file that was read before.
-    now = time.time()
-    waiting = heapq.merge(
-        *(
-            _until(now, journal.lines(directory, name, ends.get(name, 0)))
-            for name, size in journal.sizes(directory).items()
-            if size > ends.get(name, 0)
-        ),
-        key=lambda line: line.appended_at,
-    )
+    collected = _collected(connection)
+    # What is appended while this looks is left: its cause may be in a file that was looked at
+    # before. What is appended after that is not read.
+    began = time.monotonic()
+    grown = _grown(directory, collected)
+    looked = time.monotonic()
     taken = 0
+    changed: dict[str, _Collected] = {}
+    for name, size in grown.items():
+        if not journal.is_readable(directory, name):
+            since = _appended_at(name, collected)
+            insert_gap(connection, None, since - MARGIN_SECONDS, UNREADABLE)
+            changed[name] = _Collected(size, since)
+    waiting = heapq.merge(
+        *(_until(began, looked, _lines(directory, name, collected, grown)) for name in grown),
+        # What was appended later than now is of an earlier boot of the machine.
+        key=lambda line: (line.ticks <= looked, line.ticks),
+    )
     for line in islice(waiting, LINES):
         _take(connection, line)
-        ends[line.journal] = line.end
+        changed[line.journal] = _Collected(line.end, line.appended_at)
         taken += 1
-    if taken:
-        connection.executemany("INSERT OR REPLACE INTO journal VALUES (?, ?)", ends.items())
+    connection.executemany(
+        "INSERT OR REPLACE INTO journal VALUES (?, ?, ?)",
+        [(name, each.end, each.appended_at) for name, each in changed.items()],
+    )
     return taken == LINES
 
 
-def drop_ended(connection: sqlite3.Connection, directory: Path) -> None:
+def drop_ended(connection: sqlite3.Connection, directory: Path) -> Callable[[], None]:
     """Delete the journals of processes that have ended, of which nothing is left to take.
 
     Args:
-        connection: to the outbox, inside a transaction that may write.
+        connection: to the outbox.
         directory: the outbox's.
+
+    Returns:
+        What notes that, in a transaction that may write: nobody should wait for the deleting.
     """
-    ends = _collected(connection)
+    collected = _collected(connection)
     there = journal.sizes(directory)
-    gone = set(ends) - set(there)
+    gone = set(collected) - set(there)
+    cut_off = []
     for name in there:
-        is_cut_off = journal.drop(directory, name, ends.get(name, 0))
+        end = collected[name].end if name in collected else 0
+        is_cut_off = journal.drop(directory, name, end)
         if is_cut_off is not None:
             gone.add(name)
         if is_cut_off:
-            insert_gap(connection, None, journal.begun_at(name) - MARGIN_SECONDS, BROKEN)
-    connection.executemany("DELETE FROM journal WHERE name = ?", [(name,) for name in gone])
+            cut_off.append(_appended_at(name, collected))
+
+    def note() -> None:
+        for since in cut_off:
+            insert_gap(connection, None, since - MARGIN_SECONDS, BROKEN)
+        connection.executemany("DELETE FROM journal WHERE name = ?", [(name,) for name in gone])
+
+    return note
 
 
 def uncollected(connection: sqlite3.Connection, directory: Path) -> Iterator[journal.Line]:
@@ -95,34 +125,58 @@ def uncollected(connection: sqlite3.Connection, directory: Path) -> Iterator[jou
     Yields:
         Each record that was appended, journal by journal.
     """
-    ends = _collected(connection)
-    for name, size in journal.sizes(directory).items():
-        if size > ends.get(name, 0):
-            for line in journal.lines(directory, name, ends.get(name, 0)):
-                if line.record is not None and not line.is_release:
-                    yield line
+    collected = _collected(connection)
+    grown = _grown(directory, collected)
+    for name in grown:
+        for line in _lines(directory, name, collected, grown):
+            if line.record is not None and not line.is_release:
+                yield line
 
 
-def first_uncollected(connection: sqlite3.Connection, directory: Path) -> list[journal.Line]:
+def first_uncollected(connection: sqlite3.Connection, directory: Path) -> Iterator[journal.Line]:
     """Look at the oldest of what is still in the journals.
 
     Args:
         connection: to the outbox.
         directory: the outbox's.
 
-    Returns:
+    Yields:
         The first line of each journal of which not all was taken.
     """
-    return list(journal.first_lines(directory, _collected(connection)))
+    collected = _collected(connection)
+    grown = _grown(directory, collected)
+    for name in grown:
+        yield from islice(_lines(directory, name, collected, grown), 1)
 
 
-def _collected(connection: sqlite3.Connection) -> dict[str, int]:
-    return dict(connection.execute("SELECT name, collected FROM journal").fetchall())
+def _collected(connection: sqlite3.Connection) -> dict[str, _Collected]:
+    rows = connection.execute("SELECT name, collected, appended_at FROM journal").fetchall()
+    return {name: _Collected(end, appended_at) for name, end, appended_at in rows}
 
 
-def _until(now: float, lines: Iterator[journal.Line]) -> Iterator[journal.Line]:
+def _grown(directory: Path, collected: Mapping[str, _Collected]) -> dict[str, int]:
+    return {
+        name: size
+        for name, size in journal.sizes(directory).items()
+        if name not in collected or size > collected[name].end
+    }
+
+
+def _appended_at(name: str, collected: Mapping[str, _Collected]) -> float:
+    return collected[name].appended_at if name in collected else journal.begun_at(name)
+
+
+def _lines(
+    directory: Path, name: str, collected: Mapping[str, _Collected], sizes: Mapping[str, int]
+) -> Iterator[journal.Line]:
+    begin = collected[name].end if name in collected else 0
+    after = _appended_at(name, collected)
+    return journal.lines(directory, name, begin, end=sizes[name], after=after)
+
+
+def _until(began: float, looked: float, lines: Iterator[journal.Line]) -> Iterator[journal.Line]:
     for line in lines:
-        if now <= line.appended_at <= now + CLOCK_SECONDS:
+        if began <= line.ticks <= looked:
             return
         yield line
 

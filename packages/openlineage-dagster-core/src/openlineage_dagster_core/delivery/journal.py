@@ -15,7 +15,7 @@ import sys
 import threading
 import time
 import weakref
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -43,6 +43,8 @@ class Line:
         journal: the file's name.
         end: where the next line begins, in bytes.
         appended_at: in seconds since the epoch.
+        ticks: the same on the clock that nobody sets, in seconds; of this boot of the machine or an
+            earlier one.
         writer: whose journal it is; None where that cannot be read.
         record: the ordering key and the payload; None where the line cannot be read.
         is_release: whether the writer is through with the record, which is an earlier line.
@@ -51,6 +53,7 @@ class Line:
     journal: Name
     end: int
     appended_at: float
+    ticks: float
     writer: str | None
     record: tuple[str, str] | None
     is_release: bool = False
@@ -75,6 +78,7 @@ class Journal:
         self._directory = directory
         self._lock = threading.Lock()
         self._descriptor: int | None = None
+        self._close_descriptor: Callable[[], object] | None = None
         self.name: Name = ""
         self.size = 0
         self.waiting_since = 0.0
@@ -91,17 +95,21 @@ class Journal:
             OSError: the file can be neither made nor written.
         """
         with self._lock:
-            if self._descriptor is None or self.size > LARGEST_BYTES:
+            if self._descriptor is None:
+                self._begin(waiting_since=time.time())
+            elif self.size > LARGEST_BYTES:
+                # What the full one holds may wait still.
                 self._close()
-                self._begin()
+                self._begin(self.waiting_since)
             # Under the lock: in the order of the lines.
-            now = time.time()
-            rest = [now, True] if is_release else [now]
+            rest: list[object] = [time.time(), time.monotonic()]
+            if is_release:
+                rest.append(True)
             added = [_line([key, payload, *rest]) for key, payload in records]
             self._write("".join(added if self.size else [_line(this_writer()), *added]).encode())
 
     def is_lost(self) -> bool:
-        """Tell whether somebody has deleted or cut off the file.
+        """Tell whether somebody has deleted, moved or cut off the file.
 
         Returns:
             Whether that has happened to the file that is open, if any.
@@ -109,8 +117,12 @@ class Journal:
         with self._lock:
             if self._descriptor is None:
                 return False
-            status = os.fstat(self._descriptor)
-            return status.st_nlink == 0 or status.st_size < self.size
+            try:
+                found = (self._directory / self.name).stat()
+            except OSError:
+                return True
+            ours = os.fstat(self._descriptor)
+            return not os.path.samestat(found, ours) or ours.st_size < self.size
 
     def note_collected(self, end: int) -> None:
         """Learn how much of the file has been collected.
@@ -127,13 +139,15 @@ class Journal:
         with self._lock:
             self._close()
 
-    def _begin(self) -> None:
+    def _begin(self, waiting_since: float) -> None:
         name = f"{int(time.time())}-{os.getpid()}-{secrets.token_hex(4)}{SUFFIX}"
         flags = os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_WRONLY
         descriptor = os.open(self._directory / name, flags, 0o600)
+        # Also where nobody closes it: it would be locked as long as the process lives.
+        self._close_descriptor = weakref.finalize(self, os.close, descriptor)
         _lock_file(descriptor)
         self._descriptor, self.name, self.size = descriptor, name, 0
-        self.waiting_since = time.time()
+        self.waiting_since = waiting_since
 
     def _write(self, content: bytes) -> None:
         if self._descriptor is None:
@@ -146,9 +160,9 @@ class Journal:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self._directory / self.name))
 
     def _close(self) -> None:
-        if self._descriptor is not None:
-            os.close(self._descriptor)
-            self._descriptor = None
+        if self._close_descriptor is not None:
+            self._close_descriptor()
+        self._close_descriptor = self._descriptor = None
 
 
 def sizes(directory: Path) -> dict[Name, int]:
@@ -182,47 +196,59 @@ def begun_at(name: Name) -> float:
     return float(begun) if begun.isdecimal() else time.time()
 
 
-def lines(directory: Path, name: Name, begin: int) -> Iterator[Line]:
+def is_readable(directory: Path, name: Name) -> bool:
+    """Tell whether this account may read a journal.
+
+    Args:
+        directory: the outbox's.
+        name: the journal's.
+
+    Returns:
+        False also where the disk gives an error.
+    """
+    try:
+        with (directory / name).open("rb") as file:
+            file.read(1)
+    except FileNotFoundError:
+        return True
+    except OSError:
+        return False
+    return True
+
+
+def lines(
+    directory: Path, name: Name, begin: int, *, end: int | None = None, after: float | None = None
+) -> Iterator[Line]:
     """Read what a journal holds.
 
     Args:
         directory: the outbox's.
-        name: the journal's; one that is gone holds nothing.
+        name: the journal's; one that is gone or cannot be read holds nothing.
         begin: where to, in bytes: 0, or the end of a line.
+        end: where to stop, in bytes.
+        after: when the line before was appended, in seconds since the epoch.
 
     Yields:
         The lines that were written to their ends.
     """
     path = directory / name
-    writer, end = _writer_of(path)
-    at, end = begun_at(name), max(begin, end)
+    writer, header = _writer_of(path)
+    at, ticks = begun_at(name) if after is None else after, 0.0
+    position = max(begin, header)
     while True:
         chunk = []
-        with contextlib.suppress(FileNotFoundError), path.open("rb") as file:
-            file.seek(end)
+        with contextlib.suppress(OSError), path.open("rb") as file:
+            file.seek(position)
             chunk = [line for line in file.readlines(READ_BYTES) if line.endswith(b"\n")]
         if not chunk:
             return
         for content in chunk:
-            end += len(content)
-            line = _parsed(name, end, writer, content, at)
-            at = line.appended_at
+            position += len(content)
+            if end is not None and position > end:
+                return
+            line = _parsed(name, position, writer, content, at, ticks)
+            at, ticks = line.appended_at, line.ticks
             yield line
-
-
-def first_lines(directory: Path, collected: Mapping[Name, int]) -> Iterator[Line]:
-    """Find the oldest of what is not collected.
-
-    Args:
-        directory: the outbox's.
-        collected: the end of the last line that was, by journal.
-
-    Yields:
-        The first line that was not, of each journal that has one.
-    """
-    for name, size in sizes(directory).items():
-        if size > collected.get(name, 0):
-            yield from list(_first(lines(directory, name, collected.get(name, 0))))
 
 
 def drop(directory: Path, name: Name, collected: int) -> bool | None:
@@ -234,8 +260,7 @@ def drop(directory: Path, name: Name, collected: int) -> bool | None:
         collected: the end of the last line that was, in bytes.
 
     Returns:
-        Whether something is lost with it, as its last line was not written to its end; None where
-        it is not deleted.
+        Whether its last line was not written to its end; None where it is not deleted.
     """
     path = directory / name
     try:
@@ -273,7 +298,7 @@ def _writer_of(path: Path) -> tuple[str | None, int]:
     try:
         with path.open("rb") as file:
             content = file.readline(READ_BYTES)
-    except FileNotFoundError:
+    except OSError:
         return None, 0
     try:
         writer = json.loads(content)
@@ -282,21 +307,24 @@ def _writer_of(path: Path) -> tuple[str | None, int]:
     return writer if isinstance(writer, str) else None, len(content)
 
 
-def _parsed(name: Name, end: int, writer: str | None, content: bytes, before: float) -> Line:
+def _parsed(
+    name: Name, end: int, writer: str | None, content: bytes, before: float, ticks_before: float
+) -> Line:
     try:
-        key, payload, at, *rest = json.loads(content)
+        key, payload, at, ticks, *rest = json.loads(content)
     except (ValueError, TypeError):
-        return Line(name, end, before, writer, None)
-    if not (isinstance(key, str) and isinstance(payload, str) and isinstance(at, float)):
-        return Line(name, end, before, writer, None)
-    return Line(name, end, at, writer, (key, payload), is_release=bool(rest))
+        return Line(name, end, before, ticks_before, writer, None)
+    are_texts = isinstance(key, str) and isinstance(payload, str)
+    if not (are_texts and isinstance(at, float) and isinstance(ticks, float)):
+        return Line(name, end, before, ticks_before, writer, None)
+    return Line(name, end, at, ticks, writer, (key, payload), is_release=bool(rest))
 
 
 def _lock_file(descriptor: int) -> bool:
     """Lock a journal until its descriptor is closed, in this process and in those forked from it.
 
     Returns:
-        Whether it is locked; False where another process has it.
+        Whether it is locked; False where another process has it, or the disk knows no locks.
     """
     if sys.platform == "win32":
         # There nobody can delete what is open.
@@ -305,7 +333,7 @@ def _lock_file(descriptor: int) -> bool:
 
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
+    except OSError:
         return False
     return True
 

@@ -25,6 +25,9 @@ BUSY_SECONDS = 5.0
 APPEND_BUSY_SECONDS = 0.25
 """How long an append may: a run is waiting for it."""
 
+LET_OTHERS_SECONDS = 0.03
+"""Between two transactions that collect: who waits for the file's lock asks from time to time."""
+
 CHECK_SECONDS = 1.0
 """How often an append makes sure that what it appends to is still there."""
 
@@ -193,14 +196,23 @@ class Outbox:
                 gap_notes.write(self.directory, None, since, reason)
                 raise
 
-    def _collect(self) -> None:
-        """Take what processes have appended since the last time, before anything is read."""
+    def _collect(self, within: float | None = None) -> None:
+        """Take what processes have appended since the last time, before anything is read.
+
+        Args:
+            within: how long, in seconds; the rest is left then.
+        """
+        began = time.monotonic()
         # To look takes no lock.
         is_left = self._file.run(partial(collecting.is_anything_left, directory=self.directory))
         while is_left:
             is_left = self._file.run(
                 partial(collecting.collect, directory=self.directory), is_reading_first=True
             )
+            if within is not None and time.monotonic() - began > within:
+                return
+            if is_left:
+                time.sleep(LET_OTHERS_SECONDS)
 
     def pending(self, limit: int, without: Collection[str] = ()) -> list[Record]:
         """Read the oldest records.
@@ -269,13 +281,16 @@ class Outbox:
 
         return self._file.run(count)
 
-    def newest(self) -> int:
+    def newest(self, within: float) -> int:
         """Find the end of what waits.
+
+        Args:
+            within: how long to take what is still in the journals, in seconds.
 
         Returns:
             The id of the newest record; 0 where none waits.
         """
-        self._collect()
+        self._collect(within)
         return self._file.run(
             lambda connection: int(
                 connection.execute("SELECT max(id) FROM record").fetchone()[0] or 0
@@ -330,14 +345,15 @@ class Outbox:
         """
         if any(gap_notes.read(self.directory)):
             return True
-        return self.path.exists() and self._file.run(self._has_work)
+        is_there = self.path.exists() or journal.sizes(self.directory)
+        return bool(is_there) and self._file.run(self._has_work)
 
     def _has_work(self, connection: sqlite3.Connection) -> bool:
         found = connection.execute(
             "SELECT EXISTS (SELECT 1 FROM record) OR "
             "EXISTS (SELECT 1 FROM gap WHERE healed_at IS NULL)"
         ).fetchone()[0]
-        return bool(found) or bool(collecting.first_uncollected(connection, self.directory))
+        return bool(found) or collecting.is_anything_left(connection, self.directory)
 
     def parked(self) -> list[tuple[Record, str]]:
         """Read what was set aside.
@@ -503,9 +519,8 @@ class Outbox:
 
     def drop_ended_journals(self) -> None:
         """Delete the journals of processes that have ended, of which everything is collected."""
-        self._file.run(
-            partial(collecting.drop_ended, directory=self.directory), is_reading_first=True
-        )
+        note = self._file.run(lambda connection: collecting.drop_ended(connection, self.directory))
+        self._file.run(lambda _: note())
 
     def note_error(self, error: str | None) -> None:
         """Note how the sending goes, for whoever asks from outside.

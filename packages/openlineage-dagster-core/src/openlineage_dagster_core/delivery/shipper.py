@@ -273,7 +273,7 @@ class Shipper:
         """
         if not self.outbox.path.exists():
             return True
-        newest = self.outbox.newest()
+        newest = self.outbox.newest(timeout)
         self._look_now.set()
         self._pace.begin_to_wait()
         try:
@@ -413,7 +413,9 @@ class Shipper:
                 if is_empty:
                     self._set()
                     self._wake.wait(IDLE_SECONDS)
-        self.outbox.drop_ended_journals()
+        with contextlib.suppress(sqlite3.Error, OSError):
+            # Whoever sends next does it.
+            self.outbox.drop_ended_journals()
 
     def _tidy(self) -> None:
         """Drop what is old, and keep the file small, now and then."""

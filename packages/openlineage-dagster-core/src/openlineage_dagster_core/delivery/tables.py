@@ -18,7 +18,8 @@ CREATE TABLE IF NOT EXISTS record (
 );
 CREATE TABLE IF NOT EXISTS journal (
     name TEXT PRIMARY KEY,
-    collected INTEGER NOT NULL
+    collected INTEGER NOT NULL,
+    appended_at REAL NOT NULL
 );
 CREATE TABLE IF NOT EXISTS parked (
     id INTEGER PRIMARY KEY,
