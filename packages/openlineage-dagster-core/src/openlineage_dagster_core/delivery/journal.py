@@ -15,7 +15,7 @@ import sys
 import threading
 import time
 import weakref
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -78,7 +78,7 @@ class Journal:
         self._directory = directory
         self._lock = threading.Lock()
         self._descriptor: int | None = None
-        self._close_descriptor: Callable[[], object] | None = None
+        self._close_descriptor: weakref.finalize[..., Journal] | None = None
         self.name: Name = ""
         self.size = 0
         self.waiting_since = 0.0
@@ -145,6 +145,8 @@ class Journal:
         descriptor = os.open(self._directory / name, flags, 0o600)
         # Also where nobody closes it: it would be locked as long as the process lives.
         self._close_descriptor = weakref.finalize(self, os.close, descriptor)
+        # Not while Python ends: something may be appended after that, and the number be another's.
+        self._close_descriptor.atexit = False
         _lock_file(descriptor)
         self._descriptor, self.name, self.size = descriptor, name, 0
         self.waiting_since = waiting_since
