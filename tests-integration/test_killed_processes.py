@@ -153,7 +153,7 @@ def test_kills_at_random_moments_of_runs_of_fifty_assets(
         else:
             os.killpg(process.pid, signal.SIGKILL)
             process.wait()
-    assert killed_steps >= KILLS // 10
+    assert killed_steps > KILLS // 6
     deliver_the_rest(home)
     with home.instance() as instance:
         assert len(instance.get_runs()) == KILLS

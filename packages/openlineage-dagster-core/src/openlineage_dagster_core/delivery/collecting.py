@@ -125,10 +125,8 @@ def uncollected(connection: sqlite3.Connection, directory: Path) -> Iterator[jou
     Yields:
         Each record that was appended, journal by journal.
     """
-    collected = _collected(connection)
-    grown = _grown(directory, collected)
-    for name in grown:
-        for line in _lines(directory, name, collected, grown):
+    for lines in _waiting(connection, directory):
+        for line in lines:
             if line.record is not None and not line.is_release:
                 yield line
 
@@ -143,10 +141,15 @@ def first_uncollected(connection: sqlite3.Connection, directory: Path) -> Iterat
     Yields:
         The first line of each journal of which not all was taken.
     """
+    for lines in _waiting(connection, directory):
+        yield from islice(lines, 1)
+
+
+def _waiting(connection: sqlite3.Connection, directory: Path) -> Iterator[Iterator[journal.Line]]:
     collected = _collected(connection)
     grown = _grown(directory, collected)
     for name in grown:
-        yield from islice(_lines(directory, name, collected, grown), 1)
+        yield _lines(directory, name, collected, grown)
 
 
 def _collected(connection: sqlite3.Connection) -> dict[str, _Collected]:
