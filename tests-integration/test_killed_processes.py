@@ -63,6 +63,18 @@ def steps_of(process: subprocess.Popen[bytes]) -> list[int]:
     return [child for each in direct for child in children_of(each)]
 
 
+def next_steps_of(process: subprocess.Popen[bytes]) -> list[int]:
+    """Wait for steps: between one and the next there may be none."""
+    steps: list[int] = []
+
+    def are_there() -> bool:
+        steps[:] = steps_of(process)
+        return bool(steps) or process.poll() is not None
+
+    wait_until(are_there, 60, "a step")
+    return steps
+
+
 def group_is_alive(process: subprocess.Popen[bytes]) -> bool:
     """Tell whether anything is left that came of this process, also when it is dead."""
     try:
@@ -139,7 +151,7 @@ def test_kills_at_random_moments_of_runs_of_fifty_assets(
         first, later = chance.randint(100, 150), chance.randint(5, 30)
         process = home.start_job("fifty_assets", fifty_assets.JOB)
         wait_for_entries(home, before, first, process)
-        steps = steps_of(process) if number % 3 == 2 else []
+        steps = next_steps_of(process) if number % 3 == 2 else []
         if steps:
             # The run worker notices, and the run goes on without that step.
             os.kill(chance.choice(steps), signal.SIGKILL)
