@@ -91,6 +91,30 @@ def test_a_long_log_whose_beginning_was_dealt_with_is_not_read_from_there(
     assert log.questions <= 3
 
 
+def test_in_small_pages_the_same_is_found(log: CountingInstance) -> None:
+    in_small = StoredEvents(lambda: log, lambda largest: min(3, largest))  # type: ignore[arg-type,return-value]
+    log.store(*range(0, 120_000, 100))
+    assert steps(in_small.find(RUN, ids(0, 6_000, 9_000), anew=False)) == ["s0", "s6000", "s9000"]
+    assert log.questions == 31
+    assert len(list(in_small.since(RUN, 1000.0 + 110_000))) == 100
+
+
+def test_in_small_pages_it_is_not_read_from_the_beginning_that_was_dealt_with(
+    log: CountingInstance,
+) -> None:
+    asked: list[int] = []
+
+    def page(largest: int) -> int:
+        asked.append(largest)
+        return min(20, largest)
+
+    log.store(*range(0, 120_000, 100))
+    wanted = ids(119_900)
+    assert steps(StoredEvents(lambda: log, page).find(RUN, wanted, anew=False)) == ["s119900"]  # type: ignore[arg-type,return-value]
+    assert asked[:3] == [50, 30, 10]
+    assert log.questions == len(asked) < 10
+
+
 def test_what_became_visible_late_is_found_when_looked_for_anew(
     log: CountingInstance, stored: StoredEvents, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -92,6 +92,41 @@ def test_a_host_that_stores_for_long_works_all_the_time(made: Pace, clock: Clock
     assert len(clock.rests) == 1
 
 
+def test_beside_a_host_that_works_little_is_read_at_once_and_with_rests(
+    made: Pace, clock: Clock
+) -> None:
+    made.host_works()
+    made.gather()
+    clock.rests.clear()
+    clock.computed += 0.002
+    assert made.page(1000) == pace.SMALL_PAGE
+    assert clock.rests == [pytest.approx(0.002 / pace.SHARE - 0.002)]
+    assert made.page(2) == 2
+    clock.now += pace.BUSY_SECONDS + 1
+    clock.computed += 0.5
+    assert made.page(1000) == pace.IDLE_PAGE
+    made.begin_to_wait()
+    assert made.page(1000) == 1000
+    assert len(clock.rests) == 2
+
+
+def test_what_is_read_for_one_record_is_rested_over_for_so_long_at_most(
+    made: Pace, clock: Clock
+) -> None:
+    def read_much() -> None:
+        clock.rests.clear()
+        for _ in range(100):
+            made.host_works()
+            clock.computed += 0.5
+            made.page(1000)
+
+    read_much()
+    assert sum(clock.rests) == pace.READING_SECONDS
+    made.rest(waited=1.0)
+    read_much()
+    assert sum(clock.rests) == pace.READING_SECONDS
+
+
 def test_while_somebody_waits_for_it_it_does_not_rest(made: Pace, clock: Clock) -> None:
     made.host_works()
     made.begin_to_wait()

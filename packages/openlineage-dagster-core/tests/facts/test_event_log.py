@@ -60,6 +60,21 @@ def test_reading_afresh_at_any_event_gives_what_following_gives() -> None:
             following.advance(entry)
 
 
+def test_read_in_small_pages_the_facts_are_the_same() -> None:
+    asked: list[int] = []
+
+    def page(largest: int) -> int:
+        asked.append(largest)
+        return 2
+
+    with dg.DagsterInstance.ephemeral() as instance:
+        run_id = execute(DEFINITIONS, "both", instance).run_id
+        last = entries(instance, run_id)[-1]
+        at_once = EventLogFacts(lambda: instance).facts_of(last, Definitions())
+        assert EventLogFacts(lambda: instance, page=page).facts_of(last, Definitions()) == at_once
+    assert len(asked) > 3
+
+
 def test_the_run_is_read_with_its_stored_creation_time() -> None:
     with dg.DagsterInstance.ephemeral() as instance:
         run_id = execute(DEFINITIONS, "both", instance).run_id

@@ -59,6 +59,7 @@ class StoredEventConverter:
         settings: the namespaces.
         instance: holds the runs and their logs; kept weakly, as storages keep it.
         is_only_looking: whether what is converted is sent by somebody else.
+        page: see `EventLogFacts`.
     """
 
     def __init__(
@@ -68,13 +69,14 @@ class StoredEventConverter:
         instance: DagsterInstance,
         *,
         is_only_looking: bool = False,
+        page: Callable[[int], int] = int,
     ) -> None:
         self._outbox = outbox
         self._settings = settings
         self._is_only_looking = is_only_looking
         self._instance = weakref.ref(instance)
-        self._facts = EventLogFacts(self._live_instance)
-        self._stored = StoredEvents(self._live_instance)
+        self._facts = EventLogFacts(self._live_instance, page=page)
+        self._stored = StoredEvents(self._live_instance, page)
         self._found: dict[int, list[EventLogRecord]] = {}
         self._begun: set[int] = set()
         self._late: OrderedDict[str, tuple[int, float]] = OrderedDict()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from openlineage_dagster_core.errors import FactsUnavailableError
@@ -24,12 +24,20 @@ class DeferredConverter:
         outbox: holds the definitions.
         settings: the namespaces.
         instance: holds the runs and their logs; kept weakly, as storages keep it.
+        page: see `EventLogFacts`.
     """
 
-    def __init__(self, outbox: Outbox, settings: Settings, instance: DagsterInstance) -> None:
+    def __init__(
+        self,
+        outbox: Outbox,
+        settings: Settings,
+        instance: DagsterInstance,
+        page: Callable[[int], int] = int,
+    ) -> None:
         self._outbox = outbox
         self._settings = settings
         self._instance = weakref.ref(instance)
+        self._page = page
         self._made: StoredEventConverter | None = None
 
     @property
@@ -70,4 +78,4 @@ class DeferredConverter:
         if instance is None:
             msg = "the instance is gone"
             raise FactsUnavailableError(msg)
-        return StoredEventConverter(self._outbox, self._settings, instance)
+        return StoredEventConverter(self._outbox, self._settings, instance, page=self._page)

@@ -328,7 +328,9 @@ class OpenLineageEventLogStorage(DelegatingEventLogStorage, ConfigurableClass):
         instance = weakref.ref(self._instance)
         delivery = delivery_of(directory, self._settings, self._flush_timeout, instance)
         outbox = delivery.shipper.outbox
-        self._converter = DeferredConverter(outbox, self._settings, self._instance)
+        self._converter = DeferredConverter(
+            outbox, self._settings, self._instance, delivery.shipper.page
+        )
         delivery.shipper.attach(self._converter)
         self._attached_to = delivery
         return delivery

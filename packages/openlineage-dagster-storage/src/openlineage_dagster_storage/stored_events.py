@@ -13,10 +13,9 @@ from openlineage_dagster_storage.references import EventId, id_of
 if TYPE_CHECKING:
     from dagster import DagsterInstance, EventLogEntry, EventLogRecord
 
-PAGE = 50
-"""Reading a page takes the host's turn to compute: a large one would hold it up."""
-
-LARGE_PAGE = 500
+PAGE = 500
+BEGINNING = 50
+"""So many events of a run are read before it is asked from where on others are wanted."""
 
 RUNS_REMEMBERED = 256
 ENTRIES_REMEMBERED = 2000
@@ -56,10 +55,14 @@ class StoredEvents:
 
     Args:
         instance: gives the instance; may raise.
+        page: see `EventLogFacts`.
     """
 
-    def __init__(self, instance: Callable[[], DagsterInstance]) -> None:
+    def __init__(
+        self, instance: Callable[[], DagsterInstance], page: Callable[[int], int] = int
+    ) -> None:
         self._instance = instance
+        self._page = page
         self._readings: OrderedDict[str, _Reading] = OrderedDict()
 
     def find(
@@ -80,21 +83,25 @@ class StoredEvents:
         found: dict[EventId, EventLogRecord] = {}
         missing = dict.fromkeys(wanted)
         self._take(reading, missing, found)
-        is_new = reading.cursor is None
+        of_beginning = BEGINNING if reading.cursor is None else 0
         while missing:
             page = self._instance().get_records_for_run(
-                run_id, cursor=reading.cursor, of_type=set(CONVERTED), limit=PAGE
+                run_id,
+                cursor=reading.cursor,
+                of_type=set(CONVERTED),
+                limit=self._page(of_beginning or PAGE),
             )
             reading.cursor = page.cursor
             self._keep(reading, page.records)
             self._take(reading, missing, found)
             if not page.has_more:
                 break
-            if is_new and not found:
-                # Somebody else has dealt with the beginning.
-                reading.cursor = self._cursor_before(run_id, min(at for _, at, _ in missing))
-                reading.has_dropped = True
-            is_new = False
+            if of_beginning:
+                of_beginning -= len(page.records)
+                if not of_beginning and not found:
+                    # Somebody else has dealt with it.
+                    reading.cursor = self._cursor_before(run_id, min(at for _, at, _ in missing))
+                    reading.has_dropped = True
         if missing and (anew or reading.has_dropped):
             for record in self._backwards(run_id, until=min(at for _, at, _ in missing)):
                 this = id_of(record.event_log_entry)
@@ -116,7 +123,7 @@ class StoredEvents:
         cursor = self._cursor_before(run_id, since)
         while True:
             page = self._instance().get_records_for_run(
-                run_id, cursor=cursor, of_type=set(CONVERTED), limit=PAGE
+                run_id, cursor=cursor, of_type=set(CONVERTED), limit=self._page(PAGE)
             )
             for record in page.records:
                 if record.timestamp >= since:
@@ -182,7 +189,11 @@ class StoredEvents:
         cursor = None
         while True:
             page = self._instance().get_records_for_run(
-                run_id, cursor=cursor, of_type=set(CONVERTED), limit=LARGE_PAGE, ascending=False
+                run_id,
+                cursor=cursor,
+                of_type=set(CONVERTED),
+                limit=self._page(PAGE),
+                ascending=False,
             )
             for record in page.records:
                 if record.timestamp < until - MARGIN_SECONDS:

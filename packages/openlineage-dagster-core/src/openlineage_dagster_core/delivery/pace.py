@@ -26,6 +26,17 @@ BEHIND_SECONDS = 30.0
 GATHER_SECONDS = 0.2
 """How long appended records are gathered, so that the log is read once for many."""
 
+SMALL_PAGE = 5
+"""How many events are read at once meanwhile: whatever the host does waits for milliseconds when it
+comes in between, and an event of a table with many columns takes one."""
+
+IDLE_PAGE = 50
+"""The same while the host does nothing: it may begin at any time."""
+
+READING_SECONDS = 10.0
+"""How long it rests, in all, over what is read for one record: for the first of a long run all of it
+is read, and others wait behind it."""
+
 LONGEST_REST_SECONDS = 1.0
 """Imports take long once; and when the process that sends dies, another is to send soon."""
 
@@ -39,6 +50,8 @@ class Pace:
         self._lock = threading.Lock()
         self._hurry = threading.Event()
         self._computed = 0.0
+        self._waited = 0.0
+        self._rested = 0.0
 
     def host_works(self) -> None:
         """Learn that the host is storing something."""
@@ -93,11 +106,32 @@ class Pace:
         Args:
             waited: how long what was sent last had waited, in seconds.
         """
+        self._waited = waited
+        self._rest()
+        self._rested = 0.0
+
+    def page(self, largest: int) -> int:
+        """Rest before events are read, and tell how many of them to read; called in the thread.
+
+        Args:
+            largest: how many, where the host waits for the thread.
+
+        Returns:
+            Not more than that.
+        """
+        if self._rested < READING_SECONDS:
+            self._rest()
+        if self._hurry.is_set():
+            return largest
+        return min(SMALL_PAGE if self._is_host_busy() else IDLE_PAGE, largest)
+
+    def _rest(self) -> None:
         now = time.thread_time()
         if self._is_host_busy():
-            share = min(LARGEST_SHARE, SHARE * max(1.0, waited / BEHIND_SECONDS))
-            rest = (now - self._computed) * (1 / share - 1)
-            self._hurry.wait(min(rest, LONGEST_REST_SECONDS))
+            share = min(LARGEST_SHARE, SHARE * max(1.0, self._waited / BEHIND_SECONDS))
+            rest = min((now - self._computed) * (1 / share - 1), LONGEST_REST_SECONDS)
+            self._hurry.wait(rest)
+            self._rested += rest
         self._computed = now
 
     def _is_host_busy(self) -> bool:

@@ -226,6 +226,13 @@ class Shipper:
         """Say that it has, or could not."""
         self._pace.end_to_store()
 
+    def page(self, largest: int) -> int:
+        """Keep out of the host's way where a converter reads; see `Pace.page`."""
+        thread = threading.current_thread()
+        if isinstance(thread, _Thread) and thread.stopping.is_set():
+            return largest
+        return self._pace.page(largest)
+
     @property
     def is_sending(self) -> bool:
         """Whether this process sends, and the backend takes it."""

@@ -79,6 +79,8 @@ class EventLogFacts:
         rereads_ended: whether a run is read once more when it ends, because events of it may have
             gone another way.
         runs_remembered: how many runs at most.
+        page: asked before events are read, and given how many at most; tells how many, and may
+            wait.
     """
 
     def __init__(
@@ -87,10 +89,12 @@ class EventLogFacts:
         *,
         rereads_ended: bool = True,
         runs_remembered: int = RUNS_REMEMBERED,
+        page: Callable[[int], int] = int,
     ) -> None:
         self._instance = instance
         self._rereads_ended = rereads_ended
         self._runs_remembered = runs_remembered
+        self._page = page
         self._lock = threading.Lock()
         self._runs: OrderedDict[str, _Run] = OrderedDict()
 
@@ -242,7 +246,7 @@ class EventLogFacts:
             # The run was deleted meanwhile. Any constant serves, so that its events agree.
             facts = RunFacts(entry.run_id, entry.job_name or "", _BEGINNING)
         log = ProgressLog()
-        for logged in entries_of_run(instance, entry.run_id):
+        for logged in entries_of_run(instance, entry.run_id, self._page):
             if logged == entry:
                 break
             log.observe(logged)
@@ -301,26 +305,29 @@ def _logged_by_hand(entry: EventLogEntry, assets: Mapping[AssetKey, AssetFacts])
     return {key} if key and key not in assets and not upstream_in_tags(tags or {}) else set()
 
 
-def entries_of_run(instance: DagsterInstance, run_id: str) -> Iterator[EventLogEntry]:
+def entries_of_run(
+    instance: DagsterInstance, run_id: str, page: Callable[[int], int] = int
+) -> Iterator[EventLogEntry]:
     """Read what the event log says of a run.
 
     Args:
         instance: holds it.
         run_id: of the run; empty for what was reported from outside any.
+        page: see `EventLogFacts`.
 
     Yields:
         The events that tell how far it is, in order.
     """
     cursor = None
     while True:
-        page = instance.get_records_for_run(
-            run_id, cursor=cursor, of_type=set(FOLLOWED), limit=PAGE
+        found = instance.get_records_for_run(
+            run_id, cursor=cursor, of_type=set(FOLLOWED), limit=page(PAGE)
         )
-        for record in page.records:
+        for record in found.records:
             yield record.event_log_entry
-        if not page.has_more:
+        if not found.has_more:
             return
-        cursor = page.cursor
+        cursor = found.cursor
 
 
 def runless(entry: EventLogEntry) -> RunFacts:
