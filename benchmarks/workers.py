@@ -1,11 +1,10 @@
-"""The measured processes as their parent sees them: all but one are stopped at any time."""
+"""The measured processes as their parent sees them."""
 
 from __future__ import annotations
 
 import contextlib
 import json
 import select
-import signal
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -26,10 +25,7 @@ class WorkerDiedError(Exception):
 
 
 class Worker:
-    """A process that obeys requests, one a line of JSON, and otherwise does nothing at all.
-
-    Between requests it is stopped. What it does in the background is thus paid for by nobody but
-    itself, and all of it while its own calls are timed.
+    """A process that obeys requests, one a line of JSON.
 
     Args:
         deployment: what it works on.
@@ -61,7 +57,7 @@ class Worker:
             NoAnswerError: it took too long.
             WorkerDiedError: it did not get so far.
         """
-        return str(self._answer(START_SECONDS)["dagster"])
+        return str(self.answer(START_SECONDS)["dagster"])
 
     def ask(self, timeout: float, **request: Any) -> dict[str, Any]:
         """Let it do something.
@@ -77,12 +73,22 @@ class Worker:
             NoAnswerError: it took longer.
             WorkerDiedError: it did not bear it.
         """
+        self.tell(**request)
+        return self.answer(timeout)
+
+    def tell(self, **request: Any) -> None:
+        """Let it do something, and do not wait.
+
+        Args:
+            request: what the worker understands.
+
+        Raises:
+            WorkerDiedError: it did not bear what it did before.
+        """
         if self._process.stdin is None:
             raise WorkerDiedError
-        self._process.send_signal(signal.SIGCONT)
         self._process.stdin.write(json.dumps(request) + "\n")
         self._process.stdin.flush()
-        return self._answer(timeout)
 
     def end(self) -> None:
         """Kill it if it still lives."""
@@ -94,7 +100,19 @@ class Worker:
                 if stream is not None:
                     stream.close()
 
-    def _answer(self, timeout: float) -> dict[str, Any]:
+    def answer(self, timeout: float) -> dict[str, Any]:
+        """Wait for what it answers.
+
+        Args:
+            timeout: how long at most, in seconds.
+
+        Returns:
+            The answer.
+
+        Raises:
+            NoAnswerError: it took longer.
+            WorkerDiedError: it did not bear it.
+        """
         if self._process.stdout is None:
             raise WorkerDiedError
         readable, _, _ = select.select([self._process.stdout], [], [], timeout)
@@ -106,8 +124,6 @@ class Worker:
             self.end()
             lines = self._log.read_text().splitlines()[-LAST_LINES:]
             raise WorkerDiedError("\n".join(lines))
-        if self._process.poll() is None:
-            self._process.send_signal(signal.SIGSTOP)
         answer: dict[str, Any] = json.loads(line)
         return answer
 

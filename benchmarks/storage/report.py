@@ -22,8 +22,8 @@ from benchmarks.tables import NOTHING, new_table
 
 NOTES = """\
 bare: two deployments of the same kind, taken together; noise: one of them beside the other.
-All take turns in rounds; of the workers all but the one that is measured are stopped meanwhile, so
-that what ours does in the background falls into its own rounds and into no other's.
+All take turns in rounds, each so short that the machine's speed is the same for all of them. What
+ours does in the background goes on meanwhile.
 0.2.1 stores fewer events: what it may take is limited; > means that it was given up.
 cpu: of the thread that stores, without what it waits for; of a run, of all its processes, without
 that which sends what it left.

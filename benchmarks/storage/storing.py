@@ -18,9 +18,6 @@ LONGEST_SECONDS = 600.0
 WORKER = "benchmarks.storage.worker"
 ENOUGH_FOR_P99 = 100
 
-UNCOUNTED = 20
-"""Events before each turn: after a stop of seconds a process first does what has become due."""
-
 
 @dataclass(frozen=True)
 class Extent:
@@ -141,10 +138,12 @@ class Stage:
         self._workers = workers
 
     def warm_up(self) -> None:
-        """Let every worker make its connections, threads and imports."""
+        """Let every worker make its connections, threads and imports, all at once."""
+        for worker in self._workers.values():
+            worker.tell(do="warm up", seconds=self._extent.warm_up)
         for subject in list(self._workers):
             # The predecessor may take seconds for each of three events.
-            self._ask(subject, Times(), 3, do="warm up", seconds=self._extent.warm_up)
+            self._wait(subject, Times(), self._extent.warm_up + 3 * self._extent.cap)
 
     def round(self, number: int, kinds: Sequence[Kind], events: int) -> None:
         """Let every worker store events of each kind.
@@ -186,18 +185,20 @@ class Stage:
             kind=kind.value,
             count=events,
             budget=budget,
-            # It has no background, and each event may take it seconds.
-            uncounted=0 if subject is Subject.PREDECESSOR else UNCOUNTED,
         )
 
     def _ask(self, subject: Subject, times: Times, calls: int, **request: object) -> None:
         worker = self._workers.get(subject)
         if worker is None:
             return
+        worker.tell(**request)
+        self._wait(subject, times, self._extent.cap * calls)
+
+    def _wait(self, subject: Subject, times: Times, timeout: float) -> None:
         is_predecessor = subject is Subject.PREDECESSOR
-        timeout = self._extent.cap * calls if is_predecessor else LONGEST_SECONDS
         try:
-            took = worker.ask(timeout, **request)["seconds"]
+            answer = self._workers[subject].answer(timeout if is_predecessor else LONGEST_SECONDS)
+            took = answer["seconds"]
             times.seconds += [seconds for seconds, _ in took]
             times.cpu_seconds += [seconds for _, seconds in took]
         except NoAnswerError:

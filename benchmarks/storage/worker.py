@@ -17,8 +17,6 @@ from benchmarks.protocol import requests, take_output
 from benchmarks.storage.entries import Entries
 from benchmarks.storage.kinds import Kind
 
-LONGEST_SECONDS = 600.0
-
 
 def main() -> None:
     """Obey requests, one a line of JSON, until there is none; then dispose of the instance."""
@@ -34,8 +32,6 @@ def main() -> None:
             answer({"seconds": warm_up(instance, entries, request["seconds"])})
         elif request["do"] == "store":
             kind = Kind(request["kind"])
-            # Not counted: the process was stopped, and may take itself for idle.
-            store(instance, entries, Kind.STEP, request["uncounted"], LONGEST_SECONDS)
             answer({"seconds": store(instance, entries, kind, request["count"], request["budget"])})
         elif request["do"] == "dispose":
             begin, cpu_begin = time.perf_counter(), time.thread_time()
