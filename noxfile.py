@@ -124,7 +124,7 @@ GRAPH = ["igraph>=1.0"]
 BROWSER = ["playwright>=1.49"]
 """The browser itself is the system's: apt-get install chromium."""
 
-SOAK_TOOLS = ["psutil>=5.9", "rich>=13"]
+LOAD_TOOLS = ["psutil>=5.9", "rich>=13"]
 PREDECESSOR = "dagster-openlineage==0.2.1"
 MYPY_PLACES = [
     "testing",
@@ -155,7 +155,7 @@ def lint(session: nox.Session) -> None:
 def types(session: nox.Session) -> None:
     """Check types (mypy, strict)."""
     install(
-        session, EVERYTHING, *TEST_TOOLS, *DEMO_TOOLS, *SOAK_TOOLS, *POSTGRES, *KAFKA, *BROWSER,
+        session, EVERYTHING, *TEST_TOOLS, *DEMO_TOOLS, *LOAD_TOOLS, *POSTGRES, *KAFKA, *BROWSER,
         "mypy>=1.18", "types-PyYAML", "types-requests", "types-jsonschema", "types-psycopg2",
         "types-psutil", "nox", "pytest-xdist",
     )  # fmt: skip
@@ -255,7 +255,7 @@ def storage_suite(session: nox.Session, dagster: str) -> None:
 def integration(session: nox.Session) -> None:
     """Test both mechanisms together, with real Dagster processes."""
     install(
-        session, EVERYTHING, *TEST_TOOLS, *DEMO_TOOLS, *SOAK_TOOLS, *POSTGRES, *MYSQL, *KAFKA,
+        session, EVERYTHING, *TEST_TOOLS, *DEMO_TOOLS, *LOAD_TOOLS, *POSTGRES, *MYSQL, *KAFKA,
         *GRAPH, *BROWSER, "uv", "dagster-cloud>=1.11.6", "pytest-xdist>=3.6",
     )  # fmt: skip
     names_files = any(Path(each.split("::")[0]).exists() for each in session.posargs)
@@ -304,7 +304,7 @@ def wheels(session: nox.Session, package: str) -> None:
 @nox.session
 def soak(session: nox.Session) -> None:
     """Load both mechanisms for an hour, with faults, and compare: `nox -s soak -- --minutes 5`."""
-    install(session, EVERYTHING, *TEST_TOOLS, *SOAK_TOOLS, *POSTGRES)
+    install(session, EVERYTHING, *TEST_TOOLS, *LOAD_TOOLS, *POSTGRES)
     places = os.pathsep.join(["testing", "tests-integration", "docs/examples"])
     environ = {"PYTHONPATH": places, "PYTHONWARNINGS": "ignore"}
     session.run("python", "-m", "soak", *session.posargs, env=environ)
@@ -336,7 +336,7 @@ def bench(session: nox.Session) -> None:
         install(session, ["core"], "rich>=13")
         session.run("python", "-m", "benchmarks", *session.posargs)
         return
-    install(session, ["core", *mechanism], "rich>=13", *POSTGRES, "uv")
+    install(session, ["core", *mechanism], *LOAD_TOOLS, *POSTGRES, "uv")
     # It has the name of our facade, so that it cannot be installed beside it.
     beside = Path(session.create_tmp()).resolve() / "predecessor"
     python = beside / ("Scripts" if os.name == "nt" else "bin") / "python"

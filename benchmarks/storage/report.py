@@ -28,8 +28,8 @@ ours does in the background goes on meanwhile.
 cpu: of the thread that stores, without what it waits for; of a run, of all its processes, without
 that which sends what it left.
 delivered: what the backend took from ours while events were stored, and then in the last dispose;
-of a run, until its process was gone; afterwards: what a process of its own sent, and how long it
-lived.
+of the first run, until its process was gone; afterwards: what a process of its own sent, and how
+long it lived.
 """
 
 
@@ -213,11 +213,11 @@ def _run(scene: RunScene) -> Table:
 
 
 def _delivered(times: RunTimes, behaviour: Behaviour | None) -> list[str]:
-    afterwards = f"{median(times.afterwards):.2f} s" if any(times.afterwards) else NOTHING
+    afterwards = f"{times.afterwards:.2f} s" if times.afterwards else NOTHING
     if behaviour is None or not behaviour.answers:
         return [NOTHING, NOTHING, afterwards]
-    at_its_end, in_all = median(times.delivered), median(times.delivered_in_all)
-    return [f"{at_its_end:,.0f}", f"{in_all - at_its_end:,.0f}", afterwards]
+    at_its_end = times.delivered[0]
+    return [f"{at_its_end:,}", f"{times.delivered_in_all - at_its_end:,}", afterwards]
 
 
 def _all(times: RunTimes) -> str:
