@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from fnmatch import fnmatchcase
 
-from openlineage_dagster_core.redaction import redacted
-
 
 def allowed_variables(environ: Mapping[str, str], allowed: Sequence[str]) -> dict[str, str]:
     """Choose the variables that may be told.
@@ -20,6 +18,11 @@ def allowed_variables(environ: Mapping[str, str], allowed: Sequence[str]) -> dic
     Returns:
         The variables whose name matches one of them, by name, with secrets masked.
     """
+    if not allowed:
+        return {}
+    # Its patterns take time to be made, in a run, and most are told nothing to show.
+    from openlineage_dagster_core.redaction import redacted
+
     return {
         name: redacted(name, value)
         for name, value in sorted(environ.items())

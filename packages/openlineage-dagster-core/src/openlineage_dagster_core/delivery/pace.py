@@ -34,8 +34,8 @@ IDLE_PAGE = 50
 """The same while the host does nothing: it may begin at any time."""
 
 READING_SECONDS = 10.0
-"""How long it rests, in all, over what is read for one record: for the first of a long run all of it
-is read, and others wait behind it."""
+"""How long it rests, in all, over what is read for one record: for the first of a long run that is
+all of it, and others wait behind it."""
 
 LONGEST_REST_SECONDS = 1.0
 """Imports take long once; and when the process that sends dies, another is to send soon."""
