@@ -12,7 +12,8 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from openlineage_dagster_core.delivery import outbox_file
+from openlineage_dagster_core.delivery import collecting, outbox_file
+from openlineage_dagster_core.delivery import outbox as outbox_module
 from openlineage_dagster_core.delivery.outbox import Outbox, OutboxStatus, read_status
 from outbox_processes import append_and_be_killed, append_one_by_one
 
@@ -278,3 +279,33 @@ def test_reading_waits_for_nobody_who_writes(outbox: Outbox) -> None:
     locked.close()
     assert payloads(outbox) == ["1", "2"]
     other.close()
+
+
+def test_while_much_is_collected_others_come_in_between(
+    outbox: Outbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(collecting, "LINES", 2)
+    for number in range(7):
+        outbox.append([("a", str(number))])
+    other = Outbox(outbox.directory, busy_seconds=0)
+    came = []
+
+    def come(seconds: float) -> None:
+        other.append([], {f"run {len(came)}": "definitions"})
+        came.append(seconds)
+
+    monkeypatch.setattr(outbox_module.time, "sleep", come)
+    assert payloads(outbox) == list("0123456")
+    assert came == [outbox_module.LET_OTHERS_SECONDS] * 3
+    other.close()
+
+
+def test_who_cannot_wait_long_collects_a_part_of_much(
+    outbox: Outbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(collecting, "LINES", 2)
+    for number in range(7):
+        outbox.append([("a", str(number))])
+    first = outbox.newest(within=0)
+    assert 0 < first < outbox.newest(within=60)
+    assert payloads(outbox) == list("0123456")
