@@ -37,6 +37,9 @@ READING_SECONDS = 10.0
 """How long it rests, in all, over what is read for one record: for the first of a long run that is
 all of it, and others wait behind it."""
 
+TAKE_OVER_SECONDS = 1.0
+"""The same before it sends anything: who takes over from a dead process is to send soon."""
+
 LONGEST_REST_SECONDS = 1.0
 """Imports take long once; and when the process that sends dies, another is to send soon."""
 
@@ -51,7 +54,7 @@ class Pace:
         self._hurry = threading.Event()
         self._computed = 0.0
         self._waited = 0.0
-        self._rested = 0.0
+        self._left_to_read = TAKE_OVER_SECONDS
 
     def host_works(self) -> None:
         """Learn that the host is storing something."""
@@ -94,6 +97,10 @@ class Pace:
                 return
             self._hurry.wait(GATHER_SECONDS)
 
+    def take_over(self) -> None:
+        """Begin to send, with all that takes to be read first; called in the thread."""
+        self._left_to_read = TAKE_OVER_SECONDS
+
     def gather(self) -> None:
         """Let records come together before they are read; called in the thread."""
         if self._is_host_busy():
@@ -108,7 +115,7 @@ class Pace:
         """
         self._waited = waited
         self._rest()
-        self._rested = 0.0
+        self._left_to_read = READING_SECONDS
 
     def page(self, largest: int) -> int:
         """Rest before events are read, and tell how many of them to read; called in the thread.
@@ -119,20 +126,20 @@ class Pace:
         Returns:
             Not more than that.
         """
-        if self._rested < READING_SECONDS:
-            self._rest()
+        if self._left_to_read > 0:
+            self._left_to_read -= self._rest()
         if self._hurry.is_set():
             return largest
         return min(SMALL_PAGE if self._is_host_busy() else IDLE_PAGE, largest)
 
-    def _rest(self) -> None:
-        now = time.thread_time()
+    def _rest(self) -> float:
+        now, rest = time.thread_time(), 0.0
         if self._is_host_busy():
             share = min(LARGEST_SHARE, SHARE * max(1.0, self._waited / BEHIND_SECONDS))
             rest = min((now - self._computed) * (1 / share - 1), LONGEST_REST_SECONDS)
             self._hurry.wait(rest)
-            self._rested += rest
         self._computed = now
+        return rest
 
     def _is_host_busy(self) -> bool:
         if self._hurry.is_set():

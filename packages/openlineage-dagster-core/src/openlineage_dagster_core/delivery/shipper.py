@@ -400,6 +400,7 @@ class Shipper:
         backoff = FIRST_BACKOFF_SECONDS
         began = time.monotonic()
         self._tidied_at = self._filled_at = 0.0
+        self._pace.take_over()
         # Whoever had the lock meanwhile has sent what the one of before knows nothing of.
         self._chosen = None
         while self._is_wanted(thread):
