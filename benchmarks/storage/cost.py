@@ -103,7 +103,7 @@ def _measure_runs(
     for database in databases:
         for executor in options.executor or EXECUTORS[:1]:
             progress.print(f"running 50 assets: {database.value}, {executor}", style="dim")
-            variants: dict[Variant, int] = {(Subject.BARE, None): options.runs}
+            variants: dict[Variant, int] = {}
             for behaviour in _chosen(Behaviour, options.backend):
                 variants[Subject.OURS, behaviour] = options.runs
             variants[Subject.BARE_AGAIN, None] = options.runs

@@ -99,22 +99,17 @@ def _of_storing(scene: Scene) -> Iterator[Demand]:
 
 
 def _of_run(scene: RunScene) -> Iterator[Demand]:
-    bare = scene.bare(lambda times: times.wall)
-    apart = {
-        subject: median(times.wall)
-        for (subject, _), times in scene.times.items()
-        if subject.is_bare and times.wall
-    }
     noise = None
-    if len(apart) == 2:
-        noise = apart[Subject.BARE_AGAIN] / apart[Subject.BARE]
+    again = scene.times.get((Subject.BARE_AGAIN, None))
+    if again is not None and again.wall:
+        noise = again.ratio(lambda times: times.wall)
     for (subject, behaviour), times in scene.times.items():
         if subject is Subject.OURS and behaviour is not None:
             yield Demand(
                 f"run of 50 assets, {scene.executor}",
                 scene.database.value,
                 behaviour.value,
-                median(times.wall) / bare,
+                times.ratio(lambda each: each.wall),
                 RUN_LIMIT,
                 noise=noise,
             )

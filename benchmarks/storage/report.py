@@ -21,7 +21,8 @@ from benchmarks.storage.storing import Scene, Times, ratios
 from benchmarks.tables import NOTHING, new_table
 
 NOTES = """\
-bare: two deployments of the same kind, taken together; noise: one of them beside the other.
+bare: two deployments of the same kind, taken together; noise: one of them beside the other. Each
+run goes on beside a bare one, and the ratio is the median of the pairs'.
 All take turns in rounds, each so short that the machine's speed is the same for all of them. What
 ours does in the background goes on meanwhile.
 0.2.1 stores fewer events: what it may take is limited; > means that it was given up.
@@ -180,26 +181,22 @@ def _around(scenes: Sequence[Scene]) -> Table:
 def _run(scene: RunScene) -> Table:
     table = new_table(
         f"run of 50 assets, {scene.executor}, {scene.database.value}: seconds, medians",
-        "who", "backend", "runs", "process", "ratio", "START to SUCCESS", "ratio", "cpu", "ratio",
-        "delivered", "afterwards", "for", "all",
+        "who", "backend", "runs", "bare", "process", "ratio", "START to SUCCESS", "ratio", "cpu",
+        "ratio", "delivered", "afterwards", "for",
     )  # fmt: skip
-    bare_cpu = scene.bare(lambda times: times.cpu)
-    bare_wall, bare_inside = (
-        scene.bare(lambda times: times.wall),
-        scene.bare(lambda times: times.inside),
-    )
     for (subject, behaviour), times in scene.times.items():
         if times.given_up_after is not None:
-            figures = [f"> {times.given_up_after:.0f}", *[NOTHING] * 8]
+            figures = [NOTHING, f"> {times.given_up_after:.0f}", *[NOTHING] * 8]
         else:
             wall, inside, cpu = map(median, (times.wall, times.inside, times.cpu))
             figures = [
+                f"{median(times.beside.wall):.2f}" if times.beside else NOTHING,
                 f"{wall:.2f}",
-                _ratio(wall / bare_wall),
+                _ratio(times.ratio(lambda each: each.wall)),
                 f"{inside:.2f}",
-                _ratio(inside / bare_inside),
+                _ratio(times.ratio(lambda each: each.inside)),
                 f"{cpu:.2f}",
-                _ratio(cpu / bare_cpu),
+                _ratio(times.ratio(lambda each: each.cpu)),
                 *_delivered(times, behaviour),
             ]
         table.add_row(
@@ -207,7 +204,6 @@ def _run(scene: RunScene) -> Table:
             behaviour.value if behaviour else NOTHING,
             str(len(times.wall)),
             *figures,
-            _all(times),
         )
     return table
 
@@ -216,12 +212,8 @@ def _delivered(times: RunTimes, behaviour: Behaviour | None) -> list[str]:
     afterwards = f"{times.afterwards:.2f} s" if times.afterwards else NOTHING
     if behaviour is None or not behaviour.answers:
         return [NOTHING, NOTHING, afterwards]
-    at_its_end = times.delivered[0]
-    return [f"{at_its_end:,}", f"{times.delivered_in_all - at_its_end:,}", afterwards]
-
-
-def _all(times: RunTimes) -> str:
-    return " ".join(f"{each:.1f}" for each in times.wall) or NOTHING
+    in_the_end = times.delivered_in_all - times.delivered
+    return [f"{times.delivered:,}", f"{in_the_end:,}", afterwards]
 
 
 def _imports(imports: Mapping[Subject, Imports]) -> Table:

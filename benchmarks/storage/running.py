@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import os
-import resource
 import signal
 import subprocess
+import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
@@ -28,25 +29,39 @@ Variant = tuple[Subject, Behaviour | None]
 
 @dataclass
 class RunTimes:
-    """What the runs of one variant took.
+    """What the runs of one variant took, and the bare runs that went on beside them.
 
     Args:
         wall: seconds of the process.
         inside: seconds from RUN_START to RUN_SUCCESS.
-        delivered: how many events the backend took from each, until its process was gone.
-        delivered_in_all: of the first, until the process was gone as well that sends what is left.
-        afterwards: seconds from the one to the other.
         cpu: seconds of the processor, of the process and of those it waited for.
+        delivered: how many events the backend took from the first, until its process was gone.
+        delivered_in_all: the same, until the process was gone as well that sends what is left.
+        afterwards: seconds from the one to the other.
         given_up_after: seconds after which a run that did not end was given up.
+        beside: what the bare run beside each took.
     """
 
     wall: list[float] = field(default_factory=list)
     inside: list[float] = field(default_factory=list)
-    delivered: list[int] = field(default_factory=list)
+    cpu: list[float] = field(default_factory=list)
+    delivered: int = 0
     delivered_in_all: int = 0
     afterwards: float = 0.0
-    cpu: list[float] = field(default_factory=list)
     given_up_after: float | None = None
+    beside: RunTimes | None = None
+
+    def ratio(self, of: Callable[[RunTimes], list[float]]) -> float:
+        """Compare each run with the one beside it.
+
+        Args:
+            of: chooses which of the times.
+
+        Returns:
+            How many times as long it took, the median.
+        """
+        bare = of(self.beside or self)
+        return median(ours / each for ours, each in zip(of(self), bare, strict=True))
 
 
 @dataclass
@@ -63,22 +78,6 @@ class RunScene:
     executor: str
     times: dict[Variant, RunTimes] = field(default_factory=dict)
 
-    def bare(self, of: Callable[[RunTimes], list[float]]) -> float:
-        """Find what bare runs take.
-
-        Args:
-            of: chooses which of the times.
-
-        Returns:
-            Seconds.
-        """
-        return median(
-            each
-            for (subject, _), times in self.times.items()
-            if subject.is_bare
-            for each in of(times)
-        )
-
 
 def run(
     deployments: Deployments,
@@ -87,7 +86,7 @@ def run(
     variants: Mapping[Variant, int],
     cap: float,
 ) -> RunScene:
-    """Let all variants run in turn.
+    """Let all variants run in turn, each beside a bare one.
 
     Args:
         deployments: makes one for each run.
@@ -99,7 +98,9 @@ def run(
     Returns:
         What was measured.
     """
-    scene = RunScene(database, executor, {variant: RunTimes() for variant in variants})
+    scene = RunScene(
+        database, executor, {variant: RunTimes(beside=RunTimes()) for variant in variants}
+    )
     with contextlib.ExitStack() as stack:
         backends = {
             variant: stack.enter_context(running(variant[1]))
@@ -109,59 +110,101 @@ def run(
         for number in range(max(variants.values())):
             turns = [variant for variant, times in variants.items() if number < times]
             for variant in reversed(turns) if number % 2 else turns:
-                with deployments.new(database, variant[0]) as deployment:
-                    limit = cap if variant[0] is Subject.PREDECESSOR else None
-                    _execute(
-                        deployment, executor, backends.get(variant), scene.times[variant], limit
-                    )
+                subject = variant[0]
+                with (
+                    deployments.new(database, Subject.BARE) as bare,
+                    deployments.new(database, subject) as deployment,
+                ):
+                    limit = cap if subject is Subject.PREDECESSOR else None
+                    times, backend = scene.times[variant], backends.get(variant)
+                    _execute(bare, deployment, executor, backend, times, limit, number)
                     _end_delivery(deployment.home)
     return scene
 
 
 def _execute(
+    bare: Deployment,
     deployment: Deployment,
     executor: str,
     backend: Backend | None,
     times: RunTimes,
     limit: float | None,
+    number: int,
 ) -> None:
-    log = deployment.home / "run.log"
     taken_before = backend.taken() if backend else 0
-    with log.open("w") as output:
-        cpu_before = _cpu_of_children()
-        begin = time.perf_counter()
-        process = subprocess.Popen(
-            _command(deployment.python, executor),
-            stdout=output,
-            stderr=output,
-            cwd=deployment.home,
-            env=deployment.environment(backend.url if backend else None),
-            # The steps' processes end with it.
-            start_new_session=True,
-        )
-        try:
-            status = process.wait(limit)
-        except subprocess.TimeoutExpired:
-            times.given_up_after = limit
-            return
-        finally:
-            took = time.perf_counter() - begin
-            if process.poll() is None:
-                os.killpg(process.pid, signal.SIGKILL)
-                process.wait()
-    if status != 0:
-        raise RuntimeError(log.read_text()[-LAST_CHARACTERS:])
-    times.wall.append(took)
-    times.cpu.append(_cpu_of_children() - cpu_before)
-    times.delivered.append(backend.taken() - taken_before if backend else 0)
-    times.inside.append(deployment.run_seconds())
-    if len(times.wall) == 1:
+    pair = [_Run(bare, executor, None, None), _Run(deployment, executor, backend, limit)]
+    with ThreadPoolExecutor(len(pair)) as threads:
+        # Whoever begins first is a little faster.
+        for each in list(threads.map(_Run.to_end, pair[::-1] if number % 2 else pair)):
+            if each.status is None:
+                times.given_up_after = limit
+                return
+    for each, of_it in zip(pair, (times.beside or RunTimes(), times), strict=True):
+        of_it.wall.append(each.wall)
+        of_it.cpu.append(each.cpu)
+        of_it.inside.append(each.deployment.run_seconds())
+    if number == 0:
+        times.delivered = backend.taken() - taken_before if backend else 0
         # With a backend that takes nothing it takes long: once is enough.
         ended = time.perf_counter()
         while _is_delivery_going_on(deployment.home):
             time.sleep(POLL_SECONDS)
         times.afterwards = time.perf_counter() - ended
         times.delivered_in_all = backend.taken() - taken_before if backend else 0
+
+
+class _Run:
+    """One run, as a process.
+
+    Args:
+        deployment: where.
+        executor: the job's.
+        backend: where ours sends.
+        limit: seconds after which it is given up.
+    """
+
+    def __init__(
+        self, deployment: Deployment, executor: str, backend: Backend | None, limit: float | None
+    ) -> None:
+        self.deployment = deployment
+        self.wall = self.cpu = 0.0
+        self.status: int | None = None
+        self._command = _command(deployment.python, executor)
+        self._environment = deployment.environment(backend.url if backend else None)
+        self._limit = limit
+
+    def to_end(self) -> _Run:
+        log = self.deployment.home / "run.log"
+        with log.open("w") as output:
+            begin = time.perf_counter()
+            process = subprocess.Popen(
+                self._command,
+                stdout=output,
+                stderr=output,
+                cwd=self.deployment.home,
+                env=self._environment,
+                # The steps' processes end with it.
+                start_new_session=True,
+            )
+            is_over = threading.Event()
+            if self._limit is not None:
+                threading.Thread(target=self._give_up, args=(process.pid, is_over)).start()
+            # Of this one alone, with what it waited for.
+            _, status, used = os.wait4(process.pid, 0)
+            self.wall = time.perf_counter() - begin
+            is_over.set()
+        process.returncode = os.waitstatus_to_exitcode(status)
+        if process.returncode == -signal.SIGKILL:
+            return self
+        if process.returncode != 0:
+            raise RuntimeError(log.read_text()[-LAST_CHARACTERS:])
+        self.status = process.returncode
+        self.cpu = used.ru_utime + used.ru_stime
+        return self
+
+    def _give_up(self, pid: int, is_over: threading.Event) -> None:
+        if not is_over.wait(self._limit):
+            os.killpg(pid, signal.SIGKILL)
 
 
 def _is_delivery_going_on(home: Path) -> bool:
@@ -181,11 +224,6 @@ def _end_delivery(home: Path) -> None:
         with contextlib.suppress(psutil.Error):
             if process.environ().get("DAGSTER_HOME") == str(home):
                 process.kill()
-
-
-def _cpu_of_children() -> float:
-    used = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return used.ru_utime + used.ru_stime
 
 
 def _command(python: str, executor: str) -> Sequence[str]:
