@@ -194,7 +194,7 @@ class _Run:
             self.wall = time.perf_counter() - begin
             is_over.set()
         process.returncode = os.waitstatus_to_exitcode(status)
-        if process.returncode == -signal.SIGKILL:
+        if self._limit is not None and process.returncode == -signal.SIGKILL:
             return self
         if process.returncode != 0:
             raise RuntimeError(log.read_text()[-LAST_CHARACTERS:])
