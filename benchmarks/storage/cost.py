@@ -134,7 +134,7 @@ def _parser() -> argparse.ArgumentParser:
         ("--events", 10, "of each kind in a round"),
         ("--batches", 12, "of 1,000"),
         ("--sqlite-batches", 1, "the same with SQLite, where they take long"),
-        ("--runs", 12, "of 50 assets"),
+        ("--runs", 24, "of 50 assets"),
         ("--imports", 5, "interpreters"),
     ):
         extent.add_argument(name, type=int, default=default, help=f"{text} [%(default)s]")

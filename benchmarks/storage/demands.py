@@ -101,8 +101,8 @@ def _of_storing(scene: Scene) -> Iterator[Demand]:
 def _of_run(scene: RunScene) -> Iterator[Demand]:
     noise = None
     again = scene.times.get((Subject.BARE_AGAIN, None))
-    if again is not None and again.wall:
-        noise = again.ratio(lambda times: times.wall)
+    if again is not None and again.runs:
+        noise = again.ratio(lambda each: each.wall)
     for (subject, behaviour), times in scene.times.items():
         if subject is Subject.OURS and behaviour is not None:
             yield Demand(

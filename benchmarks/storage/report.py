@@ -5,6 +5,7 @@ from __future__ import annotations
 import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from operator import attrgetter
 from statistics import median
 from typing import Any
 
@@ -21,8 +22,8 @@ from benchmarks.storage.storing import Scene, Times, ratios
 from benchmarks.tables import NOTHING, new_table
 
 NOTES = """\
-bare: two deployments of the same kind, taken together; noise: one of them beside the other. Each
-run goes on beside a bare one, and the ratio is the median of the pairs'.
+bare: two deployments of the same kind, taken together; noise: one of them beside the other. A run
+is held against the bare one before it and the one after it, and the ratio is those ratios' median.
 All take turns in rounds, each so short that the machine's speed is the same for all of them. What
 ours does in the background goes on meanwhile.
 0.2.1 stores fewer events: what it may take is limited; > means that it was given up.
@@ -188,21 +189,15 @@ def _run(scene: RunScene) -> Table:
         if times.given_up_after is not None:
             figures = [NOTHING, f"> {times.given_up_after:.0f}", *[NOTHING] * 8]
         else:
-            wall, inside, cpu = map(median, (times.wall, times.inside, times.cpu))
-            figures = [
-                f"{median(times.beside.wall):.2f}" if times.beside else NOTHING,
-                f"{wall:.2f}",
-                _ratio(times.ratio(lambda each: each.wall)),
-                f"{inside:.2f}",
-                _ratio(times.ratio(lambda each: each.inside)),
-                f"{cpu:.2f}",
-                _ratio(times.ratio(lambda each: each.cpu)),
-                *_delivered(times, behaviour),
-            ]
+            figures = [f"{median(each.wall for pair in times.around for each in pair):.2f}"]
+            for name in ("wall", "inside", "cpu"):
+                of = attrgetter(name)
+                figures += [f"{median(map(of, times.runs)):.2f}", _ratio(times.ratio(of))]
+            figures += _delivered(times, behaviour)
         table.add_row(
             subject.value,
             behaviour.value if behaviour else NOTHING,
-            str(len(times.wall)),
+            str(len(times.runs)),
             *figures,
         )
     return table

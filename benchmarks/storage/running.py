@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import os
+import resource
 import signal
 import subprocess
-import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from itertools import combinations_with_replacement
 from pathlib import Path
-from statistics import median
+from statistics import mean, median
 
 import psutil
 
@@ -27,41 +27,56 @@ Variant = tuple[Subject, Behaviour | None]
 """Who runs against which backend; a bare one has none."""
 
 
-@dataclass
-class RunTimes:
-    """What the runs of one variant took, and the bare runs that went on beside them.
+@dataclass(frozen=True)
+class Taken:
+    """What one run took.
 
     Args:
         wall: seconds of the process.
         inside: seconds from RUN_START to RUN_SUCCESS.
         cpu: seconds of the processor, of the process and of those it waited for.
+    """
+
+    wall: float
+    inside: float
+    cpu: float
+
+
+@dataclass
+class RunTimes:
+    """What the runs of one variant took, and the bare runs around them.
+
+    Args:
+        runs: what each took.
+        around: what the bare run before each and the one after it took.
         delivered: how many events the backend took from the first, until its process was gone.
         delivered_in_all: the same, until the process was gone as well that sends what is left.
         afterwards: seconds from the one to the other.
         given_up_after: seconds after which a run that did not end was given up.
-        beside: what the bare run beside each took.
     """
 
-    wall: list[float] = field(default_factory=list)
-    inside: list[float] = field(default_factory=list)
-    cpu: list[float] = field(default_factory=list)
+    runs: list[Taken] = field(default_factory=list)
+    around: list[tuple[Taken, Taken]] = field(default_factory=list)
     delivered: int = 0
     delivered_in_all: int = 0
     afterwards: float = 0.0
     given_up_after: float | None = None
-    beside: RunTimes | None = None
 
-    def ratio(self, of: Callable[[RunTimes], list[float]]) -> float:
-        """Compare each run with the one beside it.
+    def ratio(self, of: Callable[[Taken], float]) -> float:
+        """Compare each run with the bare ones right before and after it.
 
         Args:
             of: chooses which of the times.
 
         Returns:
-            How many times as long it took, the median.
+            How many times as long it took: the median of all means of two runs' ratios, that of
+            Hodges and Lehmann, which needs a third fewer runs than the plain one to be as exact.
         """
-        bare = of(self.beside or self)
-        return median(ours / each for ours, each in zip(of(self), bare, strict=True))
+        ratios = [
+            of(taken) / mean(map(of, around))
+            for taken, around in zip(self.runs, self.around, strict=True)
+        ]
+        return median(map(mean, combinations_with_replacement(ratios, 2)))
 
 
 @dataclass
@@ -86,7 +101,7 @@ def run(
     variants: Mapping[Variant, int],
     cap: float,
 ) -> RunScene:
-    """Let all variants run in turn, each beside a bare one.
+    """Let all variants run in turn, with a bare run between any two, and nothing beside them.
 
     Args:
         deployments: makes one for each run.
@@ -98,52 +113,51 @@ def run(
     Returns:
         What was measured.
     """
-    scene = RunScene(
-        database, executor, {variant: RunTimes(beside=RunTimes()) for variant in variants}
-    )
+    scene = RunScene(database, executor, {variant: RunTimes() for variant in variants})
+
+    def bare() -> Taken:
+        with deployments.new(database, Subject.BARE) as deployment:
+            return _to_end(deployment, executor, None)
+
     with contextlib.ExitStack() as stack:
         backends = {
             variant: stack.enter_context(running(variant[1]))
             for variant in variants
             if variant[1] is not None
         }
+        before = bare()
         for number in range(max(variants.values())):
-            turns = [variant for variant, times in variants.items() if number < times]
-            for variant in reversed(turns) if number % 2 else turns:
-                subject = variant[0]
-                with (
-                    deployments.new(database, Subject.BARE) as bare,
-                    deployments.new(database, subject) as deployment,
-                ):
+            for variant in (each for each, times in variants.items() if number < times):
+                subject, times = variant[0], scene.times[variant]
+                with deployments.new(database, subject) as deployment:
                     limit = cap if subject is Subject.PREDECESSOR else None
-                    times, backend = scene.times[variant], backends.get(variant)
-                    _execute(bare, deployment, executor, backend, times, limit, number)
-                    _end_delivery(deployment.home)
+                    try:
+                        taken = _delivering(
+                            deployment, executor, backends.get(variant), times, limit
+                        )
+                    except subprocess.TimeoutExpired:
+                        times.given_up_after = limit
+                        before = bare()
+                        continue
+                    finally:
+                        _end_delivery(deployment.home)
+                after = bare()
+                times.runs.append(taken)
+                times.around.append((before, after))
+                before = after
     return scene
 
 
-def _execute(
-    bare: Deployment,
+def _delivering(
     deployment: Deployment,
     executor: str,
     backend: Backend | None,
     times: RunTimes,
     limit: float | None,
-    number: int,
-) -> None:
+) -> Taken:
     taken_before = backend.taken() if backend else 0
-    pair = [_Run(bare, executor, None, None), _Run(deployment, executor, backend, limit)]
-    with ThreadPoolExecutor(len(pair)) as threads:
-        # Whoever begins first is a little faster.
-        for each in list(threads.map(_Run.to_end, pair[::-1] if number % 2 else pair)):
-            if each.status is None:
-                times.given_up_after = limit
-                return
-    for each, of_it in zip(pair, (times.beside or RunTimes(), times), strict=True):
-        of_it.wall.append(each.wall)
-        of_it.cpu.append(each.cpu)
-        of_it.inside.append(each.deployment.run_seconds())
-    if number == 0:
+    taken = _to_end(deployment, executor, backend, limit)
+    if not times.runs:
         times.delivered = backend.taken() - taken_before if backend else 0
         # With a backend that takes nothing it takes long: once is enough.
         ended = time.perf_counter()
@@ -151,60 +165,47 @@ def _execute(
             time.sleep(POLL_SECONDS)
         times.afterwards = time.perf_counter() - ended
         times.delivered_in_all = backend.taken() - taken_before if backend else 0
+    return taken
 
 
-class _Run:
-    """One run, as a process.
+def _to_end(
+    deployment: Deployment, executor: str, backend: Backend | None, limit: float | None = None
+) -> Taken:
+    """Wait for one run.
 
-    Args:
-        deployment: where.
-        executor: the job's.
-        backend: where ours sends.
-        limit: seconds after which it is given up.
+    Raises:
+        TimeoutExpired: it took longer than the limit, and was killed.
+        RuntimeError: it failed.
     """
+    log = deployment.home / "run.log"
+    with log.open("w") as output:
+        used_before = _processor_seconds()
+        begin = time.perf_counter()
+        process = subprocess.Popen(
+            _command(deployment.python, executor),
+            stdout=output,
+            stderr=output,
+            cwd=deployment.home,
+            env=deployment.environment(backend.url if backend else None),
+            # The steps' processes end with it.
+            start_new_session=True,
+        )
+        try:
+            process.wait(limit)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+            raise
+        wall = time.perf_counter() - begin
+    if process.returncode != 0:
+        raise RuntimeError(log.read_text()[-LAST_CHARACTERS:])
+    return Taken(wall, deployment.run_seconds(), _processor_seconds() - used_before)
 
-    def __init__(
-        self, deployment: Deployment, executor: str, backend: Backend | None, limit: float | None
-    ) -> None:
-        self.deployment = deployment
-        self.wall = self.cpu = 0.0
-        self.status: int | None = None
-        self._command = _command(deployment.python, executor)
-        self._environment = deployment.environment(backend.url if backend else None)
-        self._limit = limit
 
-    def to_end(self) -> _Run:
-        log = self.deployment.home / "run.log"
-        with log.open("w") as output:
-            begin = time.perf_counter()
-            process = subprocess.Popen(
-                self._command,
-                stdout=output,
-                stderr=output,
-                cwd=self.deployment.home,
-                env=self._environment,
-                # The steps' processes end with it.
-                start_new_session=True,
-            )
-            is_over = threading.Event()
-            if self._limit is not None:
-                threading.Thread(target=self._give_up, args=(process.pid, is_over)).start()
-            # Of this one alone, with what it waited for.
-            _, status, used = os.wait4(process.pid, 0)
-            self.wall = time.perf_counter() - begin
-            is_over.set()
-        process.returncode = os.waitstatus_to_exitcode(status)
-        if self._limit is not None and process.returncode == -signal.SIGKILL:
-            return self
-        if process.returncode != 0:
-            raise RuntimeError(log.read_text()[-LAST_CHARACTERS:])
-        self.status = process.returncode
-        self.cpu = used.ru_utime + used.ru_stime
-        return self
-
-    def _give_up(self, pid: int, is_over: threading.Event) -> None:
-        if not is_over.wait(self._limit):
-            os.killpg(pid, signal.SIGKILL)
+def _processor_seconds() -> float:
+    """Count what the processes used that this one waited for."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def _is_delivery_going_on(home: Path) -> bool:
