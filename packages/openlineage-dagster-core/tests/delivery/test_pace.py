@@ -152,9 +152,22 @@ def test_beside_a_host_that_is_new_and_works_nothing_is_begun(made: Pace, clock:
         return False
 
     made.warm_up(is_over)
-    assert clock.now - begin == pytest.approx(pace.WARM_UP_SECONDS, abs=2 * pace.GATHER_SECONDS)
+    assert clock.now - begin == pytest.approx(pace.WARM_UP_SECONDS, abs=2 * pace.BUSY_SECONDS)
     made.warm_up(is_over)
-    assert clock.now - begin == pytest.approx(pace.WARM_UP_SECONDS, abs=2 * pace.GATHER_SECONDS)
+    assert clock.now - begin == pytest.approx(pace.WARM_UP_SECONDS, abs=2 * pace.BUSY_SECONDS)
+
+
+def test_beside_a_host_that_is_new_and_works_the_thread_hardly_wakes(
+    made: Pace, clock: Clock
+) -> None:
+    made.host_works()
+
+    def is_over() -> bool:
+        made.host_works()
+        return False
+
+    made.warm_up(is_over)
+    assert len(clock.rests) <= pace.WARM_UP_SECONDS / pace.BUSY_SECONDS + 1
 
 
 def test_beside_a_new_host_that_pauses_or_waits_or_ends_it_is_begun_at_once(

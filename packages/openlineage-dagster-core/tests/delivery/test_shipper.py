@@ -12,7 +12,7 @@ import pytest
 from filelock import FileLock
 from openlineage.client.event_v2 import RunState
 
-from openlineage_dagster_core.delivery import holds
+from openlineage_dagster_core.delivery import holds, pace
 from openlineage_dagster_core.delivery import shipper as delivery_shipper
 from openlineage_dagster_core.delivery.client import Event, LineageClient
 from openlineage_dagster_core.delivery.outbox import Gap, Outbox, Record
@@ -273,6 +273,21 @@ def test_after_stop_the_thread_is_gone_and_notify_starts_it_again(
     assert receiver.requests == 0
     shipper.notify()
     assert shipper.flush(30)
+
+
+def test_a_thread_that_rests_ends_at_once_when_it_is_stopped_and_the_next_one_rests_again(
+    receiver: Receiver, outbox: Outbox, shipper: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pace, "BUSY_SECONDS", 600.0)
+    monkeypatch.setattr(pace, "WARM_UP_SECONDS", 600.0)
+    outbox.append([("a", "one")])
+    for _ in range(20):
+        shipper.notify()
+        thread = shipper._thread
+        shipper.stop(10)
+        assert not thread.is_alive()
+        assert not shipper._pace._hurry.is_set()
+    assert receiver.requests == 0
 
 
 def test_one_converter_is_asked_as_long_as_it_is_there_and_another_begins_anew(

@@ -315,8 +315,11 @@ class Shipper:
         """
         with self._threads:
             thread, self._thread = self._thread, None
+            if thread is not None:
+                # Until it has ended, it rests no more.
+                self._pace.begin_to_wait()
+                thread.stopping.set()
         if thread is not None:
-            thread.stopping.set()
             self._wake.set()
             thread.join(timeout)
         else:
@@ -348,6 +351,8 @@ class Shipper:
                     thread.stopping.wait(backoff)
                     backoff = min(backoff * 2, LONGEST_BACKOFF_SECONDS)
         finally:
+            if thread.stopping.is_set():
+                self._pace.end_to_wait()
             # It opens again when it is used again.
             self.outbox.close()
             self._set(role=_Role.UNDECIDED)
