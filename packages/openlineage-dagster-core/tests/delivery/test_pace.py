@@ -65,6 +65,21 @@ def test_what_has_waited_for_long_makes_the_share_larger_up_to_a_limit(
     assert share(made, clock, waited=3600.0) == pytest.approx(pace.LARGEST_SHARE)
 
 
+def test_beside_one_write_that_takes_long_the_share_is_smaller_and_it_wakes_less(
+    made: Pace, clock: Clock
+) -> None:
+    made.begin_to_store()
+    clock.now += pace.BUSY_SECONDS + 1.0
+    made.gather()
+    assert clock.rests == [pace.BUSY_SECONDS]
+    # However long it has waited.
+    work(made, clock, 0.001, waited=3600.0)
+    assert clock.rests[1:] == [pytest.approx(0.001 / pace.LONG_WRITE_SHARE - 0.001)]
+    made.end_to_store()
+    made.gather()
+    assert clock.rests[2:] == [pace.GATHER_SECONDS]
+
+
 def test_no_rest_is_longer_than_the_longest(made: Pace, clock: Clock) -> None:
     made.host_works()
     work(made, clock, 0.5)

@@ -20,6 +20,10 @@ LARGEST_SHARE = 0.03
 """The same where it falls ever further behind: a run may take 1.05 times as long, and storing alone
 costs a part of that. What a host that never rests leaves is sent when it has ended."""
 
+LONG_WRITE_SHARE = 0.01
+"""The same beside one write that goes on for longer than `BUSY_SECONDS`: a batch in SQLite, which
+stores one event after the other and loses several times as much as the thread computes."""
+
 BEHIND_SECONDS = 30.0
 """How long a record may have waited before the share grows, in proportion to the wait."""
 
@@ -106,7 +110,7 @@ class Pace:
     def gather(self) -> None:
         """Let records come together before they are read; called in the thread."""
         if self._is_host_busy():
-            self._hurry.wait(GATHER_SECONDS)
+            self._hurry.wait(BUSY_SECONDS if self._is_write_long() else GATHER_SECONDS)
         self._computed = time.thread_time()
 
     def rest(self, waited: float) -> None:
@@ -138,6 +142,8 @@ class Pace:
         now, rest = time.thread_time(), 0.0
         if self._is_host_busy():
             share = min(LARGEST_SHARE, SHARE * max(1.0, self._waited / BEHIND_SECONDS))
+            if self._is_write_long():
+                share = LONG_WRITE_SHARE
             rest = min((now - self._computed) * (1 / share - 1), LONGEST_REST_SECONDS)
             self._hurry.wait(rest)
         self._computed = now
@@ -147,3 +153,6 @@ class Pace:
         if self._hurry.is_set():
             return False
         return bool(self._storing) or time.monotonic() - self._worked_at < BUSY_SECONDS
+
+    def _is_write_long(self) -> bool:
+        return bool(self._storing) and time.monotonic() - self._worked_at >= BUSY_SECONDS
