@@ -152,7 +152,10 @@ class Pace:
     def _is_host_busy(self) -> bool:
         if self._hurry.is_set():
             return False
-        return bool(self._storing) or time.monotonic() - self._worked_at < BUSY_SECONDS
+        return bool(self._storing) or self._has_just_worked()
 
     def _is_write_long(self) -> bool:
-        return bool(self._storing) and time.monotonic() - self._worked_at >= BUSY_SECONDS
+        return bool(self._storing) and not self._has_just_worked()
+
+    def _has_just_worked(self) -> bool:
+        return time.monotonic() - self._worked_at < BUSY_SECONDS
