@@ -65,19 +65,66 @@ def test_what_has_waited_for_long_makes_the_share_larger_up_to_a_limit(
     assert share(made, clock, waited=3600.0) == pytest.approx(pace.LARGEST_SHARE)
 
 
-def test_beside_one_write_that_takes_long_the_share_is_smaller_and_it_wakes_less(
-    made: Pace, clock: Clock
-) -> None:
+def begin_a_long_write(made: Pace, clock: Clock) -> None:
+    made.take_over()
+    clock.now += pace.NEW_SENDER_SECONDS + 1.0
     made.begin_to_store()
     clock.now += pace.BUSY_SECONDS + 1.0
-    made.gather()
-    assert clock.rests == [pace.BUSY_SECONDS]
+
+
+@pytest.mark.parametrize("step", ["gather", "rest", "page"])
+def test_one_write_that_takes_long_is_sat_out(made: Pace, clock: Clock, step: str) -> None:
+    begin_a_long_write(made, clock)
+    ends_at = clock.now + 10.0
+    rest = clock.rest
+
+    def rest_until_it_ends(seconds: float) -> None:
+        rest(seconds)
+        if clock.now >= ends_at and made._storing:
+            made.end_to_store()
+
+    made._hurry.wait = rest_until_it_ends  # type: ignore[assignment, method-assign]
     # However long it has waited.
-    work(made, clock, 0.001, waited=3600.0)
-    assert clock.rests[1:] == [pytest.approx(0.001 / pace.LONG_WRITE_SHARE - 0.001)]
-    made.end_to_store()
+    {"gather": made.gather, "rest": lambda: made.rest(3600.0), "page": lambda: made.page(9)}[step]()
+    assert made._storing == 0
+    assert clock.now <= ends_at + 2 * pace.LONGEST_REST_SECONDS
+
+
+def test_what_is_read_for_one_record_sits_a_long_write_out_however_long_it_was_rested_over(
+    made: Pace, clock: Clock
+) -> None:
+    begin_a_long_write(made, clock)
+    made._left_to_read = 0.0
+    made.page(9)
+    assert sum(clock.rests) >= pace.LONGEST_WRITE_SECONDS - pace.BUSY_SECONDS - 1.0
+
+
+def test_a_write_that_hangs_is_sat_out_for_so_long_at_most(made: Pace, clock: Clock) -> None:
+    begin_a_long_write(made, clock)
+    begin = made._worked_at
     made.gather()
-    assert clock.rests[2:] == [pace.GATHER_SECONDS]
+    assert clock.now - begin >= pace.LONGEST_WRITE_SECONDS
+    assert clock.now - begin <= pace.LONGEST_WRITE_SECONDS + 2 * pace.LONGEST_REST_SECONDS
+    clock.rests.clear()
+    work(made, clock, 0.001)
+    assert clock.rests == [pytest.approx(0.001 / pace.SHARE - 0.001)]
+
+
+def test_who_has_just_taken_over_does_not_sit_a_long_write_out(made: Pace, clock: Clock) -> None:
+    made.begin_to_store()
+    clock.now += pace.BUSY_SECONDS + 1.0
+    made.take_over()
+    made.gather()
+    assert clock.rests == [pace.GATHER_SECONDS]
+
+
+def test_a_long_write_is_not_sat_out_while_somebody_waits(made: Pace, clock: Clock) -> None:
+    begin_a_long_write(made, clock)
+    made.begin_to_wait()
+    made.gather()
+    work(made, clock, 0.001)
+    made.page(9)
+    assert clock.rests == []
 
 
 def test_no_rest_is_longer_than_the_longest(made: Pace, clock: Clock) -> None:
@@ -98,7 +145,7 @@ def test_a_host_that_stores_for_long_works_all_the_time(made: Pace, clock: Clock
     made.begin_to_store()
     made.begin_to_store()
     made.end_to_store()
-    clock.now += 10 * pace.BUSY_SECONDS
+    clock.now += 2 * pace.LONGEST_WRITE_SECONDS
     work(made, clock, 0.5)
     assert len(clock.rests) == 1
     made.end_to_store()

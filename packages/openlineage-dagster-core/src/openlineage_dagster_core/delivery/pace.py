@@ -20,9 +20,10 @@ LARGEST_SHARE = 0.03
 """The same where it falls ever further behind: a run may take 1.05 times as long, and storing alone
 costs a part of that. What a host that never rests leaves is sent when it has ended."""
 
-LONG_WRITE_SHARE = 0.01
-"""The same beside one write that goes on for longer than `BUSY_SECONDS`: a batch in SQLite, which
-stores one event after the other and loses several times as much as the thread computes."""
+LONGEST_WRITE_SECONDS = 30.0
+"""One write that goes on for longer than `BUSY_SECONDS` is sat out until then: a batch in SQLite
+stores one event after the other, and loses several times as much as the thread computes. One that
+goes on for longer may hang."""
 
 BEHIND_SECONDS = 30.0
 """How long a record may have waited before the share grows, in proportion to the wait."""
@@ -44,6 +45,9 @@ all of it, and others wait behind it."""
 TAKE_OVER_SECONDS = 1.0
 """The same before it sends anything: who takes over from a dead process is to send soon."""
 
+NEW_SENDER_SECONDS = 10.0
+"""So long after it took over it sits no write out."""
+
 LONGEST_REST_SECONDS = 1.0
 """Imports take long once; and when the process that sends dies, another is to send soon."""
 
@@ -59,6 +63,7 @@ class Pace:
         self._computed = 0.0
         self._waited = 0.0
         self._left_to_read = TAKE_OVER_SECONDS
+        self._took_over_at = 0.0
 
     def host_works(self) -> None:
         """Learn that the host is storing something."""
@@ -106,11 +111,13 @@ class Pace:
     def take_over(self) -> None:
         """Begin to send, with all that takes to be read first; called in the thread."""
         self._left_to_read = TAKE_OVER_SECONDS
+        self._took_over_at = time.monotonic()
 
     def gather(self) -> None:
         """Let records come together before they are read; called in the thread."""
+        self._sit_long_write_out()
         if self._is_host_busy():
-            self._hurry.wait(BUSY_SECONDS if self._is_write_long() else GATHER_SECONDS)
+            self._hurry.wait(GATHER_SECONDS)
         self._computed = time.thread_time()
 
     def rest(self, waited: float) -> None:
@@ -120,6 +127,7 @@ class Pace:
             waited: how long what was sent last had waited, in seconds.
         """
         self._waited = waited
+        self._sit_long_write_out()
         self._rest()
         self._left_to_read = READING_SECONDS
 
@@ -132,6 +140,7 @@ class Pace:
         Returns:
             Not more than that.
         """
+        self._sit_long_write_out()
         if self._left_to_read > 0:
             self._left_to_read -= self._rest()
         if self._hurry.is_set():
@@ -142,20 +151,25 @@ class Pace:
         now, rest = time.thread_time(), 0.0
         if self._is_host_busy():
             share = min(LARGEST_SHARE, SHARE * max(1.0, self._waited / BEHIND_SECONDS))
-            if self._is_write_long():
-                share = LONG_WRITE_SHARE
             rest = min((now - self._computed) * (1 / share - 1), LONGEST_REST_SECONDS)
             self._hurry.wait(rest)
         self._computed = now
         return rest
 
+    def _sit_long_write_out(self) -> None:
+        while self._is_write_long() and not self._hurry.is_set():
+            self._hurry.wait(LONGEST_REST_SECONDS)
+
     def _is_host_busy(self) -> bool:
         if self._hurry.is_set():
             return False
-        return bool(self._storing) or self._has_just_worked()
+        return bool(self._storing) or self._has_worked_within(BUSY_SECONDS)
 
     def _is_write_long(self) -> bool:
-        return bool(self._storing) and not self._has_just_worked()
+        if not self._storing or time.monotonic() - self._took_over_at < NEW_SENDER_SECONDS:
+            return False
+        is_new = self._has_worked_within(BUSY_SECONDS)
+        return not is_new and self._has_worked_within(LONGEST_WRITE_SECONDS)
 
-    def _has_just_worked(self) -> bool:
-        return time.monotonic() - self._worked_at < BUSY_SECONDS
+    def _has_worked_within(self, seconds: float) -> bool:
+        return time.monotonic() - self._worked_at < seconds
