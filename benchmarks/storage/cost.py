@@ -133,7 +133,7 @@ def _parser() -> argparse.ArgumentParser:
         # Turns are short: within seconds the same machine is a tenth faster or slower.
         ("--events", 10, "of each kind in a round"),
         ("--batches", 12, "of 1,000"),
-        ("--sqlite-batches", 1, "the same with SQLite, where they take long"),
+        ("--sqlite-batches", 6, "the same with SQLite, where they take long"),
         ("--runs", 24, "of 50 assets"),
         ("--imports", 5, "interpreters"),
     ):
