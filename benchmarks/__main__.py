@@ -11,7 +11,7 @@ from rich.console import Console
 BENCHMARKS: Mapping[str, tuple[str, str]] = {
     "conversion": ("benchmarks.conversion", "how fast events are converted"),
     "storage": ("benchmarks.storage.cost", "what Mechanism A costs whoever stores events"),
-    "sensor": ("benchmarks.sensor.keeping_up", "how much Mechanism B delivers in a tick"),
+    "sensor": ("benchmarks.sensor.keeping_up", "how Mechanism B keeps up with the event log"),
     "replay": ("benchmarks.replay.rate", "how fast the past is sent again"),
 }
 """By name: the module with its `main`, and what it measures. Only the one that is run is imported:

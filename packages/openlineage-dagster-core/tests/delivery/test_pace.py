@@ -73,17 +73,18 @@ def begin_a_long_write(made: Pace, clock: Clock) -> None:
 
 
 @pytest.mark.parametrize("step", ["gather", "rest", "page"])
-def test_one_write_that_takes_long_is_sat_out(made: Pace, clock: Clock, step: str) -> None:
+def test_one_write_that_takes_long_is_sat_out(
+    made: Pace, clock: Clock, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
     begin_a_long_write(made, clock)
     ends_at = clock.now + 10.0
-    rest = clock.rest
 
     def rest_until_it_ends(seconds: float) -> None:
-        rest(seconds)
+        clock.rest(seconds)
         if clock.now >= ends_at and made._storing:
             made.end_to_store()
 
-    made._hurry.wait = rest_until_it_ends  # type: ignore[assignment, method-assign]
+    monkeypatch.setattr(made._hurry, "wait", rest_until_it_ends)
     # However long it has waited.
     {"gather": made.gather, "rest": lambda: made.rest(3600.0), "page": lambda: made.page(9)}[step]()
     assert made._storing == 0

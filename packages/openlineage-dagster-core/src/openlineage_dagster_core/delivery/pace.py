@@ -157,19 +157,19 @@ class Pace:
         return rest
 
     def _sit_long_write_out(self) -> None:
-        while self._is_write_long() and not self._hurry.is_set():
+        while self._is_host_busy() and self._is_write_long() and not self._is_new_sender():
             self._hurry.wait(LONGEST_REST_SECONDS)
 
     def _is_host_busy(self) -> bool:
         if self._hurry.is_set():
             return False
-        return bool(self._storing) or self._has_worked_within(BUSY_SECONDS)
+        return bool(self._storing) or self._since_work() < BUSY_SECONDS
 
     def _is_write_long(self) -> bool:
-        if not self._storing or time.monotonic() - self._took_over_at < NEW_SENDER_SECONDS:
-            return False
-        is_new = self._has_worked_within(BUSY_SECONDS)
-        return not is_new and self._has_worked_within(LONGEST_WRITE_SECONDS)
+        return bool(self._storing) and BUSY_SECONDS <= self._since_work() < LONGEST_WRITE_SECONDS
 
-    def _has_worked_within(self, seconds: float) -> bool:
-        return time.monotonic() - self._worked_at < seconds
+    def _is_new_sender(self) -> bool:
+        return time.monotonic() - self._took_over_at < NEW_SENDER_SECONDS
+
+    def _since_work(self) -> float:
+        return time.monotonic() - self._worked_at
