@@ -314,7 +314,10 @@ def soak(session: nox.Session) -> None:
 def screenshots(session: nox.Session) -> None:
     """Make the pictures of docs/graph.md, in the system's Chromium."""
     install(session, ["core"], *TEST_TOOLS, *GRAPH, *BROWSER)
-    session.run("python", "tests-integration/test_graph_page.py", "docs/images")
+    session.run(
+        "python", "tests-integration/test_graph_page.py", "docs/images",
+        env={"PYTHONPATH": "testing"},
+    )  # fmt: skip
 
 
 @nox.session
@@ -326,11 +329,15 @@ def demo(session: nox.Session) -> None:
 
 @nox.session
 def bench(session: nox.Session) -> None:
-    """Measure how fast something is: `nox -s bench -- conversion`, storage, sensor or replay."""
+    """Measure how fast it is: `nox -s bench -- conversion`, storage, sensor, replay or graph."""
     mechanism = session.posargs[:1]
     if mechanism == ["replay"]:
         install(session, ["core"], "rich>=13", *POSTGRES)
         session.run("python", "-m", "benchmarks", *session.posargs)
+        return
+    if mechanism == ["graph"]:
+        install(session, ["core"], "rich>=13", *GRAPH, *BROWSER)
+        session.run("python", "-m", "benchmarks", *session.posargs, env={"PYTHONPATH": "testing"})
         return
     if mechanism not in (["storage"], ["sensor"]):
         install(session, ["core"], "rich>=13")

@@ -13,6 +13,7 @@ BENCHMARKS: Mapping[str, tuple[str, str]] = {
     "storage": ("benchmarks.storage.cost", "what Mechanism A costs whoever stores events"),
     "sensor": ("benchmarks.sensor.keeping_up", "how Mechanism B keeps up with the event log"),
     "replay": ("benchmarks.replay.rate", "how fast the past is sent again"),
+    "graph": ("benchmarks.graph", "how fast large pages of lineage are made and opened"),
 }
 """By name: the module with its `main`, and what it measures. Only the one that is run is imported:
 each needs what the others are not installed with."""

@@ -321,10 +321,10 @@ def test_no_text_breaks_it(name: str, value: str) -> None:
 
 @pytest.mark.parametrize("beginning", ["a://u:", "token='", "('token', '", "<token>", "curl -u a:"])
 def test_a_secret_of_a_megabyte_takes_no_time_either(beginning: str) -> None:
-    start = time.perf_counter()
+    start = time.process_time()
     redacted("note", beginning + "x" * 2**20)
     without_user(beginning + "x" * 2**20)
-    assert time.perf_counter() - start < 20
+    assert time.process_time() - start < 20
 
 
 @given(before=any_text, password=st.from_regex(r"[a-z0-9@:]{8,20}", fullmatch=True))
@@ -353,11 +353,11 @@ def test_a_password_in_an_address_never_comes_out(before: str, password: str) ->
 )  # fmt: skip
 def test_a_megabyte_takes_no_time_to_speak_of(piece: str) -> None:
     text = piece * (2**20 // len(piece))
-    start = time.perf_counter()
+    start = time.process_time()
     redacted("note", text)
     without_user(text)
     # About half a second at most; quadratic time would be hours.
-    assert time.perf_counter() - start < 20
+    assert time.process_time() - start < 20
 
 
 @pytest.mark.parametrize(

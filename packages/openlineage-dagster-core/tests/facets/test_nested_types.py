@@ -104,9 +104,9 @@ def test_no_text_breaks_it(text: str) -> None:
     "piece", ["struct<a:", "array<", "[", "a ", "struct<a:int>,", '"', "`", "<"]
 )
 def test_a_long_type_takes_no_time_to_speak_of(piece: str) -> None:
-    start = time.perf_counter()
+    start = time.process_time()
     text = piece * (60000 // len(piece))
     nested_fields(text)
     nested_fields(f"struct<a:{text}>")
     nested_fields(text * 100)
-    assert time.perf_counter() - start < 10
+    assert time.process_time() - start < 10

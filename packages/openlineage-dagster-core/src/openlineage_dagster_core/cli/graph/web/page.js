@@ -376,6 +376,8 @@
       group: "nodes",
       data: { id: `n${node.number}`, label: labelOf(node) },
       position,
+      // Dragging from a node moves the page, for nodes themselves stay where they are.
+      pannable: true,
       classes: [
         node.type,
         ...(showsState(node) ? [node.state.style] : []),
