@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
+import argparse
 import importlib
 import sys
 from collections.abc import Callable, Mapping, Sequence
-
-from rich.console import Console
 
 BENCHMARKS: Mapping[str, tuple[str, str]] = {
     "conversion": ("benchmarks.conversion", "how fast events are converted"),
@@ -26,17 +25,20 @@ def main(arguments: Sequence[str]) -> int:
         arguments: the name, then the benchmark's own.
 
     Returns:
-        The exit status: 2 where there is no benchmark of that name.
+        The exit status: that of the benchmark; 2 where there is none of that name.
     """
-    name = arguments[0] if arguments else ""
-    if name not in BENCHMARKS:
-        console = Console(stderr=True)
-        console.print(f"no benchmark {name!r}; there is:" if name else "which benchmark?")
-        for known, (_, what) in BENCHMARKS.items():
-            console.print(f"  {known}: {what}", highlight=False)
-        return 2
-    run: Callable[[Sequence[str]], int] = importlib.import_module(BENCHMARKS[name][0]).main
-    return run(arguments[1:])
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks",
+        description=__doc__,
+        epilog="\n".join(f"{name}: {what}" for name, (_, what) in BENCHMARKS.items()),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("name", choices=BENCHMARKS)
+    parser.add_argument("arguments", nargs=argparse.REMAINDER, help="its own: try --help")
+    options = parser.parse_args(arguments)
+    module = importlib.import_module(BENCHMARKS[options.name][0])
+    run: Callable[[Sequence[str]], int] = module.main
+    return run(options.arguments)
 
 
 if __name__ == "__main__":
