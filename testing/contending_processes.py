@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from multiprocessing.connection import Connection
 from multiprocessing.synchronize import Event as Signal
 from pathlib import Path
@@ -31,11 +31,16 @@ class FirstWord:
     def begin_anew(self) -> None:
         """Remember nothing anyway."""
 
-    def ready(self, records: Sequence[Record]) -> Sequence[Record]:
+    def ready(
+        self,
+        records: Sequence[Record],
+        appended_meanwhile: Callable[[], Sequence[Record]],  # noqa: ARG002 -- the protocol's
+    ) -> Sequence[Record]:
         """Hold nothing back.
 
         Args:
             records: of one key.
+            appended_meanwhile: is of no interest.
 
         Returns:
             All of them.

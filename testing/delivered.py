@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import difflib
 import json
 from collections.abc import Iterable, Iterator
 from typing import Any
@@ -115,6 +116,22 @@ def summary(events: Iterable[Json]) -> list[str]:
     return [f"{each['eventType']} {each['job']['name']} {each['run']['runId']}" for each in events]
 
 
+def check_order(found: Iterable[Json], expected: Iterable[Json], about: str) -> None:
+    """Compare which events of a run there are, and in which order.
+
+    Args:
+        found: what is there.
+        expected: what should be.
+        about: whose events they are.
+
+    Raises:
+        AssertionError: they are not the same, and this is how.
+    """
+    are, should_be = summary(found), summary(expected)
+    changes = difflib.unified_diff(should_be, are, "expected", "found", lineterm="")
+    assert are == should_be, "\n".join([about, *changes])
+
+
 def differences(found: object, expected: object, where: str = "") -> Iterator[str]:
     """Compare two values of JSON.
 
@@ -164,7 +181,7 @@ def check_delivered(
         found = first_arrivals(arrived, run.run_id)
         if not with_facets:
             expected, found = map(_without_facets, (expected, found))
-        assert summary(found) == summary(expected), run.run_id
+        check_order(found, expected, run.run_id)
         for found_event, expected_event in zip(found, expected, strict=True):
             assert not list(differences(found_event, expected_event)), "\n".join(
                 [*summary([found_event]), *differences(found_event, expected_event)]

@@ -1,13 +1,19 @@
 """From references to events: what is not there yet, what never will be, what is tried again."""
 
 import time
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import dagster as dg
 import pytest
+from dagster._core.events import DagsterEvent
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from delivered import differences, expected_events
 from openlineage_dagster_core.delivery.outbox import Outbox, Record
@@ -16,7 +22,7 @@ from openlineage_dagster_core.settings import Settings
 from openlineage_dagster_storage import converter as converter_module
 from openlineage_dagster_storage.converter import StoredEventConverter
 from openlineage_dagster_storage.deferred import DeferredConverter
-from openlineage_dagster_storage.references import Reference, id_of, is_converted
+from openlineage_dagster_storage.references import Reference, id_of, is_converted, references_to
 from orders_project import DEFINITIONS
 from recorded_run import execute, to_json
 
@@ -77,7 +83,7 @@ def test_who_takes_over_in_the_middle_of_a_run_knows_what_others_have_sent(
     for number, entry in enumerate(run, 1):
         converter = turns[number % 2]
         converter.begin_anew()
-        [ready] = converter.ready([record(number, [entry])])
+        [ready] = converter.ready([record(number, [entry])], list)
         sent += to_json(list(converter.to_events(ready)))
     outbox.close()
     expected = expected_events(instance, run[0].run_id, DEFINITIONS)
@@ -118,6 +124,78 @@ def test_records_are_sent_in_the_order_of_the_log(
 ) -> None:
     turned = [record(number, [each]) for number, each in enumerate(reversed(run), 1)]
     assert [each.id for each in made.ready(turned)] == list(range(len(run), 0, -1))
+
+
+def test_what_was_appended_meanwhile_goes_where_the_log_has_it(
+    made: StoredEventConverter, run: list[dg.EventLogEntry], tmp_path: Path
+) -> None:
+    """What a process appends before another stores what it has appended earlier."""
+    outbox = Outbox(tmp_path)
+    outbox.append(references_to([run[1]]))
+    outbox.append(references_to([run[3]]))
+    records = outbox.pending(100)
+    for entry in (run[4], run[2], run[0]):
+        outbox.append(references_to([entry]))
+
+    ready = made.ready(records, lambda: outbox.later_than(records[-1], 100))
+
+    assert [each.payload for each in ready] == [
+        payload for entry in run[:4] for _, payload in references_to([entry])
+    ]
+    outbox.remove(ready)
+    [left] = made.ready(outbox.pending(100))
+    assert [(left.ordering_key, left.payload)] == references_to([run[4]])
+    outbox.close()
+
+
+@given(st.lists(st.sampled_from(["a", "b", "c", "sender"]), max_size=60))
+@settings(max_examples=60, deadline=None)
+def test_several_processes_store_and_all_is_sent_in_the_order_of_the_log(turns: list[str]) -> None:
+    with TemporaryDirectory() as directory, dg.DagsterInstance.ephemeral() as instance:
+        outbox = Outbox(Path(directory))
+        made = StoredEventConverter(outbox, Settings(), instance)
+        processes = {name: storing(name, outbox, instance) for name in "abc"}
+        to_come = iter(turns)
+
+        def others_work() -> None:
+            for name in to_come:
+                if name == "sender":
+                    return
+                next(processes[name], None)
+            for process in processes.values():
+                deque(process, maxlen=0)
+
+        def appended_meanwhile(records: Sequence[Record]) -> Sequence[Record]:
+            others_work()
+            return outbox.later_than(records[-1], 100)
+
+        sent = []
+        while True:
+            others_work()
+            # Less than there are processes: what one of them has stored may be left out.
+            records = outbox.pending(2)
+            if not records:
+                break
+            others_work()
+            ready = made.ready(records, partial(appended_meanwhile, records))
+            sent += [(each.ordering_key, each.payload) for each in ready]
+            outbox.remove(ready)
+        outbox.close()
+        log = instance.get_records_for_run("run").records
+    assert sent == [one for each in log for one in references_to([each.event_log_entry])]
+
+
+def storing(name: str, outbox: Outbox, instance: dg.DagsterInstance) -> Iterator[None]:
+    """Store four events, as a process does: refer to each before."""
+    for number in range(4):
+        event = DagsterEvent("STEP_START", "job", step_key=f"{name}{number}")
+        entry = dg.EventLogEntry(
+            None, 20, "", "run", time.time(), step_key=event.step_key, dagster_event=event
+        )
+        outbox.append(references_to([entry]))
+        yield
+        instance.event_log_storage.store_event(entry)
+        yield
 
 
 def test_what_is_not_in_the_log_yet_waits_and_what_is_there_does_not(

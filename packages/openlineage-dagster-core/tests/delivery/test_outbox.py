@@ -37,6 +37,16 @@ def test_records_come_out_in_the_order_of_their_appending(outbox: Outbox) -> Non
     assert outbox.depth() == 3
 
 
+def test_what_another_process_appended_to_a_key_after_a_record_is_read(outbox: Outbox) -> None:
+    outbox.append([("a", "1"), ("b", "2"), ("a", "3")])
+    [first] = outbox.pending(1)
+    other = Outbox(outbox.directory)
+    other.append([("b", "4"), ("a", "5"), ("a", "6")])
+    other.close()
+    assert [each.payload for each in outbox.later_than(first, 100)] == ["3", "5", "6"]
+    assert [each.payload for each in outbox.later_than(first, 2)] == ["3", "5"]
+
+
 def test_a_removed_record_is_gone(outbox: Outbox) -> None:
     outbox.append([("a", "1"), ("a", "2")])
     outbox.remove(outbox.pending(1))

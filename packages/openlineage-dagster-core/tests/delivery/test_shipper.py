@@ -3,7 +3,7 @@
 import json
 import logging
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partialmethod
 from pathlib import Path
 from typing import Any
@@ -33,6 +33,7 @@ class Converter:
         self.can_read = False
         self.began = 0
         self.converted: list[str] = []
+        self.append_meanwhile: list[Callable[[], None]] = []
 
     def begin_anew(self) -> None:
         self.began += 1
@@ -45,8 +46,14 @@ class Converter:
             raise FactsUnavailableError(record.payload)
         return [event(RunState.COMPLETE, record.payload)]
 
-    def ready(self, records: Sequence[Record]) -> Sequence[Record]:
-        return [record for record in records if record.payload not in self.unready]
+    def ready(
+        self, records: Sequence[Record], appended_meanwhile: Callable[[], Sequence[Record]]
+    ) -> Sequence[Record]:
+        ready = [record for record in records if record.payload not in self.unready]
+        if ready and self.append_meanwhile:
+            self.append_meanwhile.pop()()
+            return [*appended_meanwhile(), *ready]
+        return ready
 
     def forget(self, record: Record) -> None:
         self.forgotten.append(record.ordering_key)
@@ -86,6 +93,20 @@ def test_what_waits_is_sent_in_order(
     shipper.notify()
     assert shipper.flush(30)
     assert names(receiver.events) == [str(number) for number in range(250)]
+    assert outbox.depth() == 0
+
+
+def test_what_is_appended_while_records_are_looked_at_goes_before_them_where_it_belongs(
+    receiver: Receiver, outbox: Outbox, shipper: Shipper, converter: Converter, tmp_path: Path
+) -> None:
+    others = Outbox(tmp_path)
+    converter.append_meanwhile = [lambda: others.append([("b", "of others"), ("a", "before")])]
+    outbox.append([("a", "one"), ("a", "two")])
+    shipper.notify()
+    receiver.wait_for(lambda: len(receiver.events) == 4)
+    others.close()
+    assert names(receiver.events) == ["before", "one", "two", "of others"]
+    assert shipper.flush(30)
     assert outbox.depth() == 0
 
 

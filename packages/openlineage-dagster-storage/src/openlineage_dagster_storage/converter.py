@@ -7,6 +7,7 @@ import weakref
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime, timezone
+from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 from dagster import DagsterRunStatus, RunsFilter
@@ -18,9 +19,7 @@ from openlineage_dagster_core.facts.model import Definitions
 from openlineage_dagster_core.facts.writing import decode_definitions
 from openlineage_dagster_core.families import RUN_ENDS
 from openlineage_dagster_core.ordering import RUNLESS, ordering_key_of, run_id_of
-from openlineage_dagster_storage.references import (
-    Reference,
-)
+from openlineage_dagster_storage.references import EventId, Reference
 from openlineage_dagster_storage.stored_events import StoredEvents, in_order
 
 if TYPE_CHECKING:
@@ -41,6 +40,9 @@ ABANDONED_SECONDS = 600.0
 
 LATE_SECONDS = 2.0
 """Whatever is missing by then may have become visible out of order."""
+
+NOWHERE = float("inf")
+"""The place in the log of what is not there: after everything."""
 
 _UNFINISHED = [
     DagsterRunStatus.STARTING,
@@ -94,7 +96,11 @@ class StoredEventConverter:
             raise FactsUnavailableError(msg)
         return instance
 
-    def ready(self, records: Sequence[Record]) -> Sequence[Record]:
+    def ready(
+        self,
+        records: Sequence[Record],
+        appended_meanwhile: Callable[[], Sequence[Record]] = tuple,
+    ) -> Sequence[Record]:
         """Find the events of records in the log.
 
         A record is appended before its events are stored, so that no death of a process comes in
@@ -103,14 +109,44 @@ class StoredEventConverter:
 
         Args:
             records: of one run, in the order of their ids.
+            appended_meanwhile: reads what else was appended of that run by now. Between its record
+                and its event another process may append a record and store its event: both are in
+                the log before the first is found, the second one first.
 
         Returns:
-            Those that are ready, in the order of the log.
+            Those that are ready, and of what was appended meanwhile that which the log has before
+            one of them; in the order of the log.
 
         Raises:
             FactsUnavailableError: the instance cannot be read now.
         """
         run_id = run_id_of(records[0].ordering_key)
+        find = partial(self._stored.find, run_id, anew=self._may_be_late(records))
+        positions = self._positions(run_id, records, find)
+        last = max((each for each in positions.values() if each < NOWHERE), default=None)
+        if last is not None:
+            meanwhile = appended_meanwhile()
+            # Not what is stored by now: what the log has before that may be appended just now.
+            others = self._positions(run_id, meanwhile, partial(self._stored.take, run_id))
+            positions.update((each, at) for each, at in others.items() if at < last)
+        return sorted(positions, key=lambda record: (positions[record], record.id))
+
+    def _positions(
+        self,
+        run_id: str,
+        records: Sequence[Record],
+        find: Callable[[Sequence[EventId]], dict[EventId, EventLogRecord]],
+    ) -> dict[Record, float]:
+        """Find where the log has records: the storage id of the first event of each that is ready.
+
+        Args:
+            run_id: of the run.
+            records: those that may be ready.
+            find: finds their events, as far as they are there.
+
+        Returns:
+            The places; `NOWHERE` for those that stand for nothing.
+        """
         references = [(record, Reference.decode(record.payload)) for record in records]
         wanted = [
             each
@@ -118,9 +154,8 @@ class StoredEventConverter:
             if record.id not in self._found
             for each in reference.ids
         ]
-        anew = self._may_be_late(records)
-        found = _read(run_id, lambda: self._stored.find(run_id, wanted, anew=anew))
-        positions: dict[int, float] = {}
+        found = _read(run_id, lambda: find(wanted))
+        positions: dict[Record, float] = {}
         for record, reference in references:
             if record.id not in self._found:
                 there = {each: found[each] for each in reference.ids if each in found}
@@ -129,11 +164,8 @@ class StoredEventConverter:
                     continue
                 self._found[record.id] = in_order(there)
             of_record = self._found[record.id]
-            positions[record.id] = of_record[0].storage_id if of_record else float("inf")
-        return sorted(
-            (record for record in records if record.id in positions),
-            key=lambda record: (positions[record.id], record.id),
-        )
+            positions[record] = of_record[0].storage_id if of_record else NOWHERE
+        return positions
 
     def _may_be_late(self, records: Sequence[Record]) -> bool:
         """Tell whether to look for what became visible out of order: ever more rarely.

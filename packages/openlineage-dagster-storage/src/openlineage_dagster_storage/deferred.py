@@ -49,9 +49,11 @@ class DeferredConverter:
         """Forget how far every run is."""
         self._made = None
 
-    def ready(self, records: Sequence[Record]) -> Sequence[Record]:
+    def ready(
+        self, records: Sequence[Record], appended_meanwhile: Callable[[], Sequence[Record]]
+    ) -> Sequence[Record]:
         """Find out what can be sent; see `StoredEventConverter.ready`."""
-        return self._converter.ready(records)
+        return self._converter.ready(records, appended_meanwhile)
 
     def to_events(self, record: Record) -> Iterable[Event]:
         """Convert a record; see `StoredEventConverter.to_events`."""

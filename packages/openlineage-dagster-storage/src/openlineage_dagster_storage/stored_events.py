@@ -110,6 +110,20 @@ class StoredEvents:
                     found[this] = record
         return found
 
+    def take(self, run_id: str, wanted: Iterable[EventId]) -> dict[EventId, EventLogRecord]:
+        """Find events in what has been read of the log of a run, which is not read on.
+
+        Args:
+            run_id: of the run.
+            wanted: what to find; nothing that was found before.
+
+        Returns:
+            The records of those that have been read.
+        """
+        found: dict[EventId, EventLogRecord] = {}
+        self._take(self._reading(run_id), dict.fromkeys(wanted), found)
+        return found
+
     def since(self, run_id: str, since: float) -> Iterator[EventLogEntry]:
         """Read all events of a run from a time on.
 

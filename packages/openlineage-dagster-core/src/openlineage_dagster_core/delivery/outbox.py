@@ -235,6 +235,26 @@ class Outbox:
         )
         return [Record(*row) for row in rows]
 
+    def later_than(self, record: Record, limit: int) -> list[Record]:
+        """Read what was appended after a record with the same ordering key.
+
+        Args:
+            record: from `pending`.
+            limit: how many at most.
+
+        Returns:
+            The oldest of them, in order; all that was appended before this was asked is seen.
+        """
+        self._collect()
+        rows = self._file.run(
+            lambda connection: connection.execute(
+                "SELECT id, ordering_key, payload, appended_at, writer FROM record WHERE "
+                "ordering_key = ? AND id > ? ORDER BY id LIMIT ?",
+                (record.ordering_key, record.id, limit),
+            ).fetchall()
+        )
+        return [Record(*row) for row in rows]
+
     def remove(self, records: Sequence[Record]) -> None:
         """Forget records that were sent.
 

@@ -66,15 +66,19 @@ class RecordConverter(Protocol):
     def begin_anew(self) -> None:
         """Forget how far every key is: others may have sent since this one was asked last."""
 
-    def ready(self, records: Sequence[Record]) -> Sequence[Record]:
+    def ready(
+        self, records: Sequence[Record], appended_meanwhile: Callable[[], Sequence[Record]]
+    ) -> Sequence[Record]:
         """Find out what can be sent.
 
         Args:
             records: some of those with one ordering key, in the order of their ids.
+            appended_meanwhile: reads, where that is asked for, what follows them by now.
 
         Returns:
-            Those whose events can be made now, in the order to send them; the others are asked
-            about again after a while.
+            Those whose events can be made now, in the order to send them, with what has been
+            appended meanwhile and belongs before them; the others are asked about again after a
+            while.
 
         Raises:
             FactsUnavailableError: not now.
@@ -493,7 +497,7 @@ class Shipper:
         """Send records of one key in order, up to the first that fails."""
         failing = records[0]
         try:
-            ready = converter.ready(records)
+            ready = converter.ready(records, lambda: self.outbox.later_than(records[-1], BATCH))
             if ready:
                 self._holds.found(failing.ordering_key)
             else:
