@@ -74,6 +74,17 @@ def test_a_log_is_read_once_while_it_grows(log: CountingInstance, stored: Stored
     assert log.questions == 200
 
 
+def test_what_has_been_read_is_taken_once_and_the_log_is_not_read_on(
+    log: CountingInstance, stored: StoredEvents
+) -> None:
+    log.store(*range(3))
+    stored.find(RUN, ids(1), anew=False)
+    log.store(3)
+    assert steps(stored.take(RUN, ids(0, 1, 2, 3))) == ["s0", "s2"]
+    assert steps(stored.take(RUN, ids(0))) == []
+    assert log.questions == 1
+
+
 def test_what_is_read_along_is_found_without_asking_again(
     log: CountingInstance, stored: StoredEvents
 ) -> None:
