@@ -5,6 +5,7 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import partial
+from itertools import takewhile
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -148,14 +149,16 @@ def test_what_was_appended_meanwhile_goes_where_the_log_has_it(
     outbox.close()
 
 
-@given(st.lists(st.sampled_from(["a", "b", "c", "sender"]), max_size=60))
+@given(st.lists(st.sampled_from(["a", "b", "c", "sender"]), max_size=60), st.lists(st.booleans()))
 @settings(max_examples=60, deadline=None)
-def test_several_processes_store_and_all_is_sent_in_the_order_of_the_log(turns: list[str]) -> None:
+def test_several_processes_store_and_all_is_sent_in_the_order_of_the_log(
+    turns: list[str], failures: list[bool]
+) -> None:
     with TemporaryDirectory() as directory, dg.DagsterInstance.ephemeral() as instance:
         outbox = Outbox(Path(directory))
         made = StoredEventConverter(outbox, Settings(), instance)
         processes = {name: storing(name, outbox, instance) for name in "abc"}
-        to_come = iter(turns)
+        to_come, fails = iter(turns), iter(failures)
 
         def others_work() -> None:
             for name in to_come:
@@ -169,17 +172,16 @@ def test_several_processes_store_and_all_is_sent_in_the_order_of_the_log(turns: 
             others_work()
             return outbox.later_than(records[-1], 100)
 
-        sent = []
-        while True:
+        sent: list[tuple[str, str]] = []
+        while len(sent) < 3 * 4:
             others_work()
             # Less than there are processes: what one of them has stored may be left out.
             records = outbox.pending(2)
-            if not records:
-                break
             others_work()
-            ready = made.ready(records, partial(appended_meanwhile, records))
-            sent += [(each.ordering_key, each.payload) for each in ready]
-            outbox.remove(ready)
+            ready = made.ready(records, partial(appended_meanwhile, records)) if records else ()
+            for each in takewhile(lambda _: not next(fails, False), ready):
+                sent.append((each.ordering_key, each.payload))
+                outbox.remove([each])
         outbox.close()
         log = instance.get_records_for_run("run").records
     assert sent == [one for each in log for one in references_to([each.event_log_entry])]

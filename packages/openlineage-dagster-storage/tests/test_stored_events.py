@@ -85,6 +85,23 @@ def test_what_has_been_read_is_taken_once_and_the_log_is_not_read_on(
     assert log.questions == 1
 
 
+def test_what_is_left_before_an_event_is_known_and_nothing_is_left_where_all_were_asked_for(
+    log: CountingInstance, stored: StoredEvents, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log.store(*range(4))
+    found = in_order(stored.find(RUN, ids(0, 2), anew=False))
+    first, last = (each.storage_id for each in found)
+    assert not stored.leaves_any_before(RUN, first)
+    assert stored.leaves_any_before(RUN, last)
+    stored.take(RUN, ids(1))
+    assert not stored.leaves_any_before(RUN, last)
+    # What is forgotten may have been before it.
+    monkeypatch.setattr(stored_events, "ENTRIES_REMEMBERED", 0)
+    log.store(5, 6)
+    stored.find(RUN, ids(6), anew=False)
+    assert stored.leaves_any_before(RUN, last)
+
+
 def test_what_is_read_along_is_found_without_asking_again(
     log: CountingInstance, stored: StoredEvents
 ) -> None:

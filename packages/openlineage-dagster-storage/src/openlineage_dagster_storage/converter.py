@@ -124,12 +124,18 @@ class StoredEventConverter:
         find = partial(self._stored.find, run_id, anew=self._may_be_late(records))
         positions = self._positions(run_id, records, find)
         last = max((each for each in positions.values() if each < NOWHERE), default=None)
-        if last is not None:
+        if last is not None and self._may_follow_others(records, last):
             meanwhile = appended_meanwhile()
             # Not what is stored by now: what the log has before that may be appended just now.
             others = self._positions(run_id, meanwhile, partial(self._stored.take, run_id))
             positions.update((each, at) for each, at in others.items() if at < last)
         return sorted(positions, key=lambda record: (positions[record], record.id))
+
+    def _may_follow_others(self, records: Sequence[Record], last: float) -> bool:
+        """Tell whether the log may have events of other records before the last of some."""
+        has_found_others = not self._found.keys() <= {record.id for record in records}
+        run_id = run_id_of(records[0].ordering_key)
+        return has_found_others or self._stored.leaves_any_before(run_id, last)
 
     def _positions(
         self,

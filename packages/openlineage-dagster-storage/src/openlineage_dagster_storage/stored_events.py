@@ -146,6 +146,21 @@ class StoredEvents:
                 return
             cursor = page.cursor
 
+    def leaves_any_before(self, run_id: str, before: float) -> bool:
+        """Tell whether the log has events that nobody has asked for before one that was found.
+
+        Args:
+            run_id: of the run.
+            before: the storage id of what was found.
+
+        Returns:
+            Whether it has or, where some have been forgotten again, may have.
+        """
+        reading = self._reading(run_id)
+        return reading.has_dropped or any(
+            records[0].storage_id < before for records in reading.unclaimed.values()
+        )
+
     def passes_over_any(self, run_id: str, before: int) -> bool:
         """Tell, once of each, whether there are events that nobody has asked for.
 
