@@ -21,6 +21,7 @@ from openlineage_dagster_core.delivery.outbox import Outbox, Record
 from openlineage_dagster_core.errors import FactsUnavailableError
 from openlineage_dagster_core.settings import Settings
 from openlineage_dagster_storage import converter as converter_module
+from openlineage_dagster_storage import stored_events
 from openlineage_dagster_storage.converter import StoredEventConverter
 from openlineage_dagster_storage.deferred import DeferredConverter
 from openlineage_dagster_storage.references import Reference, id_of, is_converted, references_to
@@ -147,6 +148,20 @@ def test_what_was_appended_meanwhile_goes_where_the_log_has_it(
     [left] = made.ready(outbox.pending(100))
     assert [(left.ordering_key, left.payload)] == references_to([run[4]])
     outbox.close()
+
+
+def test_what_has_not_been_read_is_not_given_up_where_only_what_has_been_is_looked_at(
+    made: StoredEventConverter, run: list[dg.EventLogEntry], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stored_events, "BEGINNING", 2)
+    monkeypatch.setattr(stored_events, "PAGE", 2)
+    of_the_dead = record(3, [run[5]], writer=None, appended_at=time.time() - 60)
+
+    ready = made.ready([record(1, [run[1]])], lambda: [record(2, [run[0]]), of_the_dead])
+
+    assert [each.id for each in ready] == [2, 1]
+    [found] = made.ready([of_the_dead])
+    assert [each.event_log_entry for each in made._found[found.id]] == [run[5]]
 
 
 @given(st.lists(st.sampled_from(["a", "b", "c", "sender"]), max_size=60), st.lists(st.booleans()))

@@ -122,12 +122,13 @@ class StoredEventConverter:
         """
         run_id = run_id_of(records[0].ordering_key)
         find = partial(self._stored.find, run_id, anew=self._may_be_late(records))
-        positions = self._positions(run_id, records, find)
+        positions = self._positions(run_id, records, find, may_give_up=_is_settled)
         last = max((each for each in positions.values() if each < NOWHERE), default=None)
         if last is not None and self._may_follow_others(records, last):
             meanwhile = appended_meanwhile()
             # Not what is stored by now: what the log has before that may be appended just now.
-            others = self._positions(run_id, meanwhile, partial(self._stored.take, run_id))
+            take = partial(self._stored.take, run_id)
+            others = self._positions(run_id, meanwhile, take, may_give_up=lambda _: False)
             positions.update((each, at) for each, at in others.items() if at < last)
         return sorted(positions, key=lambda record: (positions[record], record.id))
 
@@ -142,6 +143,8 @@ class StoredEventConverter:
         run_id: str,
         records: Sequence[Record],
         find: Callable[[Sequence[EventId]], dict[EventId, EventLogRecord]],
+        *,
+        may_give_up: Callable[[Record], bool],
     ) -> dict[Record, float]:
         """Find where the log has records: the storage id of the first event of each that is ready.
 
@@ -149,6 +152,7 @@ class StoredEventConverter:
             run_id: of the run.
             records: those that may be ready.
             find: finds their events, as far as they are there.
+            may_give_up: tells whether what is not found of a record will never be.
 
         Returns:
             The places; `NOWHERE` for those that stand for nothing.
@@ -165,7 +169,7 @@ class StoredEventConverter:
         for record, reference in references:
             if record.id not in self._found:
                 there = {each: found[each] for each in reference.ids if each in found}
-                if len(there) < len(set(reference.ids)) and not _is_settled(record):
+                if len(there) < len(set(reference.ids)) and not may_give_up(record):
                     self._stored.put_back(run_id, there.values())
                     continue
                 self._found[record.id] = in_order(there)
