@@ -34,13 +34,13 @@ class FirstWord:
     def ready(
         self,
         records: Sequence[Record],
-        appended_meanwhile: Callable[[], Sequence[Record]],  # noqa: ARG002 -- the protocol's
+        later_than: Callable[[Record], Sequence[Record]],  # noqa: ARG002 -- the protocol's
     ) -> Sequence[Record]:
         """Hold nothing back.
 
         Args:
             records: of one key.
-            appended_meanwhile: is of no interest.
+            later_than: is of no interest.
 
         Returns:
             All of them.

@@ -85,7 +85,7 @@ def test_who_takes_over_in_the_middle_of_a_run_knows_what_others_have_sent(
     for number, entry in enumerate(run, 1):
         converter = turns[number % 2]
         converter.begin_anew()
-        [ready] = converter.ready([record(number, [entry])], list)
+        [ready] = converter.ready([record(number, [entry])], lambda _: ())
         sent += to_json(list(converter.to_events(ready)))
     outbox.close()
     expected = expected_events(instance, run[0].run_id, DEFINITIONS)
@@ -139,11 +139,13 @@ def test_what_was_appended_meanwhile_goes_where_the_log_has_it(
     for entry in (run[4], run[2], run[0]):
         outbox.append(references_to([entry]))
 
-    ready = made.ready(records, lambda: outbox.later_than(records[-1], 100))
+    ready = made.ready(records, partial(outbox.later_than, limit=2))
 
     assert [each.payload for each in ready] == [
         payload for entry in run[:4] for _, payload in references_to([entry])
     ]
+    # What is not sent along is not kept: of all runs together it would be without bounds.
+    assert made._found_of(records[0].ordering_key).keys() == {each.id for each in ready}
     outbox.remove(ready)
     [left] = made.ready(outbox.pending(100))
     assert [(left.ordering_key, left.payload)] == references_to([run[4]])
@@ -157,11 +159,13 @@ def test_what_has_not_been_read_is_not_given_up_where_only_what_has_been_is_look
     monkeypatch.setattr(stored_events, "PAGE", 2)
     of_the_dead = record(3, [run[5]], writer=None, appended_at=time.time() - 60)
 
-    ready = made.ready([record(1, [run[1]])], lambda: [record(2, [run[0]]), of_the_dead])
+    later = iter([[record(2, [run[0]]), of_the_dead]])
+
+    ready = made.ready([record(1, [run[1]])], lambda _: next(later, ()))
 
     assert [each.id for each in ready] == [2, 1]
     [found] = made.ready([of_the_dead])
-    assert [each.event_log_entry for each in made._found[found.id]] == [run[5]]
+    assert [each.event_log_entry for each in made._found_of(found.ordering_key)[3]] == [run[5]]
 
 
 @given(st.lists(st.sampled_from(["a", "b", "c", "sender"]), max_size=60), st.lists(st.booleans()))
@@ -183,9 +187,9 @@ def test_several_processes_store_and_all_is_sent_in_the_order_of_the_log(
             for process in processes.values():
                 deque(process, maxlen=0)
 
-        def appended_meanwhile(records: Sequence[Record]) -> Sequence[Record]:
+        def later_than(record: Record) -> Sequence[Record]:
             others_work()
-            return outbox.later_than(records[-1], 100)
+            return outbox.later_than(record, 3)
 
         sent: list[tuple[str, str]] = []
         while len(sent) < 3 * 4:
@@ -193,7 +197,7 @@ def test_several_processes_store_and_all_is_sent_in_the_order_of_the_log(
             # Less than there are processes: what one of them has stored may be left out.
             records = outbox.pending(2)
             others_work()
-            ready = made.ready(records, partial(appended_meanwhile, records)) if records else ()
+            ready = made.ready(records, later_than) if records else ()
             for each in takewhile(lambda _: not next(fails, False), ready):
                 sent.append((each.ordering_key, each.payload))
                 outbox.remove([each])

@@ -85,8 +85,26 @@ def test_what_has_been_read_is_taken_once_and_the_log_is_not_read_on(
     assert log.questions == 1
 
 
-def test_what_is_left_before_an_event_is_known_and_nothing_is_left_where_all_were_asked_for(
+def test_what_was_found_before_the_log_could_not_be_read_on_is_found_again(
     log: CountingInstance, stored: StoredEvents, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stored_events, "BEGINNING", 2)
+    log.store(*range(4))
+    get_records = log.instance.get_records_for_run
+
+    def fails_once(*args: Any, **options: Any) -> Any:
+        if log.questions == 2:
+            raise OSError("the connection is lost")
+        return get_records(*args, **options)
+
+    monkeypatch.setattr(log.instance, "get_records_for_run", fails_once)
+    with pytest.raises(OSError, match="lost"):
+        stored.find(RUN, ids(*range(4)), anew=False)
+    assert steps(stored.find(RUN, ids(*range(4)), anew=False)) == ["s0", "s1", "s2", "s3"]
+
+
+def test_what_is_left_before_an_event_is_known_and_nothing_is_left_where_all_were_asked_for(
+    log: CountingInstance, stored: StoredEvents
 ) -> None:
     log.store(*range(4))
     found = in_order(stored.find(RUN, ids(0, 2), anew=False))
@@ -95,11 +113,6 @@ def test_what_is_left_before_an_event_is_known_and_nothing_is_left_where_all_wer
     assert stored.leaves_any_before(RUN, last)
     stored.take(RUN, ids(1))
     assert not stored.leaves_any_before(RUN, last)
-    # What is forgotten may have been before it.
-    monkeypatch.setattr(stored_events, "ENTRIES_REMEMBERED", 0)
-    log.store(5, 6)
-    stored.find(RUN, ids(6), anew=False)
-    assert stored.leaves_any_before(RUN, last)
 
 
 def test_what_is_read_along_is_found_without_asking_again(

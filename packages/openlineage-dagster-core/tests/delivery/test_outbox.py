@@ -95,7 +95,7 @@ def test_an_outbox_that_is_being_made_is_empty_for_who_looks_from_outside(
     monkeypatch.setattr(outbox_file, "SCHEMA", script)
     monkeypatch.setattr(sqlite3, "connect", connect_with_look)
     Outbox(tmp_path).append([("a", "1")])
-    assert seen == [0] * 5
+    assert seen == [0] * 6
     assert read_status(tmp_path).depth == 1
 
 

@@ -47,12 +47,12 @@ class Converter:
         return [event(RunState.COMPLETE, record.payload)]
 
     def ready(
-        self, records: Sequence[Record], appended_meanwhile: Callable[[], Sequence[Record]]
+        self, records: Sequence[Record], later_than: Callable[[Record], Sequence[Record]]
     ) -> Sequence[Record]:
         ready = [record for record in records if record.payload not in self.unready]
         if ready and self.append_meanwhile:
             self.append_meanwhile.pop()()
-            return [*appended_meanwhile(), *ready]
+            return [*later_than(records[-1]), *ready]
         return ready
 
     def forget(self, record: Record) -> None:

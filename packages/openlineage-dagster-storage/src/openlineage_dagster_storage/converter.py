@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 import weakref
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timezone
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
@@ -79,7 +79,8 @@ class StoredEventConverter:
         self._instance = weakref.ref(instance)
         self._facts = EventLogFacts(self._live_instance, page=page)
         self._stored = StoredEvents(self._live_instance, page)
-        self._found: dict[int, list[EventLogRecord]] = {}
+        # By ordering key, and there by record.
+        self._found: dict[str, dict[int, list[EventLogRecord]]] = {}
         self._begun: set[int] = set()
         self._late: OrderedDict[str, tuple[int, float]] = OrderedDict()
         self._definitions: OrderedDict[str, Definitions] = OrderedDict()
@@ -99,7 +100,7 @@ class StoredEventConverter:
     def ready(
         self,
         records: Sequence[Record],
-        appended_meanwhile: Callable[[], Sequence[Record]] = tuple,
+        later_than: Callable[[Record], Sequence[Record]] = lambda _: (),
     ) -> Sequence[Record]:
         """Find the events of records in the log.
 
@@ -108,39 +109,55 @@ class StoredEventConverter:
         for nothing.
 
         Args:
-            records: of one run, in the order of their ids.
-            appended_meanwhile: reads what else was appended of that run by now. Between its record
-                and its event another process may append a record and store its event: both are in
-                the log before the first is found, the second one first.
+            records: of one ordering key, the oldest of it, in the order of their ids.
+            later_than: reads the next records of that key. Between a record and its event another
+                process may append a record and store its event: by the time at which the first is
+                found both are there, and the log has the second one first.
 
         Returns:
-            Those that are ready, and of what was appended meanwhile that which the log has before
-            one of them; in the order of the log.
+            Those that are ready, and of the later ones those that the log has before one of them;
+            in the order of the log.
 
         Raises:
             FactsUnavailableError: the instance cannot be read now.
         """
         run_id = run_id_of(records[0].ordering_key)
         find = partial(self._stored.find, run_id, anew=self._may_be_late(records))
-        positions = self._positions(run_id, records, find, may_give_up=_is_settled)
+        positions = self._positions(records, find, may_give_up=_is_settled)
         last = max((each for each in positions.values() if each < NOWHERE), default=None)
         if last is not None and self._may_follow_others(records, last):
-            meanwhile = appended_meanwhile()
-            # Not what is stored by now: what the log has before that may be appended just now.
-            take = partial(self._stored.take, run_id)
-            others = self._positions(run_id, meanwhile, take, may_give_up=lambda _: False)
-            positions.update((each, at) for each, at in others.items() if at < last)
+            positions.update(self._before(last, records[-1], later_than))
         return sorted(positions, key=lambda record: (positions[record], record.id))
 
     def _may_follow_others(self, records: Sequence[Record], last: float) -> bool:
         """Tell whether the log may have events of other records before the last of some."""
-        has_found_others = not self._found.keys() <= {record.id for record in records}
-        run_id = run_id_of(records[0].ordering_key)
-        return has_found_others or self._stored.leaves_any_before(run_id, last)
+        key = records[0].ordering_key
+        # Of those, some were to be sent along before, and could not be.
+        has_found_others = not self._found_of(key).keys() <= {record.id for record in records}
+        return has_found_others or self._stored.leaves_any_before(run_id_of(key), last)
+
+    def _before(
+        self, last: float, after: Record, later_than: Callable[[Record], Sequence[Record]]
+    ) -> dict[Record, float]:
+        """Find later records that the log has before a place, among what has been read of it.
+
+        What is stored by now does not count: what the log has before that may be appended just now.
+        """
+        take = partial(self._stored.take, run_id_of(after.ordering_key))
+        all_before: dict[Record, float] = {}
+        while later := later_than(after):
+            positions = self._positions(later, take, may_give_up=lambda _: False)
+            before = {record: at for record, at in positions.items() if at < last}
+            for record in positions.keys() - before.keys():
+                self._stored.put_back(run_id_of(record.ordering_key), self._take_found(record))
+            if not before:
+                break
+            all_before.update(before)
+            after = later[-1]
+        return all_before
 
     def _positions(
         self,
-        run_id: str,
         records: Sequence[Record],
         find: Callable[[Sequence[EventId]], dict[EventId, EventLogRecord]],
         *,
@@ -149,33 +166,44 @@ class StoredEventConverter:
         """Find where the log has records: the storage id of the first event of each that is ready.
 
         Args:
-            run_id: of the run.
-            records: those that may be ready.
+            records: those that may be ready, of one ordering key.
             find: finds their events, as far as they are there.
             may_give_up: tells whether what is not found of a record will never be.
 
         Returns:
             The places; `NOWHERE` for those that stand for nothing.
         """
+        key = records[0].ordering_key
         references = [(record, Reference.decode(record.payload)) for record in records]
         wanted = [
             each
             for record, reference in references
-            if record.id not in self._found
+            if record.id not in self._found_of(key)
             for each in reference.ids
         ]
-        found = _read(run_id, lambda: find(wanted))
+        found = _read(run_id_of(key), lambda: find(wanted))
         positions: dict[Record, float] = {}
         for record, reference in references:
-            if record.id not in self._found:
+            of_record = self._found_of(key).get(record.id)
+            if of_record is None:
                 there = {each: found[each] for each in reference.ids if each in found}
                 if len(there) < len(set(reference.ids)) and not may_give_up(record):
-                    self._stored.put_back(run_id, there.values())
+                    self._stored.put_back(run_id_of(key), there.values())
                     continue
-                self._found[record.id] = in_order(there)
-            of_record = self._found[record.id]
+                of_record = in_order(there)
+                self._found.setdefault(key, {})[record.id] = of_record
             positions[record] = of_record[0].storage_id if of_record else NOWHERE
         return positions
+
+    def _found_of(self, ordering_key: str) -> Mapping[int, list[EventLogRecord]]:
+        return self._found.get(ordering_key, {})
+
+    def _take_found(self, record: Record) -> list[EventLogRecord]:
+        of_key = self._found.get(record.ordering_key, {})
+        found = of_key.pop(record.id, [])
+        if not of_key:
+            self._found.pop(record.ordering_key, None)
+        return found
 
     def _may_be_late(self, records: Sequence[Record]) -> bool:
         """Tell whether to look for what became visible out of order: ever more rarely.
@@ -226,12 +254,12 @@ class StoredEventConverter:
             self._facts.advance(entry)
             if entry.dagster_event_type in RUN_ENDS:
                 self._end(run_id)
-        self._found.pop(record.id, None)
+        self._take_found(record)
         self._begun.discard(record.id)
 
     def _is_one_missing_before(self, record: Record) -> bool:
         """Tell whether the log has events before a record's that nothing refers to any more."""
-        found = self._found.get(record.id)
+        found = self._found_of(record.ordering_key).get(record.id)
         if not found or not self._outbox.misses_any(record.ordering_key):
             return False
         return self._stored.passes_over_any(run_id_of(record.ordering_key), found[0].storage_id)
@@ -242,7 +270,7 @@ class StoredEventConverter:
         Args:
             record: from `ready`.
         """
-        self._found.pop(record.id, None)
+        self._take_found(record)
         self._begun.discard(record.id)
         self._facts.forget(run_id_of(record.ordering_key))
 
@@ -269,8 +297,9 @@ class StoredEventConverter:
     def _entries_of(self, record: Record) -> Iterable[EventLogEntry]:
         reference = Reference.decode(record.payload)
         if reference.since is None:
-            return [found.event_log_entry for found in self._found[record.id]]
-        self._found.pop(record.id, None)
+            found = self._found_of(record.ordering_key)[record.id]
+            return [each.event_log_entry for each in found]
+        self._take_found(record)
         return self._entries_since(record.ordering_key, reference.since)
 
     def _entries_since(self, ordering_key: str, since: float) -> Iterator[EventLogEntry]:

@@ -50,10 +50,10 @@ class DeferredConverter:
         self._made = None
 
     def ready(
-        self, records: Sequence[Record], appended_meanwhile: Callable[[], Sequence[Record]]
+        self, records: Sequence[Record], later_than: Callable[[Record], Sequence[Record]]
     ) -> Sequence[Record]:
         """Find out what can be sent; see `StoredEventConverter.ready`."""
-        return self._converter.ready(records, appended_meanwhile)
+        return self._converter.ready(records, later_than)
 
     def to_events(self, record: Record) -> Iterable[Event]:
         """Convert a record; see `StoredEventConverter.to_events`."""

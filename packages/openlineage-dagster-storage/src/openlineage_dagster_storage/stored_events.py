@@ -79,9 +79,24 @@ class StoredEvents:
         Returns:
             The records of those that are there.
         """
-        reading = self._reading(run_id)
         found: dict[EventId, EventLogRecord] = {}
-        missing = dict.fromkeys(wanted)
+        try:
+            self._find(run_id, dict.fromkeys(wanted), found, anew=anew)
+        except BaseException:
+            # Nobody else would look for it where it has been read already.
+            self.put_back(run_id, found.values())
+            raise
+        return found
+
+    def _find(
+        self,
+        run_id: str,
+        missing: dict[EventId, None],
+        found: dict[EventId, EventLogRecord],
+        *,
+        anew: bool,
+    ) -> None:
+        reading = self._reading(run_id)
         self._take(reading, missing, found)
         of_beginning = BEGINNING if reading.cursor is None else 0
         while missing:
@@ -108,7 +123,6 @@ class StoredEvents:
                 if this in missing:
                     del missing[this]
                     found[this] = record
-        return found
 
     def take(self, run_id: str, wanted: Iterable[EventId]) -> dict[EventId, EventLogRecord]:
         """Find events in what has been read of the log of a run, which is not read on.
@@ -154,11 +168,12 @@ class StoredEvents:
             before: the storage id of what was found.
 
         Returns:
-            Whether it has or, where some have been forgotten again, may have.
+            Whether any of those that are remembered is.
         """
-        reading = self._reading(run_id)
-        return reading.has_dropped or any(
-            records[0].storage_id < before for records in reading.unclaimed.values()
+        return any(
+            record.storage_id < before
+            for records in self._reading(run_id).unclaimed.values()
+            for record in records
         )
 
     def passes_over_any(self, run_id: str, before: int) -> bool:

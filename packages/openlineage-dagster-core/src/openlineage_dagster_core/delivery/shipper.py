@@ -11,6 +11,7 @@ import time
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from enum import Enum
+from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
 from filelock import FileLock, Timeout
@@ -67,18 +68,17 @@ class RecordConverter(Protocol):
         """Forget how far every key is: others may have sent since this one was asked last."""
 
     def ready(
-        self, records: Sequence[Record], appended_meanwhile: Callable[[], Sequence[Record]]
+        self, records: Sequence[Record], later_than: Callable[[Record], Sequence[Record]]
     ) -> Sequence[Record]:
         """Find out what can be sent.
 
         Args:
-            records: some of those with one ordering key, in the order of their ids.
-            appended_meanwhile: reads, where that is asked for, what follows them by now.
+            records: the oldest of those with one ordering key, in the order of their ids.
+            later_than: reads the next ones; what has been appended by now is among them.
 
         Returns:
-            Those whose events can be made now, in the order to send them, with what has been
-            appended meanwhile and belongs before them; the others are asked about again after a
-            while.
+            Those whose events can be made now, in the order to send them, with what is later and
+            belongs before them; the others are asked about again after a while.
 
         Raises:
             FactsUnavailableError: not now.
@@ -497,7 +497,7 @@ class Shipper:
         """Send records of one key in order, up to the first that fails."""
         failing = records[0]
         try:
-            ready = converter.ready(records, lambda: self.outbox.later_than(records[-1], BATCH))
+            ready = converter.ready(records, partial(self.outbox.later_than, limit=BATCH))
             if ready:
                 self._holds.found(failing.ordering_key)
             else:

@@ -47,6 +47,7 @@ CREATE TABLE IF NOT EXISTS delivery (
     value TEXT,
     noted_at REAL NOT NULL
 );
+CREATE INDEX IF NOT EXISTS record_of_key ON record (ordering_key);
 """
 
 
