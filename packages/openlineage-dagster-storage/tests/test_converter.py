@@ -152,6 +152,24 @@ def test_what_was_appended_meanwhile_goes_where_the_log_has_it(
     outbox.close()
 
 
+@pytest.mark.parametrize("at_once", [True, False])
+def test_of_two_references_to_one_event_one_is_sent(
+    made: StoredEventConverter, run: list[dg.EventLogEntry], at_once: bool
+) -> None:
+    """A write that takes long is referred to once more."""
+    both = [record(number, [run[2]]) for number in (2, 3)]
+    first = record(1, [run[1]])
+    later = iter([] if at_once else [both])
+
+    ready = made.ready([first, *both] if at_once else [first], lambda _: next(later, ()))
+    ready = [*ready, *(made.ready(both[:1]) if not at_once else [])]
+
+    assert [each.id for each in ready] == [1, 2]
+    for each in ready:
+        list(made.to_events(each))
+    assert made.ready(both[1:]) == []
+
+
 def test_what_has_not_been_read_is_not_given_up_where_only_what_has_been_is_looked_at(
     made: StoredEventConverter, run: list[dg.EventLogEntry], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -103,6 +103,24 @@ def test_what_was_found_before_the_log_could_not_be_read_on_is_found_again(
     assert steps(stored.find(RUN, ids(*range(4)), anew=False)) == ["s0", "s1", "s2", "s3"]
 
 
+def test_what_is_stored_while_it_looks_back_is_found_with_what_comes_before_it(
+    log: CountingInstance, stored: StoredEvents, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log.store(0)
+    backwards = stored._backwards
+
+    def store_and_look(*args: Any, **options: Any) -> Any:
+        log.store(2, 1)
+        return backwards(*args, **options)
+
+    monkeypatch.setattr(stored, "_backwards", store_and_look)
+    assert steps(stored.find(RUN, ids(1), anew=True)) == []
+    monkeypatch.undo()
+    [found] = in_order(stored.find(RUN, ids(1), anew=True))
+    assert stored.leaves_any_before(RUN, found.storage_id)
+    assert steps(stored.take(RUN, ids(2))) == ["s2"]
+
+
 def test_what_is_left_before_an_event_is_known_and_nothing_is_left_where_all_were_asked_for(
     log: CountingInstance, stored: StoredEvents
 ) -> None:

@@ -186,7 +186,8 @@ class StoredEventConverter:
         for record, reference in references:
             of_record = self._found_of(key).get(record.id)
             if of_record is None:
-                there = {each: found[each] for each in reference.ids if each in found}
+                # An event belongs to one record: a slow write is referred to a second time.
+                there = {each: found.pop(each) for each in set(reference.ids) & found.keys()}
                 if len(there) < len(set(reference.ids)) and not may_give_up(record):
                     self._stored.put_back(run_id_of(key), there.values())
                     continue

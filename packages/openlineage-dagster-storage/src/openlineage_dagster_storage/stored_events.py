@@ -33,12 +33,14 @@ class _Reading:
         unclaimed: what has been read and not been asked for.
         has_dropped: whether some of that has been forgotten again.
         passed: the storage id up to which `passes_over_any` has looked.
+        newest: the storage id of the last event that has been read.
     """
 
     cursor: str | None = None
     unclaimed: dict[EventId, deque[EventLogRecord]] = field(default_factory=dict)
     has_dropped: bool = False
     passed: int = 0
+    newest: int = 0
 
     def take(self, wanted: EventId) -> EventLogRecord | None:
         records = self.unclaimed.get(wanted)
@@ -120,7 +122,8 @@ class StoredEvents:
         if missing and (anew or reading.has_dropped):
             for record in self._backwards(run_id, until=min(at for _, at, _ in missing)):
                 this = id_of(record.event_log_entry)
-                if this in missing:
+                # What has been stored since then has its turn, with what comes before it.
+                if this in missing and record.storage_id <= reading.newest:
                     del missing[this]
                     found[this] = record
 
@@ -250,6 +253,7 @@ class StoredEvents:
     def _keep(self, reading: _Reading, records: Iterable[EventLogRecord]) -> None:
         for record in records:
             this = id_of(record.event_log_entry)
+            reading.newest = max(record.storage_id, reading.newest)
             reading.unclaimed.setdefault(this, deque()).append(record)
 
     def _take(
