@@ -331,17 +331,10 @@ def demo(session: nox.Session) -> None:
 def bench(session: nox.Session) -> None:
     """Measure how fast it is: `nox -s bench -- conversion`, storage, sensor, replay or graph."""
     mechanism = session.posargs[:1]
-    if mechanism == ["replay"]:
-        install(session, ["core"], "rich>=13", *POSTGRES)
-        session.run("python", "-m", "benchmarks", *session.posargs)
-        return
-    if mechanism == ["graph"]:
-        install(session, ["core"], "rich>=13", *GRAPH, *BROWSER)
-        session.run("python", "-m", "benchmarks", *session.posargs, env={"PYTHONPATH": "testing"})
-        return
     if mechanism not in (["storage"], ["sensor"]):
-        install(session, ["core"], "rich>=13")
-        session.run("python", "-m", "benchmarks", *session.posargs)
+        more = {"replay": POSTGRES, "graph": [*GRAPH, *BROWSER]}
+        install(session, ["core"], "rich>=13", *more.get("".join(mechanism), []))
+        session.run("python", "-m", "benchmarks", *session.posargs, env={"PYTHONPATH": "testing"})
         return
     install(session, ["core", *mechanism], *LOAD_TOOLS, *POSTGRES, "uv")
     # It has the name of our facade, so that it cannot be installed beside it.

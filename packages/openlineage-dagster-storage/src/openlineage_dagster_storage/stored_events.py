@@ -51,6 +51,13 @@ class _Reading:
             del self.unclaimed[wanted]
         return record
 
+    def has_any_between(self, after: float, before: float) -> bool:
+        return any(
+            after < record.storage_id < before
+            for records in self.unclaimed.values()
+            for record in records
+        )
+
 
 class StoredEvents:
     """Reads event logs, a run's forwards and once, as long as it is asked in that order.
@@ -173,11 +180,7 @@ class StoredEvents:
         Returns:
             Whether any of those that are remembered is.
         """
-        return any(
-            record.storage_id < before
-            for records in self._reading(run_id).unclaimed.values()
-            for record in records
-        )
+        return self._reading(run_id).has_any_between(float("-inf"), before)
 
     def passes_over_any(self, run_id: str, before: int) -> bool:
         """Tell, once of each, whether there are events that nobody has asked for.
@@ -191,11 +194,7 @@ class StoredEvents:
         """
         reading = self._reading(run_id)
         after, reading.passed = reading.passed, max(before, reading.passed)
-        return any(
-            after < record.storage_id < before
-            for records in reading.unclaimed.values()
-            for record in records
-        )
+        return reading.has_any_between(after, before)
 
     def put_back(self, run_id: str, records: Iterable[EventLogRecord]) -> None:
         """Take back what was found and is not needed yet.
