@@ -30,7 +30,8 @@ class DagsterHome:
         path: the directory.
         url: of the backend; None for no configuration at all.
         wrapped: module and class of the event log storage on SQLite to wrap.
-        options: of `OpenLineageEventLogStorage`, beside `wrapped`.
+        options: of `OpenLineageEventLogStorage`, beside `wrapped`; unless they say otherwise, the
+            end of a run does not wait for its delivery, in a container neither.
         environ: added to the environment of the processes.
         content: of `dagster.yaml`, instead of all that.
     """
@@ -50,6 +51,7 @@ class DagsterHome:
             "class": "OpenLineageEventLogStorage",
             "config": {
                 "wrapped": {**self.wrapped, "config": {"base_dir": str(self.path / "history")}},
+                "flush_timeout": 0.0,
                 **self.options,
             },
         }
@@ -58,13 +60,8 @@ class DagsterHome:
             "event_log_storage": storage,
         }
         (self.path / "dagster.yaml").write_text(yaml.safe_dump(content))
-        with self.instance() as instance:
+        with _without_openlineage(), self.instance() as instance:
             instance.get_run_records(limit=1)
-
-    @property
-    def outbox(self) -> Path:
-        """The outbox's directory."""
-        return self.path / "openlineage"
 
     @contextlib.contextmanager
     def instance(self) -> Iterator[dg.DagsterInstance]:
@@ -99,7 +96,7 @@ class DagsterHome:
         }
 
     def start(self, *command: str, log: Path | None = None) -> subprocess.Popen[bytes]:
-        """Start a process in a group of its own.
+        """Start Python in a process group of its own.
 
         Args:
             command: arguments of this Python.
@@ -108,9 +105,21 @@ class DagsterHome:
         Returns:
             The process.
         """
+        return self.start_program(sys.executable, *command, log=log)
+
+    def start_program(self, *command: str, log: Path | None = None) -> subprocess.Popen[bytes]:
+        """Start any program in a process group of its own.
+
+        Args:
+            command: the program and its arguments.
+            log: where its output goes; by default beside the home.
+
+        Returns:
+            The process.
+        """
         with (log or self.path / "process.log").open("ab") as output:
             return subprocess.Popen(
-                [sys.executable, *command],
+                command,
                 env=self.environment(),
                 stdout=output,
                 stderr=subprocess.STDOUT,
@@ -133,6 +142,20 @@ class DagsterHome:
         """
         command = ("-m", "dagster", "job", "execute", "-m", module, "-j", job, *arguments)
         return self.start(*command, log=log)
+
+
+@contextlib.contextmanager
+def _without_openlineage() -> Iterator[None]:
+    """Have nothing configured: a process that only makes a home must not start a deliverer."""
+    hidden = {name: value for name, value in os.environ.items() if name.startswith("OPENLINEAGE")}
+    for name in hidden:
+        del os.environ[name]
+    os.environ["OPENLINEAGE_DISABLED"] = "true"
+    try:
+        yield
+    finally:
+        del os.environ["OPENLINEAGE_DISABLED"]
+        os.environ.update(hidden)
 
 
 def wait_until(

@@ -32,8 +32,11 @@ class Receiver:
         keep: what is done with an event that was taken; by default it is added to `events`.
         headers: of the last request.
         answer: decides the status of each event; 201 by default.
-        delay: before each event is looked at, in seconds.
+        delay: before each event is looked at, in seconds; or what gives it for each event.
         body: what a refusal says.
+        location: where an answer of 3xx leads.
+        released: cleared, it lets requests wait for an answer.
+        hold: how long they wait at most, in seconds.
     """
 
     def __init__(self) -> None:
@@ -42,8 +45,10 @@ class Receiver:
         self.headers: Mapping[str, str] = {}
         self.requests = 0
         self.answer: Callable[[Json], int] = lambda _: 201
-        self.delay = 0.0
+        self.delay: float | Callable[[], float] = 0.0
         self.body = "no"
+        self.location = ""
+        self.hold = 60.0
         self.released = threading.Event()
         self.released.set()
         self._arrived = threading.Condition()
@@ -71,8 +76,9 @@ class Receiver:
                 is_compressed = self.headers["Content-Encoding"] == "gzip"
                 event = json.loads(gzip.decompress(body) if is_compressed else body)
                 receiver.headers = dict(self.headers)
-                receiver.released.wait(60)
-                time.sleep(receiver.delay)
+                receiver.released.wait(receiver.hold)
+                delay = receiver.delay
+                time.sleep(delay() if callable(delay) else delay)
                 status = receiver.take(event)
                 if status == WITHOUT_A_WORD:
                     self.close_connection = True
@@ -81,6 +87,8 @@ class Receiver:
                 try:
                     self.send_response(status)
                     self.send_header("Content-Length", str(len(answer)))
+                    if 300 <= status < 400:
+                        self.send_header("Location", receiver.location)
                     self.end_headers()
                     self.wfile.write(answer)
                 except OSError:
@@ -135,7 +143,7 @@ class Receiver:
         with self._arrived:
             self.requests += 1
             status = self.answer(event)
-            if status < 400:
+            if status < 300:
                 self.keep(event)
             self._arrived.notify_all()
         return status

@@ -11,10 +11,18 @@ import dagster as dg
 
 from golden import to_json
 from openlineage_dagster_core.conversion import convert
+from openlineage_dagster_core.conversion.envelope import Event
+from openlineage_dagster_core.event_log.stored_event import EventId, StoredEvent
 from openlineage_dagster_core.facts.definitions import DefinedAssets, DefinedJobs
-from openlineage_dagster_core.facts.event_log import EventLogFacts, run_facts
+from openlineage_dagster_core.facts.event_log import (
+    DefinitionsSource,
+    EventLogFacts,
+    GivenDefinitions,
+    run_facts,
+)
 from openlineage_dagster_core.facts.model import Definitions, Facts
 from openlineage_dagster_core.facts.progress import ProgressLog
+from openlineage_dagster_core.families import CONVERTED
 from openlineage_dagster_core.identity import Identity
 from openlineage_dagster_core.settings import Settings
 
@@ -116,7 +124,7 @@ def converted_log(
     """
     identity = Identity(settings or Settings())
     log = ProgressLog()
-    events = []
+    events: list[Event] = []
     for entry in entries:
         events += convert(entry, replace(facts, progress=log.progress), identity)
         log.observe(entry)
@@ -145,25 +153,33 @@ def states_by_run(events: list[Json]) -> Mapping[tuple[str, str], list[str]]:
 def converted_instance(
     instance: dg.DagsterInstance,
     entries: list[dg.EventLogEntry],
-    definitions: Definitions | None = None,
+    definitions: Definitions | DefinitionsSource | None = None,
     settings: Settings | None = None,
 ) -> list[Json]:
-    """Convert events with the facts that the instance gives.
+    """Convert events with the facts that the instance gives, as the engine does.
 
     Args:
         instance: keeps runs and logs.
-        entries: in order.
-        definitions: what is at hand of them.
+        entries: of each run, all from its first on; in order.
+        definitions: of the code location, or what gives those of each run; without them, what the
+            event log says.
         settings: of the conversion.
 
     Returns:
         The events as they go over the wire, validated.
     """
     identity = Identity(settings or Settings())
-    found = EventLogFacts(lambda: instance)
-    events = []
-    for entry in entries:
-        events += convert(entry, found.facts_of(entry, definitions or Definitions()), identity)
+    if definitions is None or isinstance(definitions, Definitions):
+        definitions = GivenDefinitions(definitions or Definitions())
+    found = EventLogFacts(lambda: instance, definitions)
+    events: list[Event] = []
+    for position, entry in enumerate(entries, start=1):
+        stored = StoredEvent(EventId(entry.run_id, position), decoded=entry)
+        found.prepare([entry], lambda runs: [run.dagster_run.run_id for run in runs])
+        if entry.dagster_event_type in CONVERTED:
+            facts = found.facts_of(stored, entry)
+            if facts is not None:
+                events += convert(entry, facts, identity)
         found.advance(entry)
     return to_json(events)
 

@@ -8,7 +8,7 @@ import dagster as dg
 from dagster._core.scheduler.instigation import InstigatorTick
 
 from dagster_home import DagsterHome
-from openlineage_dagster_sensor.cursor import Cursor
+from openlineage_dagster_core.event_log.cursor import Cursor
 from process_group import ProcessGroup
 from sensor_evaluations import SensorEvaluations
 
@@ -102,9 +102,9 @@ class SensorDaemon:
         return self._evaluations.cursor()
 
     def wait_until_all_is_sent(self) -> None:
-        """Wait for an evaluation that begins after this, finds nothing, and need not look again."""
+        """Wait for an evaluation that begins after this and finds nothing."""
         assert self._group is not None
-        self._evaluations.wait_until_all_is_sent(self._group)
+        self._evaluations.wait_until_idle(self._group)
 
     def check_nothing_went_wrong(self) -> None:
         """Fail the test where an evaluation failed, or an event is parked or waits."""

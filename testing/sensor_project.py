@@ -8,16 +8,10 @@ from typing import Any
 
 import dagster as dg
 
-from openlineage_dagster_sensor import openlineage_sensor, whole_log
+from openlineage_dagster_sensor import openlineage_sensor
 
 GATE = "SENSOR_PROJECT_GATE"
 """The environment variable that names a file: what waits goes on as soon as it is there."""
-
-SETTLED = "SENSOR_PROJECT_SETTLED_SECONDS"
-"""The environment variable that says how late an event may appear; a minute is long for a test."""
-
-if SETTLED in os.environ:
-    whole_log.SETTLED_SECONDS = float(os.environ[SETTLED])  # type: ignore[attr-defined]
 
 DAYS = dg.StaticPartitionsDefinition(["monday", "tuesday"])
 

@@ -15,8 +15,8 @@ from dagster import RunsFilter
 
 from dagster_home import SQLITE, TESTING, DagsterHome
 from delivered import expected_events
+from delivery import is_delivered, state_of
 from deployment import Deployment, deployed
-from openlineage_dagster_core.delivery.outbox import read_status
 from openlineage_dagster_core.settings import Settings
 from sensor_evaluations import SensorEvaluations
 
@@ -137,10 +137,11 @@ def wait_until_sent(deployment: Deployment, mechanism: str) -> None:
         mechanism: `storage` (A) or `sensor` (B).
     """
     if mechanism == "storage":
-        outbox = deployment.home.outbox
-        deployment.wait_until(lambda: not read_status(outbox).depth, "the outbox to be empty")
-        status = read_status(outbox)
-        assert (status.parked, status.gaps) == (0, ())
+        instance = deployment.instance
+        deployment.wait_until(lambda: is_delivered(instance), "the deliverer")
+        cursor = state_of(instance).cursor
+        assert cursor is not None
+        assert not cursor.parked, cursor.last_parked
     else:
         evaluations = SensorEvaluations(deployment.instance)
         # Whatever has been stored is visible: the runs have ended.

@@ -1,18 +1,30 @@
-"""A backend that fails in every way: runs do not notice, and it gets everything afterwards."""
+"""A backend that fails in every way: one failure policy by the deliverer, the sensor and replay."""
 
 import itertools
-import socket
-import sqlite3
+import json
+import random
 import threading
+import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 import pytest
 
-from dagster_home import DagsterHome, wait_until
-from delivered import check_delivered, expected_events, first_arrivals, run_id_of, summary
-from openlineage_dagster_core.delivery.outbox import Outbox, read_status
+import eight_assets
+import faulty_transport
+from delivered import (
+    check_last_state,
+    check_order,
+    check_same,
+    each_once,
+    expected_log,
+    summary,
+)
+from delivery import state_of
+from drivers import DRIVERS, Driver, StorageDriver, opened
 from orders_project import DEFINITIONS
 from receiver import Json, Receiver
 from recorded_run import execute
@@ -20,14 +32,19 @@ from recorded_run import execute
 JOBS = {"nightly": True, "doomed": False, "tenant": True}
 """The jobs of the project, and whether they succeed."""
 
-TIMEOUT_SECONDS = 1.0
+TIMEOUT_SECONDS = 2.0
+FAILURES_BEFORE = 3
+"""How many requests fail before the backend recovers."""
 
-REFUSED_JOB = "revenue"
+TWO_MINUTES = 120.0
+
+by_every_driver = pytest.mark.parametrize("driver", DRIVERS, ids=lambda driver: driver.name)
 
 
 @pytest.fixture
-def home(tmp_path: Path, receiver: Receiver) -> DagsterHome:
-    return DagsterHome(tmp_path / "home", receiver.url, options={"timeout": TIMEOUT_SECONDS})
+def instance(driver: Driver, tmp_path: Path) -> Iterator[dg.DagsterInstance]:
+    with opened(driver, tmp_path / "home") as instance:
+        yield instance
 
 
 def run_all_jobs(instance: dg.DagsterInstance) -> None:
@@ -35,58 +52,44 @@ def run_all_jobs(instance: dg.DagsterInstance) -> None:
         assert execute(DEFINITIONS, job, instance).success == succeeds, job
 
 
-def stored_types(instance: dg.DagsterInstance) -> dict[str, list[str]]:
-    """List what the log holds of each job's run."""
-    return {
-        run.job_name: [
-            record.event_log_entry.get_dagster_event().event_type_value
-            for record in instance.get_records_for_run(run.run_id).records
-            if record.event_log_entry.dagster_event
-        ]
-        for run in instance.get_runs()
-    }
-
-
-@pytest.fixture(scope="module")
-def types_without_us() -> dict[str, list[str]]:
-    with dg.DagsterInstance.ephemeral() as bare:
-        run_all_jobs(bare)
-        return stored_types(bare)
-
-
-def sent_everything(home: DagsterHome) -> bool:
-    return not read_status(home.outbox).depth
-
-
-def no_shipper() -> bool:
-    return "openlineage-shipper" not in {thread.name for thread in threading.enumerate()}
+def check_all_arrived(
+    instance: dg.DagsterInstance, receiver: Receiver, definitions: dg.Definitions = DEFINITIONS
+) -> None:
+    """Fail unless everything came, in order, and the backend shows the newest state."""
+    expected = expected_log(instance, definitions)
+    check_order(each_once(receiver.events), expected, "first arrivals")
+    check_same(each_once(receiver.events), expected)
+    check_last_state(receiver.events, expected)
 
 
 def answers(status: int) -> Callable[[Receiver], None]:
     def fail(receiver: Receiver) -> None:
-        receiver.answer = lambda _: status
+        receiver.answer = lambda _: status if receiver.requests <= FAILURES_BEFORE else 201
 
     return fail
 
 
 def hangs(receiver: Receiver) -> None:
     receiver.released.clear()
+    threading.Timer(1.5 * TIMEOUT_SECONDS, receiver.released.set).start()
+
+
+def refuses_connections(receiver: Receiver) -> None:
+    receiver.go_away()
+    threading.Timer(TIMEOUT_SECONDS, receiver.listen).start()
 
 
 def takes_events_and_does_not_say_so(receiver: Receiver) -> None:
     def lose_the_answer(event: Json) -> int:
+        if receiver.requests > FAILURES_BEFORE:
+            return 201
         receiver.events.append(event)
         return 503
 
     receiver.answer = lose_the_answer
 
 
-def recover(receiver: Receiver) -> None:
-    receiver.answer = lambda _: 201
-    receiver.released.set()
-
-
-FAILURES = pytest.mark.parametrize(
+@pytest.mark.parametrize(
     "fail",
     [
         pytest.param(answers(500), id="500"),
@@ -94,95 +97,50 @@ FAILURES = pytest.mark.parametrize(
         pytest.param(answers(429), id="429"),
         pytest.param(answers(401), id="401"),
         pytest.param(hangs, id="hangs"),
+        pytest.param(refuses_connections, id="refuses"),
         pytest.param(takes_events_and_does_not_say_so, id="loses_its_answer"),
     ],
 )
-
-
-@FAILURES
-def test_what_a_backend_did_not_take_during_the_runs_the_next_process_delivers_in_order(
-    home: DagsterHome,
+@by_every_driver
+def test_events_that_a_backend_did_not_take_are_delivered_in_order_when_it_recovers(
+    driver: Driver,
+    instance: dg.DagsterInstance,
     receiver: Receiver,
-    types_without_us: dict[str, list[str]],
     fail: Callable[[Receiver], None],
 ) -> None:
+    run_all_jobs(instance)
     fail(receiver)
-    with home.instance() as instance:
-        run_all_jobs(instance)
-        assert stored_types(instance) == types_without_us
-    # A request may be under way when `dispose` returns; it ends with its timeout.
-    wait_until(no_shipper, TIMEOUT_SECONDS + 10, "the thread to end")
-    assert read_status(home.outbox).depth > 0
-    recover(receiver)
-    with home.instance() as instance:
-        wait_until(lambda: sent_everything(home), 60, "the outbox to be empty")
-        assert check_delivered(instance, receiver.events, DEFINITIONS) == len(
-            all_expected(instance)
-        )
-    status = read_status(home.outbox)
-    assert (status.parked, status.gaps) == (0, ())
+    delivery = driver.deliver(instance, DEFINITIONS, timeout=TIMEOUT_SECONDS)
+    assert delivery.parked == []
+    check_all_arrived(instance, receiver)
 
 
-@FAILURES
-def test_what_a_backend_did_not_take_during_the_runs_the_same_process_delivers_in_order(
-    home: DagsterHome,
-    receiver: Receiver,
-    types_without_us: dict[str, list[str]],
-    fail: Callable[[Receiver], None],
+@pytest.mark.parametrize("driver", DRIVERS[:1], ids=["storage"])
+def test_the_deliverer_says_what_is_wrong_with_the_backend_and_that_it_is_over(
+    instance: dg.DagsterInstance, receiver: Receiver
 ) -> None:
-    fail(receiver)
-    with home.instance() as instance:
-        run_all_jobs(instance)
-        assert stored_types(instance) == types_without_us
-        recover(receiver)
-        wait_until(lambda: sent_everything(home), 60, "the outbox to be empty")
-        assert check_delivered(instance, receiver.events, DEFINITIONS) == len(
-            all_expected(instance)
-        )
-    assert read_status(home.outbox).parked == 0
-    wait_until(no_shipper, TIMEOUT_SECONDS + 10, "the thread to end")
-
-
-def test_what_waited_for_a_backend_that_was_not_there_is_delivered_in_order(
-    tmp_path: Path,
-    receiver: Receiver,
-    monkeypatch: pytest.MonkeyPatch,
-    types_without_us: dict[str, list[str]],
-) -> None:
-    home = DagsterHome(tmp_path / "home", receiver.url)
-    with socket.socket() as closed:
-        closed.bind(("127.0.0.1", 0))
-        # Bound and not listening: nobody else gets the port, and connections are refused.
-        dead = f"http://127.0.0.1:{closed.getsockname()[1]}"
-        monkeypatch.setenv("OPENLINEAGE_URL", dead)
-        with home.instance() as instance:
-            run_all_jobs(instance)
-            assert stored_types(instance) == types_without_us
-    assert receiver.requests == 0
-    monkeypatch.setenv("OPENLINEAGE_URL", receiver.url)
-    with home.instance() as instance:
-        wait_until(lambda: sent_everything(home), 60, "the outbox to be empty")
-        assert check_delivered(instance, receiver.events, DEFINITIONS) > 0
-    assert read_status(home.outbox).parked == 0
-
-
-def test_once_the_next_process_has_delivered_everything_the_outbox_tells_of_no_error(
-    home: DagsterHome, receiver: Receiver
-) -> None:
+    run_all_jobs(instance)
     receiver.answer = lambda _: 503
-    with home.instance() as instance:
-        execute(DEFINITIONS, "tenant", instance)
-        wait_until(lambda: read_status(home.outbox).last_error is not None, 60, "the error")
-    wait_until(no_shipper, TIMEOUT_SECONDS + 10, "the thread to end")
-    recover(receiver)
-    with home.instance():
-        wait_until(lambda: sent_everything(home), 60, "the outbox to be empty")
-    assert read_status(home.outbox).last_error is None
+    wrapper: Any = instance.event_log_storage
+    passes: list[object] = []
+    wrapper.run_deliverer(once=True, should_stop=lambda: bool(passes), on_pass=passes.append)
+    state = state_of(instance)
+    assert state.heartbeat is not None
+    assert "HTTP 503" in state.heartbeat.trouble
+    assert state.cursor is not None
+    assert state.cursor.behind > 0
+    receiver.answer = lambda _: 201
+    StorageDriver().deliver(instance, DEFINITIONS)
+    state = state_of(instance)
+    assert state.heartbeat is not None
+    assert state.heartbeat.trouble == ""
 
 
+@by_every_driver
 def test_a_flapping_backend_gets_everything_in_order(
-    home: DagsterHome, receiver: Receiver, types_without_us: dict[str, list[str]]
+    driver: Driver, instance: dg.DagsterInstance, receiver: Receiver
 ) -> None:
+    run_all_jobs(instance)
     pattern = itertools.cycle([201, 503, 201, 201, 429, 500, 201, 201, 201])
 
     def flap(event: Json) -> int:
@@ -193,115 +151,180 @@ def test_a_flapping_backend_gets_everything_in_order(
         return status
 
     receiver.answer = flap
-    with home.instance() as instance:
-        run_all_jobs(instance)
-        assert stored_types(instance) == types_without_us
-        wait_until(lambda: sent_everything(home), 120, "the outbox to be empty")
-        assert check_delivered(instance, receiver.events, DEFINITIONS) == len(
-            all_expected(instance)
-        )
+    delivery = driver.deliver(instance, DEFINITIONS)
+    assert delivery.parked == []
     assert receiver.requests > len(receiver.events)
-    assert read_status(home.outbox).parked == 0
+    check_all_arrived(instance, receiver)
 
 
 @pytest.mark.parametrize("status", [400, 413, 422])
+@by_every_driver
 def test_refused_events_are_parked_with_the_answer_and_all_others_are_delivered(
-    home: DagsterHome,
+    driver: Driver, instance: dg.DagsterInstance, receiver: Receiver, status: int
+) -> None:
+    run_all_jobs(instance)
+    receiver.body = "the backend does not want revenue"
+    receiver.answer = lambda event: status if event["job"]["name"] == "revenue" else 201
+    delivery = driver.deliver(instance, DEFINITIONS)
+    # The asset's START waits for its materialization: it and COMPLETE are of one Dagster event.
+    [parked] = delivery.parked
+    assert parked.event_type == "ASSET_MATERIALIZATION"
+    assert f"refused with {status}" in parked.reason
+    assert "does not want revenue" in parked.reason
+    [nightly] = [run.run_id for run in instance.get_runs() if run.job_name == "nightly"]
+    assert parked.run_id == nightly
+    expected = [
+        event for event in expected_log(instance, DEFINITIONS) if event["job"]["name"] != "revenue"
+    ]
+    check_order(each_once(receiver.events), expected, "the others")
+
+
+@by_every_driver
+def test_an_exception_that_concerns_one_job_parks_its_events_and_delivers_all_others(
+    driver: Driver,
+    instance: dg.DagsterInstance,
     receiver: Receiver,
-    types_without_us: dict[str, list[str]],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    execute(eight_assets.DEFINITIONS, eight_assets.JOB, instance)
+    monkeypatch.delenv("OPENLINEAGE_URL")
+    transport = {
+        "type": faulty_transport.PATH,
+        "url": f"{receiver.url}/api/v1/lineage",
+        "fails_for": "marts/revenue",
+    }
+    monkeypatch.setenv("OPENLINEAGE__TRANSPORT", json.dumps(transport))
+    delivery = driver.deliver(instance, eight_assets.DEFINITIONS, seconds=TWO_MINUTES)
+    [parked] = delivery.parked
+    assert parked.event_type == "ASSET_MATERIALIZATION"
+    assert "RuntimeError" in parked.reason
+    assert "Throttling" not in parked.reason, "it may hold a secret"
+    # START and COMPLETE of the asset are both of its materialization.
+    expected = [
+        event
+        for event in expected_log(instance, eight_assets.DEFINITIONS)
+        if event["job"]["name"] != "marts/revenue"
+    ]
+    assert len(expected) == eight_assets.EVENTS - 2
+    check_order(each_once(receiver.events), expected, "the others")
+
+
+@by_every_driver
+def test_a_backend_that_fails_for_every_step_gets_all_others_within_two_minutes(
+    driver: Driver, instance: dg.DagsterInstance, receiver: Receiver
+) -> None:
+    execute(eight_assets.DEFINITIONS, eight_assets.JOB, instance)
+
+    def answer(event: Json) -> int:
+        return 500 if "parent" in event["run"]["facets"] else 201
+
+    receiver.answer = answer
+    began = time.monotonic()
+    delivery = driver.deliver(instance, eight_assets.DEFINITIONS, seconds=TWO_MINUTES)
+    assert time.monotonic() - began < TWO_MINUTES
+    log = expected_log(instance, eight_assets.DEFINITIONS)
+    taken = [event for event in log if answer(event) == 201]
+    refused = len(log) - len(taken)
+    assert refused == 16
+    check_order(each_once(receiver.events), taken, "those without a parent")
+    assert Counter(parked.event_type for parked in delivery.parked) == {
+        "STEP_START": refused // 2,
+        "STEP_SUCCESS": refused // 2,
+    }
+    assert all("500" in parked.reason for parked in delivery.parked)
+
+
+@pytest.mark.parametrize("status", [301, 302, 303])
+@by_every_driver
+def test_a_redirect_is_not_followed_and_nothing_counts_as_sent(
+    driver: Driver,
+    instance: dg.DagsterInstance,
+    receiver: Receiver,
+    monkeypatch: pytest.MonkeyPatch,
     status: int,
 ) -> None:
-    def is_refused(event: Json) -> bool:
-        return bool(event["job"]["name"] == REFUSED_JOB)
-
-    receiver.answer = lambda event: status if is_refused(event) else 201
-    receiver.body = "the backend does not want revenue"
-    with home.instance() as instance:
-        run_all_jobs(instance)
-        assert stored_types(instance) == types_without_us
-        wait_until(lambda: sent_everything(home), 60, "the outbox to be empty")
-        [nightly] = [run.run_id for run in instance.get_runs() if run.job_name == "nightly"]
-        for run in instance.get_runs():
-            wanted = [
-                event
-                for event in expected_events(instance, run.run_id, DEFINITIONS)
-                if not is_refused(event)
-            ]
-            assert first_arrivals(receiver.events, run.run_id) == wanted, run.job_name
-    # The asset's START waits for its materialization: it and COMPLETE are of one Dagster event.
-    refusal = f"refused with {status}: the backend does not want revenue"
-    assert parked_in(home) == [(nightly, f"{refusal}; {refusal}")]
-    assert read_status(home.outbox).parked == 1
-    # It is not sent again by itself.
-    requests = receiver.requests
-    with home.instance() as instance:
-        execute(DEFINITIONS, "tenant", instance)
-        wait_until(lambda: sent_everything(home), 60, "the outbox to be empty")
-    sent_since = receiver.events[-(receiver.requests - requests) :]
-    assert nightly not in {run_id_of(event) for event in sent_since}
-    assert len(parked_in(home)) == 1
-
-
-def test_while_the_backend_is_down_the_outbox_takes_no_more_room_than_what_waits_in_it(
-    home: DagsterHome, receiver: Receiver
-) -> None:
-    """An outage of a day on a busy instance must not fill the disk."""
-    receiver.answer = lambda _: 503
-    count = 2_000
-    with home.instance() as instance, dg.DagsterInstance.from_config(str(home.path)) as other:
-        for number in range(count):
-            storage = (instance if number % 2 else other).event_log_storage
-            storage.store_event(materialization(number))
-        status = read_status(home.outbox)
-        assert status.depth == count
-        room = sum(path.stat().st_size for path in home.outbox.iterdir())
-        with sqlite3.connect(home.outbox / "outbox.db") as connection:
-            [[characters]] = connection.execute("SELECT sum(length(payload)) FROM record")
-        # Four megabytes are what SQLite lets its log of changes grow to by default.
-        assert room < 10 * characters + 2 * 4_000_000
-
-
-def materialization(number: int) -> dg.EventLogEntry:
-    from dagster._core.events import DagsterEvent, DagsterEventType, StepMaterializationData
-
-    event = DagsterEvent(
-        event_type_value=DagsterEventType.ASSET_MATERIALIZATION.value,
-        job_name="nightly",
-        event_specific_data=StepMaterializationData(
-            dg.AssetMaterialization("raw"), asset_lineage=[]
-        ),
-        message=f"number {number}",
-    )
-    return dg.EventLogEntry(
-        error_info=None,
-        level=10,
-        user_message="",
-        run_id="0199a1b2-0000-7000-8000-000000000001",
-        timestamp=1_767_580_000.0 + number,
-        step_key="raw",
-        job_name="nightly",
-        dagster_event=event,
-    )
-
-
-def all_expected(instance: dg.DagsterInstance) -> list[str]:
-    return [
-        line
-        for run in instance.get_runs()
-        for line in summary(expected_events(instance, run.run_id, DEFINITIONS))
-    ]
-
-
-def parked_in(home: DagsterHome) -> list[tuple[str, str]]:
-    """Read the ordering keys and the reasons."""
-    outbox = Outbox(home.outbox)
+    execute(eight_assets.DEFINITIONS, eight_assets.JOB, instance)
+    redirecting = Receiver()
     try:
-        return [(record.ordering_key, reason) for record, reason in outbox.parked()]
+        redirecting.location = f"{receiver.url}/login"
+        redirecting.answer = lambda _: status
+        redirecting.keep = lambda _: None
+        monkeypatch.setenv("OPENLINEAGE_URL", redirecting.url)
+        with pytest.raises(AssertionError) as raised:
+            driver.deliver(instance, eight_assets.DEFINITIONS, seconds=4.0)
+        assert receiver.requests == 0
+        assert redirecting.requests > 0
+        said = said_of(instance, str(raised.value))
+        assert redirecting.location in said
+        redirecting.answer = lambda _: 201
+        redirecting.keep = receiver.events.append
+        delivery = driver.deliver(instance, eight_assets.DEFINITIONS)
     finally:
-        outbox.close()
+        redirecting.close()
+    assert delivery.parked == []
+    check_all_arrived(instance, receiver, eight_assets.DEFINITIONS)
 
 
-@pytest.fixture(autouse=True)
-def _no_thread_is_left() -> Iterator[None]:
-    yield
-    wait_until(no_shipper, 30, "the threads of shippers to end")
+def said_of(instance: dg.DagsterInstance, error: str) -> str:
+    """What the user can read: the heartbeat of the deliverer, or what the driver says."""
+    heartbeat = state_of(instance).heartbeat
+    return heartbeat.trouble if heartbeat is not None else error
+
+
+@by_every_driver
+def test_a_backend_that_answers_500_for_a_while_and_then_takes_all_loses_nothing(
+    driver: Driver, instance: dg.DagsterInstance, receiver: Receiver
+) -> None:
+    """Most of a replay's patience, or of whatever else waits: nothing is given up."""
+    for _ in range(2):
+        execute(eight_assets.DEFINITIONS, eight_assets.JOB, instance)
+    # Twice the longest pause between two attempts.
+    patience = 40.0
+    until = time.monotonic() + 0.5 * patience
+    receiver.answer = lambda _: 500 if time.monotonic() < until else 201
+    # A replay gives up when nothing has moved for that long; the others never do.
+    seconds = patience if driver.name == "replay" else 3 * patience
+    delivery = driver.deliver(instance, eight_assets.DEFINITIONS, seconds=seconds)
+    assert delivery.parked == []
+    check_all_arrived(instance, receiver, eight_assets.DEFINITIONS)
+
+
+RUNS = 8
+
+
+@dg.asset
+def growing(context: dg.AssetExecutionContext) -> dg.MaterializeResult[None]:
+    """Have one more column in each run."""
+    count = int(context.run.tags["columns"])
+    columns = [dg.TableColumn(f"column_{number}", "int") for number in range(count)]
+    return dg.MaterializeResult(metadata={"dagster/column_schema": dg.TableSchema(columns)})
+
+
+GROWING = dg.Definitions([growing], jobs=[dg.define_asset_job("grow", selection=[growing])])
+
+
+@pytest.mark.parametrize("database", ["sqlite", "postgres"])
+@by_every_driver
+def test_runs_of_one_asset_that_are_caught_up_with_together_arrive_in_their_order(
+    driver: Driver,
+    tmp_path: Path,
+    receiver: Receiver,
+    request: pytest.FixtureRequest,
+    database: str,
+) -> None:
+    url = request.getfixturevalue("make_database")() if database == "postgres" else None
+    chance = random.Random(7)
+    with opened(driver, tmp_path / "home", url) as instance:
+        for number in range(1, RUNS + 1):
+            assert execute(GROWING, "grow", instance, tags={"columns": str(number)}).success
+        # An event counts as received after that: of two that are sent at a time, either may win.
+        receiver.delay = lambda: chance.uniform(0.0, 0.3)
+        delivery = driver.deliver(instance, GROWING)
+        assert delivery.parked == []
+        check_all_arrived(instance, receiver, GROWING)
+    columns = [
+        len(event["outputs"][0]["facets"]["schema"]["fields"])
+        for event in receiver.events
+        if event["job"]["name"] == "growing" and event["eventType"] == "COMPLETE"
+    ]
+    assert columns == list(range(1, RUNS + 1)), summary(receiver.events)

@@ -12,8 +12,8 @@ from dagster import DagsterRunStatus
 import daemon_project
 from dagster_home import DagsterHome
 from delivered import check_delivered
+from delivery import has_delivered_all, is_delivered
 from deployment import Deployment, deployed
-from openlineage_dagster_core.delivery.outbox import read_status
 from receiver import Receiver
 
 
@@ -143,10 +143,9 @@ def test_the_pages_of_the_ui_are_answered(deployment: Deployment) -> None:
 def test_every_event_of_all_that_is_delivered(deployment: Deployment, receiver: Receiver) -> None:
     """The last test of this module: what the others did arrives, and nothing else."""
     deployment.wait_until(
-        lambda: deployment.is_idle() and not read_status(deployment.home.outbox).depth, "the rest"
+        lambda: deployment.is_idle() and is_delivered(deployment.instance), "the rest"
     )
-    status = read_status(deployment.home.outbox)
-    assert (status.parked, status.gaps) == (0, ())
+    assert has_delivered_all(deployment.instance)
     assert check_delivered(deployment.instance, receiver.events, daemon_project.DEFINITIONS) > 50
 
 

@@ -8,7 +8,7 @@ import dagster as dg
 import pytest
 
 from bare_storages import one_file
-from delivered import differences, expected_events, first_arrivals, summary
+from delivered import check_order, check_same, expected_events, first_arrivals
 from openlineage_dagster_sensor import openlineage_sensor, sensor
 from receiver import Receiver
 from recorded_run import execute
@@ -77,8 +77,8 @@ def test_everything_is_sent(restricted: dg.DagsterInstance, receiver: Receiver) 
     for run in restricted.get_runs():
         expected = expected_events(restricted, run.run_id, shop)
         found = first_arrivals(receiver.events, run.run_id)
-        assert summary(found) == summary(expected)
-        assert not list(differences(found, expected))
+        check_order(found, expected, run.run_id)
+        check_same(found, expected)
     assert "raw/products" in {event["job"]["name"] for event in receiver.events if "job" in event}
     before = len(receiver.events)
     tick(restricted, cursor)

@@ -6,14 +6,15 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+import dagster as dg
 import pytest
 
 import demo
-from dagster_home import TESTING, DagsterHome, wait_until
+from dagster_home import TESTING, DagsterHome
 from data_rentgen_server import DataRentgen, can_read
+from delivery import wait_until_delivered
 from graph_of_data_rentgen import graph_of_data_rentgen, without_jobs
 from lineage_graph import LineageGraph, Name, check_graph, together
-from openlineage_dagster_core.delivery.outbox import read_status
 from recorded_run import execute
 from shop.definitions import defs
 from shop_graph import newsletter, nightly, watch_suppliers
@@ -40,8 +41,8 @@ def events_of(events: list[dict[str, Any]], namespace: str) -> list[dict[str, An
     ]
 
 
-def wait_until_all_is_shown(home: DagsterHome, data_rentgen: DataRentgen) -> None:
-    wait_until(lambda: not read_status(home.outbox).depth, SECONDS, "the outbox to be empty")
+def wait_until_all_is_shown(instance: dg.DagsterInstance, data_rentgen: DataRentgen) -> None:
+    wait_until_delivered(instance, SECONDS)
     data_rentgen.wait_until_all_is_read()
 
 
@@ -65,8 +66,8 @@ def test_it_shows_the_graph_of_all_that_it_can_read_and_refuses_the_runs_of_jobs
         command = ["-m", "dagster", "job", "execute", "-m", "shop.definitions", "-j", job]
         process = home.start(*command, "--tags", json.dumps(tags))
         assert (process.wait(SECONDS) == 0) is succeeds, (home.path / "process.log").read_text()
-    with home.instance():
-        wait_until_all_is_shown(home, data_rentgen)
+    with home.instance() as instance:
+        wait_until_all_is_shown(instance, data_rentgen)
     events = events_of(data_rentgen.topic.events(), namespace)
     refused = events_of(data_rentgen.refused.events(), namespace)
     assert refused == [event for event in events if not can_read(event)]
@@ -98,7 +99,7 @@ def test_with_the_options_that_the_documentation_names_it_refuses_nothing(
     with home.instance() as instance:
         for job, tags, succeeds in demo.RUNS:
             assert execute(defs, job, instance, tags=tags).success is succeeds, job
-        wait_until_all_is_shown(home, data_rentgen)
+        wait_until_all_is_shown(instance, data_rentgen)
     assert not events_of(data_rentgen.refused.events(), namespace)
     observed = LineageGraph(
         "an observation",
@@ -122,7 +123,7 @@ def test_it_shows_schemas_and_from_which_datasets_one_is_made(
     home = home_of(tmp_path / "home", data_rentgen, monkeypatch, namespace=namespace)
     with home.instance() as instance:
         execute(defs, "nightly", instance, tags=demo.PARTITION)
-        wait_until_all_is_shown(home, data_rentgen)
+        wait_until_all_is_shown(instance, data_rentgen)
     [revenue] = [
         dataset
         for dataset in data_rentgen.datasets()

@@ -14,7 +14,6 @@ from typing import Any, NamedTuple
 import pytest
 import yaml
 
-import sensor_project
 from dagster_home import DagsterHome
 from kafka_server import Topic
 from marquez import Marquez
@@ -232,7 +231,6 @@ def test_a_sensor_that_a_daemon_evaluates_is_seen_without_definitions(
     home = DagsterHome(
         tmp_path / "home",
         receiver.url,
-        environ={sensor_project.SETTLED: "2"},
         content={"telemetry": {"enabled": False}},
     )
     with home.instance() as instance:
@@ -250,17 +248,6 @@ def test_a_sensor_that_a_daemon_evaluates_is_seen_without_definitions(
     assert "Mechanism B: the sensor openlineage_sensor runs" in found.of("mechanisms", "ok")[0]
     assert "is up to date" in found.of("sensor", "ok")[0]
     assert "sent" in found.of("sensor", "note")[0]
-
-
-def test_an_outbox_that_others_can_read_is_a_warning(tmp_path: Path, receiver: Receiver) -> None:
-    home = DagsterHome(tmp_path / "home", receiver.url)
-    outbox = home.outbox
-    outbox.mkdir(mode=0o755, exist_ok=True)
-    outbox.chmod(0o755)
-
-    found = examine(home)
-
-    assert f"{outbox} is open to other accounts" in found.of("outbox", "warning")
 
 
 def test_a_broker_and_its_topics_are_asked(tmp_path: Path, kafka_topic: Topic) -> None:

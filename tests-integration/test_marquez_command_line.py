@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 
-from dagster_home import DagsterHome, wait_until
+from dagster_home import DagsterHome
+from delivery import wait_until_delivered
 from graph_of_marquez import graph_of_marquez
 from marquez import Marquez, namespace_of_its_own
 from openlineage_dagster_core.cli.graph.from_marquez import lineage_of_marquez
-from openlineage_dagster_core.delivery.outbox import read_status
 from recorded_run import execute
 from shop.definitions import defs as shop
 
@@ -58,7 +58,7 @@ def sent(marquez: Marquez, tmp_path_factory: pytest.TempPathFactory) -> Iterator
         home = DagsterHome(path / "home", None, options={"namespace": namespace})
         with home.instance() as instance:
             run_id = execute(shop, "nightly", instance, partition_key="2026-01-05").run_id
-            wait_until(lambda: read_status(home.outbox).is_drained, SECONDS, "Marquez")
+            wait_until_delivered(instance, SECONDS)
         yield Sent(home, namespace, run_id, marquez.url)
 
 

@@ -1,5 +1,6 @@
-"""One event log through both mechanisms: the same events, ids and times included."""
+"""One event log by both mechanisms and by replay: the same events, ids and times included."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -7,14 +8,21 @@ import dagster as dg
 import pytest
 import yaml
 
-from openlineage_dagster_core.delivery.client import LineageClient
+from bare_storages import one_file
+from dagster_home import SQLITE
+from delivery import deliver, has_delivered_all
+from openlineage_dagster_core.delivery.connections import connect
+from openlineage_dagster_core.engine import Engine
+from openlineage_dagster_core.event_log.cursor import Cursor
+from openlineage_dagster_core.event_log.reader import open_log
 from openlineage_dagster_core.facts.definitions import DefinedAssets, DefinedJobs
-from openlineage_dagster_core.facts.event_log import EventLogFacts
+from openlineage_dagster_core.facts.event_log import EventLogFacts, GivenDefinitions
 from openlineage_dagster_core.facts.model import Definitions
 from openlineage_dagster_core.identity import Identity
+from openlineage_dagster_core.replay.replay import Replay
+from openlineage_dagster_core.replay.selection import Selection
 from openlineage_dagster_core.settings import Settings
-from openlineage_dagster_sensor.cursor import Cursor
-from openlineage_dagster_sensor.tick import Tick
+from openlineage_dagster_core.snapshots.reading import KeptDefinitions
 from receiver import Receiver
 from shop.definitions import defs as shop
 
@@ -34,21 +42,22 @@ def ad_hoc() -> None:
 DEFINITIONS = dg.Definitions.merge(shop, dg.Definitions(jobs=[ad_hoc]))
 
 
-@pytest.fixture
-def instance(tmp_path: Path, receiver: Receiver) -> dg.DagsterInstance:
-    wrapped = {
-        "module": "dagster._core.storage.event_log",
-        "class": "SqliteEventLogStorage",
-        "config": {"base_dir": str(tmp_path / "history")},
-    }
+@pytest.fixture(params=["a log a run", "one log"])
+def instance(
+    request: pytest.FixtureRequest, tmp_path: Path, receiver: Receiver
+) -> Iterator[dg.DagsterInstance]:
+    wrapped = one_file(tmp_path)["event_log_storage"]
+    if request.param == "a log a run":
+        wrapped = {**SQLITE, "config": {"base_dir": str(tmp_path / "history")}}
     storage = {
         "module": "dagster_openlineage",
         "class": "OpenLineageEventLogStorage",
-        "config": {"wrapped": wrapped},
+        "config": {"wrapped": wrapped, "deliver": "external", "flush_timeout": 0.0},
     }
     text = yaml.safe_dump({"telemetry": {"enabled": False}, "event_log_storage": storage})
     (tmp_path / "dagster.yaml").write_text(text)
-    return dg.DagsterInstance.from_config(str(tmp_path))
+    with dg.DagsterInstance.from_config(str(tmp_path)) as instance:
+        yield instance
 
 
 def test_one_log_gives_the_same_events(instance: dg.DagsterInstance, receiver: Receiver) -> None:
@@ -62,50 +71,46 @@ def test_one_log_gives_the_same_events(instance: dg.DagsterInstance, receiver: R
         repository.get_job(job).execute_in_process(
             instance=instance, raise_on_error=False, **options
         )
-    instance.dispose()
+    instance.report_runless_asset_event(dg.AssetMaterialization(["raw", "products"]))
+    deliver(instance)
+    assert has_delivered_all(instance)
     by_storage = list(receiver.events)
-    receiver.events.clear()
+    assert len(by_storage) > 50
 
-    tick = Tick(
-        instance,
-        Definitions(DefinedAssets(repository.asset_graph), DefinedJobs(repository)),
-        Identity(Settings()),
-        [LineageClient(5), LineageClient(5)],
-        EventLogFacts(lambda: instance, rereads_ended=False),
-        limit=10_000,
-        budget=45,
-    )
-    outcome = tick.run(Cursor())
+    receiver.events.clear()
+    deliver_as_the_sensor(instance, repository)
     by_sensor = list(receiver.events)
 
-    assert outcome.parked == 0
-    assert len(by_storage) > 50
-    logged_by_hand = [
-        _taken_out(events, "ad_hoc", "raw/products") for events in (by_storage, by_sensor)
-    ]
+    receiver.events.clear()
+    replay = Replay(
+        instance,
+        Settings(),
+        KeptDefinitions(lambda: instance),
+        connect(5, 1_000_000),
+        patience=30,
+    )
+    selection = Selection()
+    assert replay.run(selection.runs(instance), selection.holds) is None
+    assert replay.progress.refusals == []
+    by_replay = list(receiver.events)
+
     assert _by_run(by_sensor) == _by_run(by_storage)
-    # What a job logs of an asset that it does not make: only the sensor has that one's definition
-    # at hand. The runs and their edges are the same.
-    in_storage, in_sensor = ([_edges(event) for event in events] for events in logged_by_hand)
-    assert in_storage == in_sensor
-    assert len(in_storage) == 2
+    assert _by_run(by_replay) == _by_run(by_storage)
 
 
-def _taken_out(events: list[dict[str, Any]], job: str, asset: str) -> list[dict[str, Any]]:
-    taken = [
-        event
-        for event in events
-        if "run" in event
-        and event["job"]["name"] == asset
-        and event["run"]["facets"]["dagster_run"]["jobName"] == job
-    ]
-    events[:] = [event for event in events if event not in taken]
-    return taken
-
-
-def _edges(event: dict[str, Any]) -> tuple[object, ...]:
-    sides = [[(d["namespace"], d["name"]) for d in event[side]] for side in ("inputs", "outputs")]
-    return event["eventType"], event["eventTime"], event["run"]["runId"], *sides
+def deliver_as_the_sensor(
+    instance: dg.DagsterInstance, repository: dg.RepositoryDefinition
+) -> None:
+    """Drive the engine with the definitions of the code location."""
+    definitions = Definitions(DefinedAssets(repository.asset_graph), DefinedJobs(repository))
+    engine = Engine(
+        open_log(instance, Cursor()),
+        EventLogFacts(lambda: instance, GivenDefinitions(definitions)),
+        Identity(Settings()),
+        connect(5, 1_000_000),
+    )
+    outcome = engine.deliver(45, patience=5, waits_for_held=True)
+    assert (outcome.parked, outcome.stopped_by, outcome.waiting) == (0, None, 0)
 
 
 def _by_run(events: list[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:

@@ -1,10 +1,6 @@
-"""What is kept is for its owner only, and what an event says is in no log, whatever goes wrong."""
+"""What an event says is in no log and in no file of the deliverer, whatever goes wrong."""
 
 import logging
-import os
-import shutil
-import stat
-import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -12,97 +8,39 @@ from typing import Any
 import dagster as dg
 import pytest
 
-import orders_project
-from dagster_home import DagsterHome, wait_until
-from openlineage_dagster_core import conversion
+from dagster_home import DagsterHome
+from delivery import deliver, state_of
+from openlineage_dagster_core import engine
 from openlineage_dagster_core.conversion import custom
-from openlineage_dagster_core.delivery.outbox import Outbox, read_status
-from openlineage_dagster_storage import recording
+from openlineage_dagster_core.event_log.tables import EventTables
+from openlineage_dagster_storage import snapshot
 from receiver import Receiver
 from recorded_run import execute
 from secretive_project import DEFINITIONS, MISTAKEN_ASSETS, SECRET
 
-MASKS = (0o000, 0o022, 0o077)
-
 LOGGED = "openlineage"
 """Begins the names of our loggers, and of the client's."""
 
-
-@pytest.fixture(autouse=True)
-def notes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Where gaps are noted while the outbox cannot be written."""
-    directory = tmp_path / "temporary"
-    directory.mkdir()
-    monkeypatch.setattr("tempfile.tempdir", str(directory))
-    return directory
+PASSES = 3
+"""Where nothing can be delivered, the deliverer is stopped after so many passes."""
 
 
-@pytest.fixture(params=MASKS, ids=lambda mask: f"{mask:03o}")
-def umask(request: pytest.FixtureRequest) -> Iterator[None]:
-    before = os.umask(request.param)
-    yield
-    os.umask(before)
-
-
-def put_in_the_way(home: DagsterHome) -> None:
-    """Have a file where the outbox's directory should be."""
-    if home.outbox.exists():
-        shutil.rmtree(home.outbox)
-    home.outbox.write_text("in the way")
-
-
-def check_private(directory: Path) -> None:
-    files = list(directory.rglob("*"))
-    assert files
-    assert stat.S_IMODE(directory.stat().st_mode) == 0o700
-    for path in files:
-        expected = 0o700 if path.is_dir() else 0o600
-        assert stat.S_IMODE(path.stat().st_mode) == expected, path
-
-
-@pytest.mark.usefixtures("umask")
-@pytest.mark.skipif(os.name == "nt", reason="no modes on this system")
-def test_the_outbox_is_private_in_every_state(tmp_path: Path, receiver: Receiver) -> None:
-    receiver.answer = lambda event: 422 if event["job"]["name"] == "revenue" else 201
-    home = DagsterHome(tmp_path / "home", receiver.url)
-    with home.instance() as instance:
-        execute(orders_project.DEFINITIONS, "nightly", instance)
-        check_private(home.outbox)
-    (home.outbox / "outbox.db").write_bytes(b"nonsense" * 4096)
-    with home.instance() as instance:
-        execute(orders_project.DEFINITIONS, "nightly", instance)
-    assert list(home.outbox.glob("*.broken-*"))
-    check_private(home.outbox)
-
-
-@pytest.mark.usefixtures("umask")
-@pytest.mark.skipif(os.name == "nt", reason="no modes on this system")
-def test_what_is_noted_while_there_is_no_outbox_is_private(
-    tmp_path: Path, receiver: Receiver, notes: Path
-) -> None:
-    home = DagsterHome(tmp_path / "home", receiver.url)
-    put_in_the_way(home)
-    with home.instance() as instance:
-        assert execute(orders_project.DEFINITIONS, "nightly", instance).success
-    [directory] = notes.iterdir()
-    check_private(directory)
-
-
-@pytest.mark.parametrize("mask", MASKS, ids=lambda mask: f"{mask:03o}")
-def test_a_directory_that_is_named_is_made_private(
-    tmp_path: Path, receiver: Receiver, mask: int
-) -> None:
-    directory = tmp_path / "elsewhere" / "outbox"
+@pytest.fixture
+def instance(tmp_path: Path, receiver: Receiver) -> Iterator[dg.DagsterInstance]:
     home = DagsterHome(
-        tmp_path / "home", receiver.url, options={"outbox_directory": str(directory)}
+        tmp_path / "home", receiver.url, options={"timeout": 2.0, "deliver": "external"}
     )
-    before = os.umask(mask)
-    try:
-        with home.instance() as instance:
-            execute(orders_project.DEFINITIONS, "nightly", instance)
-    finally:
-        os.umask(before)
-    check_private(directory)
+    with home.instance() as instance:
+        yield instance
+
+
+def deliver_in_vain(instance: dg.DagsterInstance) -> None:
+    """Run the deliverer in this process, whose log is looked at, for a few passes."""
+    wrapper: Any = instance.event_log_storage
+    passes: list[object] = []
+    wrapper.run_deliverer(
+        once=True, should_stop=lambda: len(passes) >= PASSES, on_pass=passes.append
+    )
 
 
 def answers(status: int) -> Callable[..., None]:
@@ -115,34 +53,24 @@ def answers(status: int) -> Callable[..., None]:
     return fail
 
 
+def broken(*args: object, **options: object) -> None:
+    raise ValueError(f"no idea what {SECRET} is")
+
+
 def cannot_be_converted(monkeypatch: pytest.MonkeyPatch, **_: Any) -> None:
-    def broken(*args: object) -> None:
-        raise ValueError(f"no idea what {SECRET} is")
-
-    monkeypatch.setattr(conversion, "convert", broken)
+    monkeypatch.setattr(engine, "convert", broken)
 
 
-def cannot_be_referred_to(monkeypatch: pytest.MonkeyPatch, **_: Any) -> None:
-    def broken(*args: object) -> None:
-        raise ValueError(f"no idea what {SECRET} is")
-
-    monkeypatch.setattr(recording, "references_to", broken)
+def has_no_snapshot(monkeypatch: pytest.MonkeyPatch, **_: Any) -> None:
+    monkeypatch.setattr(snapshot, "keep_snapshot", broken)
 
 
 def cannot_be_read(monkeypatch: pytest.MonkeyPatch, **_: Any) -> None:
-    read = dg.DagsterInstance.get_records_for_run
-
-    def broken(self: dg.DagsterInstance, *args: Any, **options: Any) -> Any:
-        if threading.current_thread().name == "openlineage-shipper":
-            # As SQLAlchemy's errors do, it repeats the parameters of the statement.
-            raise RuntimeError(f"SELECT … [parameters: ({SECRET})]")
-        return read(self, *args, **options)
-
-    monkeypatch.setattr(dg.DagsterInstance, "get_records_for_run", broken)
+    monkeypatch.setattr(EventTables, "rows", broken)
 
 
-def has_no_outbox(home: DagsterHome, **_: Any) -> None:
-    put_in_the_way(home)
+def cannot_be_decoded(monkeypatch: pytest.MonkeyPatch, **_: Any) -> None:
+    monkeypatch.setattr(engine.StoredEvent, "entry", broken)
 
 
 FAILURES = [
@@ -153,9 +81,9 @@ FAILURES = [
     answers(500),
     answers(503),
     cannot_be_converted,
-    cannot_be_referred_to,
+    has_no_snapshot,
     cannot_be_read,
-    has_no_outbox,
+    cannot_be_decoded,
 ]
 
 
@@ -166,14 +94,12 @@ class Said:
         self._caplog = caplog
         self._capfd = capfd
 
-    def wait_for_complaint(self) -> None:
-        wait_until(
-            lambda: any(
-                record.name.startswith(LOGGED) and record.levelno >= logging.WARNING
-                for record in list(self._caplog.records)
-            ),
-            60,
-            "something to be said of what is wrong",
+    @property
+    def has_complained(self) -> bool:
+        """Whether we have said that something is wrong."""
+        return any(
+            record.name.startswith(LOGGED) and record.levelno >= logging.WARNING
+            for record in list(self._caplog.records)
         )
 
     def with_the_secret(self) -> list[str]:
@@ -201,39 +127,34 @@ def said(
     ids=lambda fail: fail.__closure__[0].cell_contents if fail.__closure__ else fail.__name__,
 )
 def test_when_delivery_fails_what_an_event_says_is_in_no_log(
-    tmp_path: Path,
+    instance: dg.DagsterInstance,
     receiver: Receiver,
     monkeypatch: pytest.MonkeyPatch,
     said: Said,
     fail: Callable[..., None],
 ) -> None:
-    home = DagsterHome(tmp_path / "home", receiver.url, options={"timeout": 2.0})
-    fail(receiver=receiver, monkeypatch=monkeypatch, home=home)
-    with home.instance() as instance:
-        assert execute(DEFINITIONS, "well_formed", instance).success
-        said.wait_for_complaint()
+    fail(receiver=receiver, monkeypatch=monkeypatch)
+    assert execute(DEFINITIONS, "well_formed", instance).success
+    deliver_in_vain(instance)
+    assert said.has_complained
     assert said.with_the_secret() == []
 
 
 @pytest.mark.parametrize("asset", MISTAKEN_ASSETS)
 def test_when_metadata_is_wrong_what_it_says_is_in_no_log(
-    tmp_path: Path, receiver: Receiver, said: Said, asset: str
+    instance: dg.DagsterInstance, said: Said, asset: str
 ) -> None:
-    home = DagsterHome(tmp_path / "home", receiver.url)
-    with home.instance() as instance:
-        assert execute(DEFINITIONS, asset, instance).success
-        said.wait_for_complaint()
-        wait_until(lambda: not read_status(home.outbox).depth, 60, "the outbox to be empty")
+    assert execute(DEFINITIONS, asset, instance).success
+    deliver(instance)
+    assert said.has_complained
     assert said.with_the_secret() == []
 
 
 def test_what_is_half_a_character_is_in_no_log_either(
-    tmp_path: Path, receiver: Receiver, said: Said
+    instance: dg.DagsterInstance, said: Said
 ) -> None:
-    home = DagsterHome(tmp_path / "home", receiver.url)
-    with home.instance() as instance:
-        assert execute(DEFINITIONS, "not_text", instance).success
-        wait_until(lambda: not read_status(home.outbox).depth, 60, "the outbox to be empty")
+    assert execute(DEFINITIONS, "not_text", instance).success
+    deliver(instance)
     assert said.with_the_secret() == []
 
 
@@ -243,12 +164,12 @@ def test_when_a_function_of_the_users_fails_what_the_event_says_is_in_no_log(
     home = DagsterHome(
         tmp_path / "home",
         receiver.url,
-        options={"facet_providers": ["secretive_project:raises"]},
+        options={"facet_providers": ["secretive_project:raises"], "deliver": "external"},
     )
     with home.instance() as instance:
         assert execute(DEFINITIONS, "well_formed", instance).success
-        said.wait_for_complaint()
-        wait_until(lambda: not read_status(home.outbox).depth, 60, "the outbox to be empty")
+        deliver(instance)
+    assert said.has_complained
     assert said.with_the_secret() == []
 
 
@@ -257,17 +178,14 @@ def formatted(record: logging.LogRecord) -> str:
     return logging.Formatter("%(message)s %(args)s").format(record)
 
 
-def test_where_a_secret_is_not_in_a_log_it_is_kept_beside_what_was_refused(
-    tmp_path: Path, receiver: Receiver
+def test_the_answer_to_a_refused_event_is_kept_with_its_name_in_the_instance(
+    instance: dg.DagsterInstance, receiver: Receiver
 ) -> None:
-    """The other side: who may read the outbox learns what the backend did not like."""
+    """The other side: who may read the instance learns what the backend did not like."""
     answers(422)(receiver)
-    home = DagsterHome(tmp_path / "home", receiver.url)
-    with home.instance() as instance:
-        execute(DEFINITIONS, "well_formed", instance)
-        wait_until(lambda: not read_status(home.outbox).depth, 60, "the outbox to be empty")
-    outbox = Outbox(home.outbox)
-    reasons = [reason for _, reason in outbox.parked()]
-    outbox.close()
-    assert reasons
-    assert all(SECRET in reason for reason in reasons)
+    execute(DEFINITIONS, "well_formed", instance)
+    deliver(instance)
+    cursor = state_of(instance).cursor
+    assert cursor is not None
+    assert cursor.last_parked
+    assert all(SECRET in parked.reason for parked in cursor.last_parked)

@@ -65,7 +65,7 @@ def deployment(
     home = DagsterHome(
         tmp_path / "home",
         receiver.url,
-        environ={sensor_project.GATE: str(gate), sensor_project.SETTLED: "2"},
+        environ={sensor_project.GATE: str(gate)},
         content={"telemetry": {"enabled": False}, **bare_storage},
     )
     with home.instance() as instance:

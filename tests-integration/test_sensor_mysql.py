@@ -15,9 +15,9 @@ import fifty_assets
 from delivered import run_id_of
 from everything_delivered import check_everything_delivered, repeats
 from many_runs import store_runs
-from openlineage_dagster_core.facts.progress import FOLLOWED
-from openlineage_dagster_sensor import openlineage_sensor, sensor, whole_log
-from openlineage_dagster_sensor.whole_log import PAGE
+from openlineage_dagster_core.event_log.run_log import LONGEST_PAGE
+from openlineage_dagster_core.families import FOLLOWED
+from openlineage_dagster_sensor import openlineage_sensor, sensor
 from receiver import Receiver
 from sensor_evaluations import IDLE
 
@@ -69,7 +69,7 @@ def test_of_a_log_of_many_pages_everything_arrives_once_and_in_order(
     evaluate, cursor, reason = openlineage_sensor(), None, ""
     while reason != IDLE:
         reason, cursor = tick(instance, cursor, evaluate)
-        assert "parked 0" in reason
+        assert reason == IDLE or "parked 0" in reason
         assert "retry" not in reason
     different = check_everything_delivered(instance, receiver.events, fifty_assets.DEFINITIONS)
     assert different == len(receiver.events)
@@ -77,7 +77,7 @@ def test_of_a_log_of_many_pages_everything_arrives_once_and_in_order(
         instance.get_records_for_run(run.run_id, of_type=set(FOLLOWED)).records
         for run in instance.get_runs()
     ]
-    assert sum(map(len, followed)) > 2 * PAGE
+    assert sum(map(len, followed)) > LONGEST_PAGE
     # MySQL keeps it in 64 KB.
     assert len(cursor or "") <= 4096
 
@@ -125,7 +125,6 @@ def test_while_many_write_nothing_is_missed(
         is_enough.set()
         for writer in writers:
             writer.join()
-    monkeypatch.setattr(whole_log, "SETTLED_SECONDS", -1.0)
     tick(instance, cursor, openlineage_sensor())
     arrived = steps_of(receiver)
     assert len(arrived) == sum(written.values())
@@ -149,8 +148,6 @@ def test_what_becomes_visible_after_what_was_stored_later_is_still_sent(
         for _ in range(2):
             _, cursor = tick(instance, cursor, evaluate)
         assert steps_of(receiver) == [(fast, "j.second")]
-    # A minute later.
-    monkeypatch.setattr(whole_log, "SETTLED_SECONDS", -1.0)
     _, cursor = tick(instance, cursor, evaluate)
     assert steps_of(receiver) == [(fast, "j.second"), (slow, "j.first")]
     assert tick(instance, cursor, evaluate)[0] == IDLE

@@ -35,7 +35,7 @@ BEGINNING_SECONDS = 120.0
 DRAIN_SECONDS = 180.0
 END_SECONDS = 60.0
 
-EXPECTED_WARNINGS = ("the backend takes no events", "will retry", "events cannot be converted yet")
+EXPECTED_WARNINGS = ("the backend takes no events", "will retry", "are tried again")
 
 
 @dataclass
@@ -233,7 +233,7 @@ class Course:
         for log in (*sorted(self._deployment.logs.glob("*.log")), *sorted(home.glob("*.log"))):
             outcome.failures += [f"{log}: {line}" for line in _complaints(log)]
         outcome.reconciliation = reconcile(
-            instance, self._arrivals, project.DEFINITIONS, self._deployment.runless_definitions
+            instance, self._arrivals, project.DEFINITIONS, self._deployment.runless_definitions()
         )
 
 

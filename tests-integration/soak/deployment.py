@@ -1,9 +1,8 @@
-"""What is loaded: a Dagster home with one mechanism, on one database, and whoever sends from it."""
+"""What is loaded: a Dagster home with one mechanism, on one database, and what sends from it."""
 
 from __future__ import annotations
 
 import abc
-import contextlib
 import os
 import time
 from pathlib import Path
@@ -14,7 +13,9 @@ import psutil
 from dagster._core.scheduler.instigation import TickStatus
 
 from dagster_home import TESTING, DagsterHome, wait_until
-from openlineage_dagster_core.delivery.outbox import LOCK_NAME, read_status
+from delivery import PROGRAM, is_delivered, state_of
+from openlineage_dagster_core.facts.event_log import DefinitionsSource
+from openlineage_dagster_core.snapshots.reading import KeptDefinitions
 from reporting_process import Reporter
 from sensor_daemon import SensorDaemon
 from sensor_evaluations import IDLE
@@ -29,12 +30,6 @@ PLACES = [
 
 POLL_SECONDS = 1.0
 
-LOCKS = Path("/proc/locks")
-"""Who holds which lock; of Linux."""
-
-SETTLED_SECONDS = 60.0
-"""How late an event may appear, by default; the sensor looks again when that is over."""
-
 
 class Deployment(abc.ABC):
     """A home and whoever sends from it.
@@ -43,26 +38,18 @@ class Deployment(abc.ABC):
         folder: for everything; must exist.
         url: of the backend.
         postgres_url: of an empty database; None for SQLite.
-        settled_seconds: how late an event may appear, for the sensor.
     """
 
     mechanism: str
-    runless_definitions: dg.Definitions
 
-    def __init__(
-        self, folder: Path, url: str, postgres_url: str | None, settled_seconds: float
-    ) -> None:
+    def __init__(self, folder: Path, url: str, postgres_url: str | None) -> None:
         self.logs = folder / "logs"
         self.logs.mkdir()
-        self.settled_seconds = settled_seconds
         self.home = DagsterHome(
             folder / "home",
             url,
             options={"timeout": project.TIMEOUT_SECONDS},
-            environ={
-                "PYTHONPATH": os.pathsep.join(map(str, PLACES)),
-                project.SETTLED: str(settled_seconds),
-            },
+            environ={"PYTHONPATH": os.pathsep.join(map(str, PLACES))},
             content=self._configuration(postgres_url),
         )
         self.instance = dg.DagsterInstance.from_config(str(self.home.path))
@@ -100,6 +87,10 @@ class Deployment(abc.ABC):
 
     @abc.abstractmethod
     def _storage(self, postgres_url: str | None) -> dict[str, Any] | None: ...
+
+    @abc.abstractmethod
+    def runless_definitions(self) -> dg.Definitions | DefinitionsSource:
+        """Return what events reported from outside any run are converted with."""
 
     @abc.abstractmethod
     def start(self) -> None:
@@ -144,11 +135,13 @@ class Deployment(abc.ABC):
 
 
 class StorageDeployment(Deployment):
-    """Mechanism A: whoever has the lock sends."""
+    """Mechanism A: a deliverer sends."""
 
     mechanism = "storage"
-    # A process that reports from outside any run has no definitions at hand.
-    runless_definitions = dg.Definitions()
+
+    def runless_definitions(self) -> DefinitionsSource:
+        """Return what runs have kept in the instance by the time of each event."""
+        return KeptDefinitions(lambda: self.instance)
 
     def _storage(self, postgres_url: str | None) -> dict[str, Any] | None:
         if postgres_url is None:
@@ -173,78 +166,65 @@ class StorageDeployment(Deployment):
         """Leave it to the runs."""
 
     def kill_sender(self, patience: float) -> int:
-        """Kill the process that holds the lock.
+        """Kill the deliverer.
 
         Args:
-            patience: how long one is looked for that does, in seconds.
+            patience: how long one is looked for, in seconds.
 
         Returns:
-            The process group that it was of.
+            0: it is not a run's process.
 
         Raises:
-            LookupError: none does.
+            LookupError: there is none.
         """
         deadline = time.monotonic() + patience
         while True:
-            for process in self._holders():
-                try:
-                    group = os.getpgid(process.pid)
+            heartbeat = state_of(self.instance).heartbeat
+            for process in self._deliverers():
+                if heartbeat is not None and process.pid == heartbeat.pid:
                     process.kill()
-                except (psutil.Error, ProcessLookupError):
-                    continue
-                return group
+                    return 0
             if time.monotonic() > deadline:
-                break
-            time.sleep(0.05)
-        msg = f"nobody has held {LOCK_NAME} for {patience:.0f} s"
-        raise LookupError(msg)
+                msg = f"no deliverer has lived for {patience:.0f} s"
+                raise LookupError(msg)
+            time.sleep(0.1)
 
     def stop(self) -> None:
-        """Leave it to the processes: they end when all is sent."""
+        """End the deliverer, as a user does who does not wait until it ends by itself."""
+        for process in self._deliverers():
+            process.terminate()
 
-    def _holders(self) -> list[psutil.Process]:
-        lock = self.home.outbox / LOCK_NAME
-        if not lock.exists():
-            return []
-        inode = str(lock.stat().st_ino)
-        found = []
-        for line in LOCKS.read_text().splitlines():
-            # 1: FLOCK  ADVISORY  WRITE 4711 fe:00:815 0 EOF
-            _, kind, _, _, pid, where, *_ = line.split()
-            if kind == "FLOCK" and where.rpartition(":")[2] == inode:
-                with contextlib.suppress(psutil.NoSuchProcess):
-                    found.append(psutil.Process(int(pid)))
-        # On another file system a file may have the same number.
-        return [process for process in found if self._is_ours(process)]
+    def _deliverers(self) -> list[psutil.Process]:
+        return [
+            process
+            for process in self.processes()
+            if any(PROGRAM in argument for argument in process.info["cmdline"] or ())
+        ]
 
     def drain(self, seconds: float) -> None:
-        """Be the next process, and wait until the outbox is empty.
+        """Be the next process, and wait until the deliverer has delivered everything.
 
         Args:
             seconds: how long at most.
         """
         reporter = Reporter(self.home, self.logs / "last.log")
         try:
-            wait_until(
-                lambda: read_status(self.home.outbox).is_drained,
-                seconds,
-                "the outbox to be empty",
-                POLL_SECONDS,
-            )
+            wait_until(lambda: is_delivered(self.instance), seconds, "the deliverer", POLL_SECONDS)
         finally:
             reporter.end()
 
     def faults(self) -> list[str]:
-        """Look at the outbox.
+        """Look at what the deliverer says.
 
         Returns:
-            What is wrong with it.
+            What is wrong.
         """
-        status = read_status(self.home.outbox)
+        cursor = state_of(self.instance).cursor
+        if cursor is None:
+            return ["nothing was delivered"]
         return [
-            *([f"{status.parked} records are parked"] if status.parked else []),
-            *([f"{len(status.gaps)} gaps: {status.gaps[0]}"] if status.gaps else []),
-            *([f"{status.depth} records wait"] if status.depth else []),
+            *([f"{cursor.parked} parked: {cursor.last_parked}"] if cursor.parked else []),
+            *([f"{cursor.behind} events wait"] if cursor.behind else []),
         ]
 
 
@@ -252,14 +232,15 @@ class SensorDeployment(Deployment):
     """Mechanism B: a daemon evaluates the sensor."""
 
     mechanism = "sensor"
-    runless_definitions = project.DEFINITIONS
 
-    def __init__(
-        self, folder: Path, url: str, postgres_url: str | None, settled_seconds: float
-    ) -> None:
-        super().__init__(folder, url, postgres_url, settled_seconds)
+    def __init__(self, folder: Path, url: str, postgres_url: str | None) -> None:
+        super().__init__(folder, url, postgres_url)
         self._daemon = SensorDaemon(self.home, self.instance, "soak.project")
         self._runs = False
+
+    def runless_definitions(self) -> dg.Definitions:
+        """Return the definitions of the code location."""
+        return project.DEFINITIONS
 
     def _storage(self, postgres_url: str | None) -> dict[str, Any] | None:
         return {"storage": {"postgres": {"postgres_url": postgres_url}}} if postgres_url else {}
@@ -293,13 +274,13 @@ class SensorDeployment(Deployment):
             self._runs = False
 
     def drain(self, seconds: float) -> None:
-        """Wait for an evaluation that finds nothing, and need not look again.
+        """Wait for an evaluation that finds nothing.
 
         Args:
             seconds: how long at most.
         """
         now = time.time()
-        deadline = time.monotonic() + seconds + self.settled_seconds
+        deadline = time.monotonic() + seconds
         while not self._is_idle(now):
             last = next(iter(self._daemon.ticks()), None)
             said = last and (last.skip_reason or last.error)
@@ -311,7 +292,7 @@ class SensorDeployment(Deployment):
             if tick.timestamp < since:
                 return False
             if tick.skip_reason == IDLE:
-                return not self._daemon.cursor().marks
+                return True
         return False
 
     def faults(self) -> list[str]:
@@ -323,7 +304,7 @@ class SensorDeployment(Deployment):
         cursor = self._daemon.cursor()
         return [
             *([f"{cursor.parked} parked: {cursor.last_parked}"] if cursor.parked else []),
-            *([f"held: {cursor.held}"] if cursor.held else []),
+            *([f"{cursor.behind} events wait"] if cursor.behind else []),
             *([f"partly sent: {cursor.partly}"] if cursor.partly else []),
             *(
                 f"a tick failed: {tick.error}"

@@ -1,24 +1,16 @@
 """What the load runs: jobs of many kinds, the shop's among them, and the sensor of Mechanism B."""
 
-import os
 import time
 from collections.abc import Iterator
 from typing import Any
 
 import dagster as dg
 
-from openlineage_dagster_sensor import openlineage_sensor, reading, run_logs, whole_log
+from openlineage_dagster_sensor import openlineage_sensor
 from shop import definitions as shop
 
 TIMEOUT_SECONDS = 2.0
 """Of one request: a backend that hangs for a few seconds is to be given up."""
-
-SETTLED = "SOAK_SETTLED_SECONDS"
-"""The environment variable that says how late an event may appear; a minute is long for a test."""
-
-if SETTLED in os.environ:
-    for module in (reading, run_logs, whole_log):
-        module.SETTLED_SECONDS = float(os.environ[SETTLED])  # type: ignore[attr-defined]
 
 LAYERS = 6
 WIDTH = 6

@@ -14,11 +14,13 @@ from delivered import (
     Json,
     as_converted,
     differences,
+    disorder,
     expected_events,
     first_arrivals,
     run_id_of,
 )
 from everything_delivered import OF_DATASETS, RUNLESS, by_job
+from openlineage_dagster_core.facts.event_log import DefinitionsSource
 from openlineage_dagster_core.families import CONVERTED
 from soak.arrivals import Arrival, Arrivals
 
@@ -57,7 +59,7 @@ class Reconciliation:
         missing: expected, and never came.
         different: came with other content.
         unexpected: came, and the log gives nothing of the kind.
-        disordered: runs whose events came in another order.
+        disordered: jobs and datasets whose events came in another order.
         longest_wait: from an event to its arrival, in seconds.
         differences: one for each of those.
     """
@@ -83,7 +85,7 @@ def reconcile(
     instance: dg.DagsterInstance,
     arrivals: Arrivals,
     definitions: dg.Definitions,
-    runless_definitions: dg.Definitions,
+    runless_definitions: dg.Definitions | DefinitionsSource,
 ) -> Reconciliation:
     """Compare all of an instance.
 
@@ -91,7 +93,7 @@ def reconcile(
         instance: holds the logs; what is in them has ended.
         arrivals: what the backend took.
         definitions: of the code location.
-        runless_definitions: those at hand where something was reported from outside any run.
+        runless_definitions: those that events reported from outside any run are converted with.
 
     Returns:
         The comparison.
@@ -162,8 +164,8 @@ def _compare(
     _compare_order(
         result,
         run,
-        [_name(event) for text, event in there.items() if text in wanted],
-        [_name(event) for text, event in wanted.items() if text in there],
+        [event for text, event in there.items() if text in wanted],
+        [event for text, event in wanted.items() if text in there],
     )
 
 
@@ -174,15 +176,11 @@ def _at_place(run: str, name: str, place: str) -> Difference:
 
 
 def _compare_order(
-    result: Reconciliation, run: str, found: Sequence[str], expected: Sequence[str]
+    result: Reconciliation, run: str, found: list[Json], expected: list[Json]
 ) -> None:
-    for position, (one, other) in enumerate(zip(found, expected, strict=True), start=1):
-        if one != other:
-            result.disordered += 1
-            result.differences.append(
-                Difference(run, f"number {position} in the order of arrival", other, one)
-            )
-            return
+    for line in disorder(found, expected):
+        result.disordered += 1
+        result.differences.append(Difference(run, "order of arrival", "that of the log", line))
 
 
 def _name(event: Json) -> str:

@@ -55,7 +55,7 @@ def _rows(outcomes: Sequence[Outcome]) -> dict[str, list[str]]:
         "missing": [str(each.missing) for each in compared],
         "different": [str(each.different) for each in compared],
         "not in the log": [str(each.unexpected) for each in compared],
-        "runs out of order": [str(each.disordered) for each in compared],
+        "out of order": [str(each.disordered) for each in compared],
         "longest from event to arrival": [f"{each.longest_wait:.0f} s" for each in compared],
         "delivery after the load": [f"{outcome.drained_seconds:.0f} s" for outcome in outcomes],
     }

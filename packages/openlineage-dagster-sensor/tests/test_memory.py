@@ -1,50 +1,91 @@
 """What is remembered from tick to tick is used only where the next tick goes on from there."""
 
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
+import dagster as dg
 import pytest
 
 from openlineage_dagster_core.errors import FactsUnavailableError
-from openlineage_dagster_sensor.cursor import Cursor
-from openlineage_dagster_sensor.memory import Memory
+from openlineage_dagster_core.event_log.cursor import Cursor
+from openlineage_dagster_core.event_log.reader import EventLogReader
+from openlineage_dagster_sensor.memory import LONGEST_TEXT, Memory
 
-INSTANCE: Any = object()
+
+class Engine:
+    """Stands in for an engine: a memory keeps it and passes it on."""
+
+    def __init__(self, reader: EventLogReader) -> None:
+        self.reader = reader
 
 
-def test_the_next_tick_goes_on_with_the_same_facts() -> None:
+@pytest.fixture
+def instance(tmp_path: Path) -> Iterator[dg.DagsterInstance]:
+    with dg.DagsterInstance.local_temp(str(tmp_path)) as instance:
+        yield instance
+
+
+def resume(memory: Memory, instance: dg.DagsterInstance, text: str | None) -> Any:
+    return memory.resume(instance, text, 0, Engine)  # type: ignore[arg-type, return-value]
+
+
+def test_the_next_tick_goes_on_with_the_same_engine(
+    instance: dg.DagsterInstance, tmp_path: Path
+) -> None:
     memory = Memory()
-    cursor, facts = memory.resume(INSTANCE, None, 0)
-    cursor.recent = set(range(1, 100_000, 3))
-    text = cursor.to_text()
+    engine = resume(memory, instance, None)
+    text = engine.reader.cursor.to_text(LONGEST_TEXT)
     memory.keep(text)
-    resumed, same_facts = memory.resume(INSTANCE, text, 0)
-    assert same_facts is facts
-    assert len(resumed.recent) > 0, "also what the text has no room for"
+    with dg.DagsterInstance.local_temp(str(tmp_path)) as another:
+        assert resume(memory, another, text) is engine
+        assert memory.instance() is another
 
 
-@pytest.mark.parametrize("text", [None, Cursor(low=7).to_text(), '{"last_storage_id": 7}'])
-def test_a_cursor_that_was_moved_begins_anew(text: str | None) -> None:
+@pytest.mark.parametrize("text", [None, Cursor(low=7).to_text(1000), '{"last_storage_id": 7}'])
+def test_a_tick_whose_cursor_was_moved_begins_from_the_text(
+    instance: dg.DagsterInstance, text: str | None
+) -> None:
     memory = Memory()
-    cursor, facts = memory.resume(INSTANCE, None, 0)
-    cursor.low = 99
-    memory.keep(cursor.to_text())
-    moved, new_facts = memory.resume(INSTANCE, text, 0)
-    assert new_facts is not facts
-    assert moved == Cursor.from_text(text)
+    engine = resume(memory, instance, None)
+    engine.reader.cursor.low = 99
+    memory.keep(engine.reader.cursor.to_text(LONGEST_TEXT))
+    moved = resume(memory, instance, text)
+    assert moved is not engine
+    assert moved.reader.cursor == Cursor.from_text(text)
 
 
-def test_a_tick_that_did_not_end_is_not_gone_on_with() -> None:
+def test_a_tick_after_one_that_did_not_end_begins_from_the_text(
+    instance: dg.DagsterInstance,
+) -> None:
     memory = Memory()
-    text = Cursor(low=7).to_text()
-    memory.resume(INSTANCE, None, 0)
+    text = Cursor(low=7).to_text(LONGEST_TEXT)
+    resume(memory, instance, None)
     memory.keep(text)
-    _, facts = memory.resume(INSTANCE, text, 0)
-    assert memory.resume(INSTANCE, text, 0)[1] is not facts
+    engine = resume(memory, instance, text)
+    # Nothing was kept since.
+    assert resume(memory, instance, text) is not engine
 
 
-def test_after_a_tick_the_instance_is_let_go_of() -> None:
+def test_a_tick_after_one_that_was_forgotten_begins_from_the_text(
+    instance: dg.DagsterInstance,
+) -> None:
     memory = Memory()
-    cursor, _ = memory.resume(INSTANCE, None, 0)
-    memory.keep(cursor.to_text())
+    text = Cursor(low=7).to_text(LONGEST_TEXT)
+    engine = resume(memory, instance, None)
+    memory.keep(text)
+    memory.forget()
+    assert resume(memory, instance, text) is not engine
+
+
+def test_a_text_that_is_no_cursor_is_an_error(instance: dg.DagsterInstance) -> None:
+    with pytest.raises(ValueError, match="cursor"):
+        resume(Memory(), instance, "[]")
+
+
+def test_between_two_ticks_there_is_no_instance(instance: dg.DagsterInstance) -> None:
+    memory = Memory()
+    engine = resume(memory, instance, None)
+    memory.keep(engine.reader.cursor.to_text(LONGEST_TEXT))
     with pytest.raises(FactsUnavailableError):
-        memory._living()
+        memory.instance()

@@ -5,6 +5,6 @@ pytest_plugins = [
     "every_event_is_valid",
     "golden",
     "receiver",
-    "dispose_waits",
+    "delivery",
     "command_line",
 ]

@@ -56,6 +56,18 @@ class FactsUnavailableError(DeliveryError):
     """The instance cannot be read at the moment, so an event cannot be converted yet."""
 
 
+class RunDeletedError(DeliveryError):
+    """The instance does not know the run of an event any more.
+
+    Args:
+        run_id: the Dagster run id.
+    """
+
+    def __init__(self, run_id: str) -> None:
+        super().__init__(f"run {run_id} was deleted")
+        self.run_id = run_id
+
+
 class BackendUnavailableError(DeliveryError):
     """The backend takes no events at the moment: they wait and are sent again in order.
 
@@ -63,8 +75,17 @@ class BackendUnavailableError(DeliveryError):
         message: what happened.
         status: the HTTP status, None where there was no answer.
         answer: the beginning of what the backend said.
+        is_silent: whether there was no answer at all: no connection, or none in time.
     """
 
-    def __init__(self, message: str, status: int | None = None, answer: str = "") -> None:
+    def __init__(
+        self,
+        message: str,
+        status: int | None = None,
+        answer: str = "",
+        *,
+        is_silent: bool = False,
+    ) -> None:
         super().__init__(message, answer)
         self.status = status
+        self.is_silent = is_silent

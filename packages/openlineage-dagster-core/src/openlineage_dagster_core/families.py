@@ -44,7 +44,13 @@ OBSERVATION_FAMILY = frozenset({DagsterEventType.ASSET_OBSERVATION, DagsterEvent
 CONVERTED = RUN_FAMILY | STEP_FAMILY | ASSET_FAMILY | CHECK_FAMILY | OBSERVATION_FAMILY
 """All of them. Other families' runs start and end with these events too."""
 
-CONVERTED_VALUES = frozenset(event_type.value for event_type in CONVERTED)
-"""As events name them: a later Dagster's may have types that this one does not know."""
+FOLLOWED = CONVERTED | {
+    DagsterEventType.ASSET_MATERIALIZATION_PLANNED,
+    DagsterEventType.ASSET_CHECK_EVALUATION_PLANNED,
+}
+"""The Dagster events that the engine reads: those that are converted, and what a run plans."""
+
+FOLLOWED_VALUES = frozenset(event_type.value for event_type in FOLLOWED)
+"""The same as the log stores them: a later Dagster may have types that this one does not know."""
 
 RUN_END_VALUES = frozenset(event_type.value for event_type in RUN_ENDS)

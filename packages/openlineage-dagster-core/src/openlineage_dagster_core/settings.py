@@ -375,15 +375,15 @@ STORAGE_OPTIONS: Mapping[str, Field] = {
         "The event log storage to wrap: {module, class, config}.",
     ),
     **SHARED_OPTIONS,
+    "deliver": _option(
+        StringSource,
+        "'automatic' (default): processes that store events start a deliverer where none lives; "
+        "'external': a service runs `openlineage-dagster deliver`, and no process starts one.",
+    ),
     "flush_timeout": _option(
         Noneable(float),
-        "How long a process that ends a run goes on sending, in seconds; by default it does not "
-        "wait, and a process of its own sends the rest.",
-    ),
-    "outbox_directory": _option(
-        StringSource,
-        "Where events wait until they are sent (default: 'openlineage' under the instance's "
-        "directory).",
+        "How long the end of a run waits for its lineage to be delivered, in seconds; by default 5 "
+        "in a container that a deliverer would end with, and not at all elsewhere.",
     ),
     "environment_variables": _option(
         _TEXTS,

@@ -9,7 +9,9 @@ from command_line import Run
 from openlineage_dagster_core.cli.code import CodeTarget
 from openlineage_dagster_core.cli.deployment import SENSOR, deployment_of, home_of, opened
 from openlineage_dagster_core.cli.failure import CommandError
+from openlineage_dagster_core.facts.event_log import GivenDefinitions
 from openlineage_dagster_core.settings import SENSOR_SETTINGS, Settings
+from openlineage_dagster_core.snapshots.reading import KeptDefinitions
 from orders_home import OrdersHome
 from orders_project import DEFINITIONS
 
@@ -31,7 +33,7 @@ def test_without_a_home_the_next_step_is_said(tmp_path: Path) -> None:
 def test_an_empty_directory_is_not_made_an_instance(tmp_path: Path, command: Run) -> None:
     outcome = command("replay", "--dry-run", "--home", tmp_path)
     assert outcome.status == 2
-    assert "has no dagster.yaml, and nothing of an instance" in outcome.err
+    assert "has no dagster.yaml and no folder of an instance" in outcome.err
     assert list(tmp_path.iterdir()) == []
 
 
@@ -50,7 +52,7 @@ def test_settings_come_from_the_environment_where_no_mechanism_is_known(
     with opened(orders_home.path, CodeTarget()) as deployment:
         assert deployment.mechanisms == ()
         assert deployment.settings == Settings(namespace="lake")
-        assert deployment.outbox_directory == orders_home.path / "openlineage"
+        assert isinstance(deployment.definitions_source(), KeptDefinitions)
         assert not deployment.definitions.assets
 
 
@@ -66,6 +68,8 @@ def test_settings_of_the_sensor_are_those_of_its_definition(orders_home: OrdersH
         found = deployment_of(orders_home.path, instance, repository.get_repository_def())
     assert found.mechanisms == (SENSOR,)
     assert found.settings is settings
+    assert found.sensors == ("ours",)
+    assert isinstance(found.definitions_source(), GivenDefinitions)
     assert dg.AssetKey(["raw", "orders"]) in found.definitions.assets
 
 

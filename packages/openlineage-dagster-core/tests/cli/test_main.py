@@ -14,7 +14,16 @@ COMMANDS = sorted(main_module.group.commands)
 
 
 def test_these_are_the_commands() -> None:
-    assert COMMANDS == ["completion", "doctor", "graph", "outbox", "replay", "show"]
+    assert COMMANDS == [
+        "completion",
+        "deliver",
+        "doctor",
+        "graph",
+        "parked",
+        "replay",
+        "show",
+        "status",
+    ]
 
 
 @pytest.mark.parametrize("name", COMMANDS)

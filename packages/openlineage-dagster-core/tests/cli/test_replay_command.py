@@ -6,6 +6,9 @@ from pathlib import Path
 import pytest
 
 from command_line import Run
+from openlineage_dagster_core.replay import replay as replay_module
+from openlineage_dagster_core.replay import selected_runs
+from openlineage_dagster_core.replay.finished_runs import FinishedRuns
 from orders_home import OrdersHome
 from receiver import Receiver
 from recorded_run import states_by_run
@@ -100,10 +103,15 @@ def test_a_backend_that_is_down_is_told_after_a_while_and_the_command_goes_on_la
     monkeypatch.setenv("OPENLINEAGE_URL", receiver.url)
     first_run = home.nightly[0]
 
+    is_down = False
+
     def until_the_second_run(event: dict[str, object]) -> int:
+        nonlocal is_down
         run = event["run"]
         assert isinstance(run, dict)
-        return 201 if run["facets"]["dagster_run"]["runId"] == first_run else 503
+        facet = run["facets"].get("dagster_run", {})
+        is_down = is_down or facet.get("runId") != first_run
+        return 503 if is_down else 201
 
     receiver.answer = until_the_second_run
     outcome = command("replay", "--patience", "0", *CODE, "--json")
@@ -130,14 +138,49 @@ def test_with_nowhere_to_send_to_the_next_step_is_said(
     assert "OPENLINEAGE_URL" in outcome.err
 
 
+def test_a_home_that_cannot_be_written_is_replayed_without_going_on_later(
+    command: Run, home: OrdersHome, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OPENLINEAGE_URL", receiver.url)
+
+    def refuse(*_: object) -> None:
+        raise PermissionError(13, "denied", "/home/of/another")
+
+    monkeypatch.setattr(FinishedRuns, "add", refuse)
+    outcome = command("replay", *CODE)
+    assert outcome.status == 0
+    assert len(receiver.events) == EVENTS
+    note = "this replay would begin anew: no permission for /home/of/another."
+    assert outcome.err.count(note) == 1
+
+
+def test_an_event_log_that_cannot_be_read_is_said(
+    command: Run, home: OrdersHome, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise OSError("gone")
+
+    monkeypatch.setattr(selected_runs, "events_of_run", fail)
+    outcome = command("replay", "--dry-run", *CODE)
+    assert outcome.status == 2
+    assert "The event log cannot be read: OSError: gone." in outcome.err
+
+
+def test_a_long_replay_needs_no_patience(
+    command: Run, home: OrdersHome, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Every pass ends before everything is read.
+    monkeypatch.setattr(replay_module, "PASS_SECONDS", 0.01)
+    outcome = command("replay", "--dry-run", "--patience", "0", "--json", *CODE)
+    assert (outcome.status, outcome.json["events"]) == (0, EVENTS)
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
         (["--to", "ftp://x"], "'--to': got 'ftp://x'; allowed: file:PATH"),
         (["--to", "http://"], "--to"),
         (["--dry-run", "--run", "nope"], "There is no run nope"),
-        (["--dry-run", "--gaps", "--since", "1h"], "--gaps says itself what is missing"),
-        (["--dry-run", "--gaps"], "Only OpenLineageEventLogStorage records gaps"),
     ],
 )
 def test_a_wrong_choice_is_said(

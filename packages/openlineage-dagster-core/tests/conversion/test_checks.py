@@ -1,13 +1,29 @@
 """Asset checks: one run an asset, which reads what the checks read, and ends once."""
 
 import inspect
+import json
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import dagster as dg
 import pytest
 
-from recorded_run import check_runs, converted, names, one, states_by_run
+from openlineage_dagster_core.conversion.envelope import event_time
+from openlineage_dagster_core.facts.event_log import run_facts
+from openlineage_dagster_core.facts.model import Facts
+from openlineage_dagster_core.facts.progress import ProgressLog
+from recorded_run import (
+    CREATED_AT,
+    RUN_ID,
+    check_runs,
+    converted,
+    converted_log,
+    execute,
+    log_of,
+    names,
+    one,
+    states_by_run,
+)
 
 Json = dict[str, Any]
 Golden = Callable[[str, list[Json]], None]
@@ -110,6 +126,49 @@ DEFINITIONS = dg.Definitions(
 )
 
 
+def many_checks(count: int, *, attempts: tuple[int, ...]) -> dg.Definitions:
+    """Define an asset with checks.
+
+    Args:
+        count: how many checks.
+        attempts: by attempt, how many checks it evaluates; all attempts but the last fail then.
+    """
+    checks = [f"check_{number:03}" for number in range(count)]
+
+    @dg.asset(
+        retry_policy=dg.RetryPolicy(max_retries=len(attempts) - 1),
+        check_specs=[dg.AssetCheckSpec(name, asset="many") for name in checks],
+    )
+    def many(context: dg.AssetExecutionContext) -> Iterator[Any]:
+        for name in checks[: attempts[context.retry_number]]:
+            yield dg.AssetCheckResult(check_name=name, passed=context.retry_number > 0)
+        if context.retry_number < len(attempts) - 1 or attempts[-1] < count:
+            raise ValueError("not yet")
+        yield dg.Output(None)
+
+    @dg.asset(deps=[many])
+    def logs_one_again(context: dg.AssetExecutionContext) -> None:
+        context.log_event(
+            dg.AssetCheckEvaluation(asset_key=many.key, check_name=checks[0], passed=False)
+        )
+
+    return dg.Definitions(
+        assets=[many, logs_one_again],
+        jobs=[
+            job("all_of_them", dg.AssetSelection.assets(many)),
+            job("and_one_again", dg.AssetSelection.assets(many, logs_one_again)),
+        ],
+    )
+
+
+def of_checks(events: list[Json]) -> list[Json]:
+    return [event for event in events if event["job"]["name"] == "many__checks"]
+
+
+def runs_of_checks(events: list[Json]) -> list[list[str]]:
+    return list(states_by_run(of_checks(events)).values())
+
+
 def assertions(event: Json, position: int = 0) -> list[tuple[str, bool]]:
     facet = event["inputs"][position]["inputFacets"]["dataQualityAssertions"]
     return [(assertion["assertion"], assertion["success"]) for assertion in facet["assertions"]]
@@ -161,6 +220,87 @@ def test_a_check_that_is_evaluated_again_after_its_end_is_a_run_of_its_own(
     assert runs == [["START", "COMPLETE"], ["START", "COMPLETE"]]
     last = [event for event in events if event["job"]["name"] == "tried_again__checks"][-1]
     assert assertions(last) == [("each_time", True)]
+
+
+def test_a_run_of_checks_starts_with_the_first_one_and_ends_with_the_last_one_planned() -> None:
+    events = converted(many_checks(3, attempts=(3,)), "all_of_them")
+    check_runs(events)
+    start, complete = of_checks(events)
+    assert [start["eventType"], complete["eventType"]] == ["START", "COMPLETE"]
+    assert assertions(start) == [("check_000", False)]
+    assert assertions(complete) == [(f"check_00{number}", False) for number in range(3)]
+
+
+@pytest.mark.parametrize("attempts", [1, 2])
+def test_the_events_of_many_checks_are_linear_in_their_number(attempts: int) -> None:
+    sizes = {}
+    for count in (200, 400):
+        definitions = many_checks(count, attempts=(count,) * attempts)
+        events = of_checks(converted(definitions, "all_of_them"))
+        assert len(assertions(events[-1])) == count
+        sizes[count] = sum(len(json.dumps(event)) for event in events)
+    assert sizes[400] < 2.2 * sizes[200]
+
+
+def test_a_round_of_checks_that_a_retry_evaluates_again_is_one_run_of_its_own() -> None:
+    definitions = many_checks(3, attempts=(3, 3))
+    with dg.DagsterInstance.ephemeral() as instance:
+        execute(definitions, "all_of_them", instance, run_id=RUN_ID)
+        facts = Facts(
+            run_facts(instance.get_run_records()[0].dagster_run, CREATED_AT),
+            ProgressLog().progress,
+        )
+        entries = log_of(instance, RUN_ID)
+    events = converted_log(entries, facts)
+    check_runs(events)
+    assert runs_of_checks(events) == [["START", "COMPLETE"], ["START", "COMPLETE"]]
+    _, complete, late_start, late_complete = of_checks(events)
+    assert assertions(complete) == [(f"check_00{number}", False) for number in range(3)]
+    assert sorted(assertions(late_start)) == [
+        ("check_000", True),
+        ("check_001", False),
+        ("check_002", False),
+    ]
+    assert sorted(assertions(late_complete)) == [(f"check_00{number}", True) for number in range(3)]
+    evaluated = [
+        event_time(entry.timestamp)
+        for entry in entries
+        if entry.dagster_event_type is dg.DagsterEventType.ASSET_CHECK_EVALUATION
+    ]
+    assert late_start["eventTime"] == evaluated[3]
+    assert late_complete["eventTime"] == evaluated[5]
+
+
+def test_a_retry_completes_the_round_that_the_first_attempt_left_unfinished() -> None:
+    events = converted(many_checks(3, attempts=(2, 3)), "all_of_them")
+    check_runs(events)
+    assert runs_of_checks(events) == [["START", "COMPLETE"]]
+    done = of_checks(events)[-1]
+    assert sorted(assertions(done)) == [(f"check_00{number}", True) for number in range(3)]
+
+
+def test_a_late_round_completes_with_the_run_that_succeeds(golden: Golden) -> None:
+    events = converted(many_checks(2, attempts=(2,)), "and_one_again")
+    golden("check_late_round", of_checks(events))
+    check_runs(events)
+    assert runs_of_checks(events) == [["START", "COMPLETE"], ["START", "COMPLETE"]]
+    done = of_checks(events)[-1]
+    assert done["eventTime"] == one(events, "and_one_again", "COMPLETE")["eventTime"]
+    assert "errorMessage" not in done["run"]["facets"]
+    assert sorted(assertions(done)) == [("check_000", False), ("check_001", False)]
+
+
+def test_a_late_round_fails_with_the_run_that_fails() -> None:
+    events = converted(many_checks(3, attempts=(3, 2)), "all_of_them")
+    check_runs(events)
+    assert runs_of_checks(events) == [["START", "COMPLETE"], ["START", "FAIL"]]
+    failed = of_checks(events)[-1]
+    assert "Steps failed" in failed["run"]["facets"]["errorMessage"]["message"]
+    assert sorted(assertions(failed)) == [
+        ("check_000", True),
+        ("check_001", True),
+        ("check_002", False),
+    ]
 
 
 def test_checks_that_nobody_planned_are_told_one_by_one() -> None:

@@ -5,6 +5,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -14,12 +15,18 @@ import pytest
 
 from golden import to_json
 from openlineage_dagster_core.conversion import convert
+from openlineage_dagster_core.event_log.run_log import events_of_run
 from openlineage_dagster_core.facts.definitions import DefinedAssets, DefinedJobs
 from openlineage_dagster_core.facts.event_log import EventLogFacts
 from openlineage_dagster_core.facts.model import Definitions
-from openlineage_dagster_core.facts.writing import decode_definitions, encode_definitions
 from openlineage_dagster_core.identity import Identity
 from openlineage_dagster_core.settings import Settings
+from openlineage_dagster_core.snapshots.definitions_codec import (
+    decode_asset,
+    decode_job,
+    encode_asset,
+    encode_job,
+)
 from recorded_run import execute
 
 Json = dict[str, Any]
@@ -68,6 +75,32 @@ def definitions_of(repository: dg.RepositoryDefinition) -> Definitions:
     return Definitions(DefinedAssets(repository.asset_graph), DefinedJobs(repository))
 
 
+class ByModule:
+    """Gives each run the definitions of the module that its tag names."""
+
+    def __init__(self, instance: dg.DagsterInstance, known: Mapping[str, Definitions]) -> None:
+        self._instance = instance
+        self._known = known
+
+    def prepare(self, run_ids: Collection[str], keys: Collection[dg.AssetKey]) -> None:
+        pass
+
+    def of_run(self, run_id: str, job_name: str, at: float) -> Definitions:
+        [record] = self._instance.get_run_records(dg.RunsFilter(run_ids=[run_id]))
+        return self._known[record.dagster_run.tags["module"]]
+
+    def at(self, at: float) -> Definitions:
+        return Definitions()
+
+
+def written_down(definitions: Definitions, jobs: Collection[str]) -> Definitions:
+    """Write definitions down and read them back."""
+    return Definitions(
+        {key: decode_asset(encode_asset(asset)) for key, asset in definitions.assets.items()},
+        {job: decode_job(encode_job(definitions.jobs[job])) for job in jobs},
+    )
+
+
 def converted_runs(
     instance: dg.DagsterInstance, *, is_written_down: bool = False, is_read_afresh: bool = False
 ) -> list[Json]:
@@ -76,21 +109,18 @@ def converted_runs(
     known = {}
     for name, ran in RUNS.items():
         definitions = definitions_of(load(name).DEFINITIONS.get_repository_def())
-        if is_written_down:
-            jobs = {job: definitions.jobs[job] for job in ran}
-            text = encode_definitions(Definitions(dict(definitions.assets), jobs))
-            definitions = decode_definitions(text)
-        known[name] = definitions
+        known[name] = written_down(definitions, ran) if is_written_down else definitions
+    source = ByModule(instance, known)
     events = []
-    found = EventLogFacts(lambda: instance)
+    found = EventLogFacts(lambda: instance, source)
     for record in reversed(instance.get_run_records()):
-        run = record.dagster_run
-        definitions = known[run.tags["module"]]
-        for logged in instance.get_records_for_run(run.run_id).records:
-            entry = logged.event_log_entry
+        for stored in events_of_run(instance, record.dagster_run.run_id):
+            entry = stored.entry()
             if is_read_afresh:
-                found = EventLogFacts(lambda: instance)
-            events += convert(entry, found.facts_of(entry, definitions), identity)
+                found = EventLogFacts(lambda: instance, source)
+            facts = found.facts_of(stored, entry)
+            assert facts is not None
+            events += convert(entry, facts, identity)
             found.advance(entry)
     return to_json(events)
 

@@ -259,9 +259,10 @@ def test_a_backfill_of_many_partitions_stays_linear(monkeypatch: pytest.MonkeyPa
     )
     source = Source(entry, facts, Identity(Settings()))
     for partition in keys:
-        [_, event] = asset.materialized(source, dg.AssetMaterialization(key, partition=partition))
-        log._materialized.add((key, partition))
+        [_, draft] = asset.materialized(source, dg.AssetMaterialization(key, partition=partition))
+        log._materialized[key].add(partition)
+        event = draft()
         assert event.eventType.name == "COMPLETE"
     assert looked == 0
-    assert asset.unfinished(source, "region", event.eventType, None) == []
+    assert list(asset.unfinished(source, "region", event.eventType, None)) == []
     assert looked == 1

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import requests
 from openlineage.client import OpenLineageClient
 from openlineage.client.event_v2 import (
     DatasetEvent,
@@ -16,9 +17,11 @@ from openlineage.client.event_v2 import (
 )
 from openlineage.client.generated.documentation_dataset import DocumentationDatasetFacet
 from openlineage.client.generated.tags_job import TagsJobFacet, TagsJobFacetFields
+from openlineage.client.transport import Config, Transport
 
 from openlineage_dagster_core import serialisation
-from openlineage_dagster_core.delivery.client import LineageClient
+from openlineage_dagster_core.delivery.client import LineageClient, PreparedEvent
+from openlineage_dagster_core.delivery.connections import connect
 from openlineage_dagster_core.errors import BackendUnavailableError, EventRefusedError
 from openlineage_dagster_core.serialisation import shared
 from openlineage_dagster_core.version import PRODUCER
@@ -247,9 +250,7 @@ def test_the_log_names_some_of_many_facets(
     monkeypatch.setattr("openlineage_dagster_core.delivery.client.REMEMBERED_JOBS", 1)
     facet = DocumentationDatasetFacet("w" * 500, producer=PRODUCER)
     wide = event()
-    wide.outputs = [
-        OutputDataset("n", str(index), facets={"documentation": facet}) for index in range(30)
-    ]
+    wide.outputs = [OutputDataset("n", "o", facets={f"custom{i}": facet for i in range(30)})]
     dataset = DatasetEvent(
         eventTime=wide.eventTime,
         dataset=StaticDataset("n", "d", facets={"documentation": facet}),
@@ -263,7 +264,7 @@ def test_the_log_names_some_of_many_facets(
     said = [record.getMessage() for record in caplog.records]
     assert len(said) == 3, "the first is forgotten"
     assert said[0].count(".facets.") == 20
-    assert " and 11 more;" in said[0], "30 outputs and the run's tags"
+    assert " and 11 more;" in said[0], "30 of the output and the run's tags"
     assert "n/d is larger" in said[1]
     assert "without dataset.facets.documentation;" in said[1]
 
@@ -276,3 +277,145 @@ def test_the_limit_holds_for_every_transport(
     monkeypatch.setenv("OPENLINEAGE__TRANSPORT__APPEND", "true")
     LineageClient(5, max_event_size=4000).emit(large_event("nightly"))
     assert json.loads((tmp_path / "events").read_text())["outputs"][0]["facets"] == {}
+
+
+class FailingTransport(Transport):
+    """Raises what a library would raise."""
+
+    kind = "failing"
+    config_class = Config
+
+    def __init__(self, error: Exception) -> None:
+        self.error = error
+
+    def emit(self, event: Any) -> None:
+        raise RuntimeError(f"failed to send {event}") from self.error
+
+
+class BotocoreLikeError(Exception):
+    def __init__(self, status: int) -> None:
+        super().__init__("An error occurred")
+        self.response = {
+            "Error": {"Message": "wrong run"},
+            "ResponseMetadata": {"HTTPStatusCode": status},
+        }
+
+
+def test_a_status_that_a_library_hides_decides_what_becomes_of_the_event() -> None:
+    refusing = OpenLineageClient(transport=FailingTransport(BotocoreLikeError(422)))
+    with pytest.raises(EventRefusedError) as refused:
+        LineageClient(5, refusing).emit(event())
+    assert refused.value.status == 422
+    assert refused.value.answer == "wrong run"
+    for status in (403, 429, 503):
+        failing = OpenLineageClient(transport=FailingTransport(BotocoreLikeError(status)))
+        with pytest.raises(BackendUnavailableError, match=f"HTTP {status}") as raised:
+            LineageClient(5, failing).emit(event())
+        assert raised.value.status == status
+
+
+def test_the_cause_of_a_wrapped_failure_is_named() -> None:
+    error = requests.ConnectionError("no route to host")
+    client = LineageClient(5, OpenLineageClient(transport=FailingTransport(error)))
+    with pytest.raises(BackendUnavailableError, match=r"^ConnectionError: no route to host$"):
+        client.emit(event())
+
+
+def test_a_failure_that_the_caller_handles_is_not_that_of_the_event() -> None:
+    client = LineageClient(5, OpenLineageClient(transport=FailingTransport(ValueError())))
+    try:
+        raise EventRefusedError(422, "another event")  # noqa: TRY301
+    except EventRefusedError:
+        with pytest.raises(BackendUnavailableError, match="RuntimeError"):
+            client.emit(event())
+
+
+@pytest.mark.parametrize("status", [422, 503])
+def test_a_strict_composite_transport_hides_no_status(
+    receiver: Receiver, monkeypatch: pytest.MonkeyPatch, status: int
+) -> None:
+    receiver.answer = lambda event: status
+    receiver.body = "bad field"
+    inner = {"type": "http", "url": receiver.url}
+    config = {"type": "composite", "transports": [inner], "continue_on_failure": False}
+    with pytest.raises((EventRefusedError, BackendUnavailableError)) as raised:
+        LineageClient(5, OpenLineageClient(config={"transport": config})).emit(event())
+    assert isinstance(raised.value, EventRefusedError | BackendUnavailableError)
+    assert isinstance(raised.value, EventRefusedError) is (status == 422)
+    assert (raised.value.status, raised.value.answer) == (status, "bad field")
+
+
+def test_preparing_does_not_touch_the_network_and_any_client_sends(receiver: Receiver) -> None:
+    clients = connect(5, 1_000_000, connections=3)
+    made = [event(name=str(index)) for index in range(3)]
+    prepared = [clients[0].prepare(each) for each in made]
+    assert receiver.requests == 0
+    for client, each in zip(clients, prepared, strict=True):
+        client.send(each)
+    assert [arrived["job"]["name"] for arrived in receiver.events] == ["0", "1", "2"]
+    first = prepared[0]
+    assert first.name == "dagster/0"
+    assert first.event is None
+    assert first.text is not None
+    assert first.size == len(first.text.encode())
+
+
+def test_a_transport_that_takes_no_text_gets_the_prepared_event(tmp_path: Path) -> None:
+    config = {"type": "file", "log_file_path": str(tmp_path / "events"), "append": True}
+    client = LineageClient(5, OpenLineageClient(config={"transport": config}))
+    prepared = client.prepare(event())
+    assert prepared.text is None
+    assert prepared.event is not None
+    assert prepared.size == len(serialisation.to_json(prepared.event))
+    client.send(prepared)
+    assert json.loads((tmp_path / "events").read_text())["job"]["name"] == "nightly"
+    with pytest.raises(BackendUnavailableError):
+        client.send(PreparedEvent("dagster/nightly", 2, "{}", None))
+
+
+def test_an_event_that_is_filtered_or_not_sent_is_prepared_as_nothing(
+    receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = {"filters": [{"type": "exact", "match": "nightly"}]}
+    filtering = LineageClient(5, OpenLineageClient(config=config))
+    monkeypatch.setenv("OPENLINEAGE_DISABLED", "true")
+    for client in (filtering, LineageClient(5)):
+        prepared = client.prepare(event())
+        assert prepared == PreparedEvent("dagster/nightly", 0, None, None)
+        client.send(prepared)
+    assert receiver.requests == 0
+
+
+def test_an_event_that_cannot_be_completed_is_refused_without_its_secrets(
+    receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(self: OpenLineageClient, event: Any) -> Any:
+        raise LookupError("s3cret")
+
+    monkeypatch.setattr(OpenLineageClient, "update_event_tags_facets", fail)
+    with pytest.raises(EventRefusedError) as raised:
+        LineageClient(5).prepare(event())
+    assert raised.value.in_full == "refused: not prepared: LookupError"
+    assert raised.value.__suppress_context__
+
+
+def test_an_event_that_json_cannot_hold_is_refused_for_every_transport() -> None:
+    made = event()
+    assert made.run.facets is not None
+    made.run.facets["odd"] = {"number": float("nan")}  # type: ignore[assignment]
+    client = LineageClient(5, OpenLineageClient(transport=FailingTransport(ValueError())))
+    with pytest.raises(EventRefusedError, match="refused"):
+        client.prepare(made)
+
+
+@pytest.mark.parametrize(
+    ("config", "expected"),
+    [
+        ({"type": "console"}, True),
+        ({"type": "composite", "transports": [{"type": "console"}]}, True),
+        ({"type": "http", "url": "http://localhost:5000"}, False),
+    ],
+)
+def test_the_console_is_known_wherever_it_is(config: dict[str, Any], expected: bool) -> None:
+    client = LineageClient(5, OpenLineageClient(config={"transport": config}))
+    assert client.is_console is expected

@@ -9,12 +9,14 @@ import pytest
 import requests
 from openlineage.client import OpenLineageClient
 from openlineage.client.serde import Serde
-from openlineage.client.transport.http import HttpConfig, HttpTransport
+from openlineage.client.transport.http import HttpConfig, HttpTransport, TokenProvider
 from openlineage.client.transport.noop import NoopConfig, NoopTransport
-from requests.adapters import BaseAdapter
+from requests.adapters import BaseAdapter, HTTPAdapter
 
+from openlineage_dagster_core.delivery.bounded_http import BoundedAdapter
 from openlineage_dagster_core.delivery.client import LineageClient
-from openlineage_dagster_core.delivery.posting import Poster
+from openlineage_dagster_core.delivery.posting import Poster, bound
+from openlineage_dagster_core.errors import BackendUnavailableError
 from openlineage_dagster_core.serialisation import to_json
 from receiver import Receiver
 from small_event import event
@@ -151,11 +153,14 @@ def test_a_cookie_that_changes_is_sent_as_it_is_by_then() -> None:
     ]
 
 
+@pytest.mark.parametrize("configuration", [{}, {"sslContext": CERTIFICATE}], ids=str)
 @pytest.mark.parametrize("status", [301, 302, 307])
-def test_a_redirect_is_not_followed_with_a_client_certificate(status: int, debuglevel: int) -> None:
+def test_a_redirect_is_not_followed_whatever_the_adapter(
+    status: int, configuration: dict[str, Any], debuglevel: int
+) -> None:
     adapter = RecordingAdapter(status, Location="https://elsewhere.example.org")
-    with pytest.raises(RuntimeError, match="redirect"):
-        Poster(transport_with(adapter, sslContext=CERTIFICATE)).post(to_json(event()))
+    with pytest.raises(BackendUnavailableError, match=r"redirects to https://elsewhere\."):
+        Poster(transport_with(adapter, **configuration)).post(to_json(event()))
     assert http.client.HTTPConnection.debuglevel == debuglevel
     assert len(adapter.sent) == 1
 
@@ -163,6 +168,51 @@ def test_a_redirect_is_not_followed_with_a_client_certificate(status: int, debug
 def test_an_answer_that_is_an_error_is_raised() -> None:
     with pytest.raises(requests.HTTPError, match="503"):
         Poster(transport_with(RecordingAdapter(503))).post(to_json(event()))
+
+
+class FailingProvider(TokenProvider):
+    """Gets no token; the endpoint says what the backend says to a wrong event."""
+
+    def get_bearer(self) -> str | None:
+        answer = requests.Response()
+        answer.status_code = 400
+        raise RuntimeError("s3cret") from requests.HTTPError(response=answer)
+
+
+@pytest.mark.parametrize("kind", ["http", "composite"])
+def test_a_refused_token_does_not_refuse_the_event(receiver: Receiver, kind: str) -> None:
+    config: dict[str, Any] = {
+        "type": "http",
+        "url": receiver.url,
+        "auth": {"type": f"{__name__}.{FailingProvider.__name__}"},
+    }
+    if kind == "composite":
+        config = {"type": "composite", "transports": [config], "continue_on_failure": False}
+    client = LineageClient(5, OpenLineageClient(config={"transport": config}))
+    with pytest.raises(BackendUnavailableError) as raised:
+        client.emit(event())
+    assert str(raised.value) == "no token for the backend: HTTP 400; check auth in openlineage.yml"
+    assert receiver.requests == 0
+
+
+def test_a_users_own_adapter_stays() -> None:
+    adapter = RecordingAdapter()
+    transport = transport_with(adapter)
+    bound(transport, 3)
+    Poster(transport).post("{}")
+    assert adapter.sent[0]["timeout"] == 3
+    given = HTTPAdapter()
+    transport = HttpTransport(HttpConfig("https://example.org", adapter=given))
+    bound(transport, 3)
+    assert transport.session.get_adapter("https://example.org") is given
+
+
+def test_a_session_that_exists_gets_the_bounded_adapter() -> None:
+    transport = HttpTransport(HttpConfig("https://example.org", session=requests.Session()))
+    bound(transport, 3)
+    bound(transport, 4)
+    assert isinstance(transport.session.get_adapter("https://example.org"), BoundedAdapter)
+    assert transport.timeout == 4
 
 
 class OwnHttpTransport(HttpTransport):

@@ -1,6 +1,12 @@
+from typing import Any
+
 import dagster as dg
 from dagster import AssetKey
+from dagster._core.definitions.asset_checks.asset_check_evaluation import (
+    AssetCheckEvaluationPlanned,
+)
 
+from openlineage_dagster_core.facts.model import CheckRound
 from openlineage_dagster_core.facts.progress import ProgressLog
 from recorded_run import RUN_ID, execute, log_of
 
@@ -78,3 +84,81 @@ def test_before_anything_nothing_is_known() -> None:
     assert not progress.has_started
     assert not progress.has_ended
     assert not progress.planned
+
+
+def test_materialized_partitions_are_found_by_their_asset() -> None:
+    tags = {
+        "dagster/asset_partition_range_start": "mon",
+        "dagster/asset_partition_range_end": "tue",
+    }
+    materialized = followed("range", tags).progress.materialized
+    key = AssetKey("ranged")
+    assert materialized.of(key) == {"mon", "tue"}
+    assert materialized.of(AssetKey("good")) == set()
+    assert (key, "mon") in materialized
+    assert (key, "wed") not in materialized
+    assert "mon" not in materialized
+    assert len(materialized) == 2
+    assert materialized - {(key, "mon")} == {(key, "tue")}
+
+
+def evaluation(log: ProgressLog, name: str, timestamp: float) -> None:
+    evaluated = dg.AssetCheckEvaluation(asset_key=CHECKED, check_name=name, passed=True)
+    log.observe(of_type(dg.DagsterEventType.ASSET_CHECK_EVALUATION, evaluated, timestamp))
+
+
+def of_type(event_type: dg.DagsterEventType, data: Any, timestamp: float = 0.0) -> dg.EventLogEntry:
+    event = dg.DagsterEvent(event_type.value, "plain", event_specific_data=data)
+    return dg.EventLogEntry(None, "debug", "", RUN_ID, timestamp, dagster_event=event)
+
+
+CHECKED = AssetKey("checked")
+WHOLE = (CHECKED, None)
+
+
+def test_a_round_of_checks_lasts_until_each_planned_check_has_been_evaluated() -> None:
+    log = ProgressLog()
+    for name in ("first", "second"):
+        planned = AssetCheckEvaluationPlanned(asset_key=CHECKED, check_name=name)
+        log.observe(of_type(dg.DagsterEventType.ASSET_CHECK_EVALUATION_PLANNED, planned))
+    assert not log.progress.check_rounds
+
+    evaluation(log, "first", 1.0)
+    evaluation(log, "first", 2.0)
+    evaluation(log, "unplanned", 3.0)
+    assert log.progress.check_rounds == {WHOLE: CheckRound(1.0, is_late=False, missing={"second"})}
+    evaluation(log, "second", 4.0)
+    assert not log.progress.check_rounds
+
+    evaluation(log, "second", 5.0)
+    assert log.progress.check_rounds == {WHOLE: CheckRound(5.0, is_late=True, missing={"first"})}
+    evaluation(log, "first", 6.0)
+    assert not log.progress.check_rounds
+    assert log.progress.evaluations[WHOLE].keys() == {"first", "second", "unplanned"}
+
+
+def test_checks_without_a_plan_leave_no_round_open() -> None:
+    log = ProgressLog()
+    evaluation(log, "by_hand", 1.0)
+    assert not log.progress.check_rounds
+    again = log.progress.check_round(WHOLE, 2.0)
+    assert again == CheckRound(2.0, is_late=True, missing=set())
+
+
+def test_following_checks_is_linear_in_their_number() -> None:
+    """Counted, not timed: how often the names of the planned checks are gone through."""
+    looked = 0
+
+    class Counted(set[str]):
+        def __iter__(self) -> Any:
+            nonlocal looked
+            looked += 1
+            return super().__iter__()
+
+    names = [f"{number:05}" for number in range(1_000)]
+    log = ProgressLog()
+    log._planned_checks[CHECKED] = Counted(names)
+    for timestamp, name in enumerate(names):
+        evaluation(log, name, float(timestamp))
+    assert not log.progress.check_rounds
+    assert looked <= 1

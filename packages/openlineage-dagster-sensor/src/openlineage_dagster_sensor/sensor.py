@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import threading
 from collections.abc import Collection, Iterable, Mapping
@@ -18,20 +19,25 @@ from dagster import (
     sensor,
 )
 
+from openlineage_dagster_core import fault
 from openlineage_dagster_core.conversion.custom import load_provider
 from openlineage_dagster_core.delivery.client import LineageClient
 from openlineage_dagster_core.delivery.connections import connect
 from openlineage_dagster_core.delivery.transport import HOW_TO_CONFIGURE, check, is_configured
+from openlineage_dagster_core.engine import Engine
 from openlineage_dagster_core.errors import ConfigurationError
+from openlineage_dagster_core.event_log.reader import EventLogReader
 from openlineage_dagster_core.facts.definitions import DefinedAssets, DefinedJobs
+from openlineage_dagster_core.facts.event_log import EventLogFacts, GivenDefinitions
 from openlineage_dagster_core.facts.model import Definitions
 from openlineage_dagster_core.families import CONVERTED
 from openlineage_dagster_core.identity import Identity
 from openlineage_dagster_core.settings import SENSOR_SETTINGS, Settings, is_disabled
 from openlineage_dagster_core.validation import seconds, whole_number
-from openlineage_dagster_sensor.memory import Memory
+from openlineage_dagster_sensor.memory import LONGEST_TEXT, Memory
 from openlineage_dagster_sensor.start import start_time
-from openlineage_dagster_sensor.tick import Tick
+
+logger = logging.getLogger(__name__)
 
 DEFAULT_INTERVAL_SECONDS = 30
 DEFAULT_EVENTS_A_TICK = 50_000
@@ -44,6 +50,7 @@ WRAPPED = (
     "OpenLineageEventLogStorage is this instance's event log storage and emits every event "
     "already; two mechanisms would send everything twice. Remove one of them."
 )
+UP_TO_DATE = "nothing is new"
 DESCRIPTION = "Sends what Dagster records to OpenLineage: runs, steps, assets and checks."
 
 
@@ -182,32 +189,27 @@ def openlineage_sensor(
             # Dagster gave up on it; it stops by itself.
             return SkipReason("the tick before has not ended yet")
         try:
-            cursor, facts = memory.resume(instance, context.cursor, after_storage_id or 0)
-            tick = Tick(
+            engine = memory.resume(
                 instance,
-                _definitions(repository) if repository else Definitions(),
-                identity,
-                _clients(settings.timeout, settings.max_event_bytes),
-                facts,
-                concerned=concerned,
-                limit=limit,
-                budget=budget,
-                patience=settings.timeout,
-                start=start,
+                context.cursor,
+                after_storage_id or 0,
+                lambda reader: _engine(reader, memory, repository, identity, concerned),
             )
+            cursor = engine.reader.cursor
             try:
-                outcome = tick.run(cursor)
+                reason = _tick(engine, start, budget, limit)
             finally:
-                text = cursor.to_text()
-                if tick.has_ended:
+                text = cursor.to_text(LONGEST_TEXT)
+                if engine.has_ended:
                     memory.keep(text)
                 else:
-                    # A thread is still using one of them.
+                    # A thread still waits for an answer of the backend.
+                    memory.forget()
                     _clients.cache_clear()
                 context.update_cursor(text)
-            if outcome.has_news:
-                context.log.info(str(outcome))
-            return SkipReason(str(outcome))
+            if reason is not None:
+                context.log.info(reason)
+            return SkipReason(reason or UP_TO_DATE)
         finally:
             at_work.release()
 
@@ -220,6 +222,44 @@ def openlineage_sensor(
     # For the command line, which must give what the sensor gives.
     setattr(definition, SENSOR_SETTINGS, settings)
     return definition
+
+
+def _engine(
+    reader: EventLogReader,
+    memory: Memory,
+    repository: RepositoryDefinition | None,
+    identity: Identity,
+    concerned: Collection[DagsterEventType],
+) -> Engine:
+    definitions = _definitions(repository) if repository is not None else Definitions()
+    settings = identity.settings
+    return Engine(
+        reader,
+        EventLogFacts(memory.instance, GivenDefinitions(definitions)),
+        identity,
+        _clients(settings.timeout, settings.max_event_bytes),
+        concerned=concerned,
+    )
+
+
+def _tick(engine: Engine, start: float | None, budget: float, limit: int) -> str | None:
+    """Deliver what is new.
+
+    Returns:
+        What was done, as a reason for the tick; None where there was nothing to do.
+    """
+    try:
+        engine.begin(start)
+        if engine.is_idle and not engine.reader.has_news():
+            return None
+    except Exception as error:
+        # Whatever a database raises.
+        logger.warning(
+            "OpenLineage: the event log cannot be read, will retry: %s", fault.described(error)
+        )
+        return f"the event log cannot be read, will retry: {type(error).__name__}"
+    outcome = engine.deliver(budget, limit=limit, patience=engine.timeout, waits_for_held=True)
+    return str(outcome) if outcome.has_news else None
 
 
 @lru_cache(maxsize=1)

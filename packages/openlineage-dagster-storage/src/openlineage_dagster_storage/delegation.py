@@ -34,6 +34,9 @@ class DelegatingEventLogStorage(EventLogStorage):
         inner = self.__dict__.get(_INNER)
         return type(self) if inner is None else inner.__class__
 
+    def before_forwarding(self) -> None:
+        """Do what a subclass wants done before any call of the inner storage; must not raise."""
+
     def __getattr__(self, name: str) -> Any:
         # Copying and unpickling ask for attributes before there is an inner storage.
         if name == _INNER:
@@ -43,6 +46,7 @@ class DelegatingEventLogStorage(EventLogStorage):
 
 def _forwarding_method(name: str) -> Callable[..., Any]:
     def forward(self: DelegatingEventLogStorage, *args: Any, **kwargs: Any) -> Any:
+        self.before_forwarding()
         return getattr(self._inner, name)(*args, **kwargs)
 
     forward.__name__ = name

@@ -1,17 +1,14 @@
-"""The event log storage of `dagster.yaml`: stores in the wrapped one, and fills the outbox."""
+"""The event log storage of `dagster.yaml`: stores in the wrapped one, and sees to the delivery."""
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import os
 import time
 import weakref
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dagster import DagsterEventType, EventLogEntry
@@ -20,51 +17,50 @@ from dagster._serdes import ConfigurableClass
 
 from openlineage_dagster_core import fault
 from openlineage_dagster_core.delivery import transport
-from openlineage_dagster_core.errors import ConfigurationError
+from openlineage_dagster_core.families import FOLLOWED_VALUES, RUN_END_VALUES
 from openlineage_dagster_core.settings import (
     STORAGE_OPTIONS,
     Settings,
     is_disabled,
     storage_config_schema,
 )
-from openlineage_dagster_core.validation import reject_unknown, seconds
-from openlineage_dagster_storage.deferred import DeferredConverter
+from openlineage_dagster_core.validation import one_of, reject_unknown, seconds
 from openlineage_dagster_storage.delegation import DelegatingEventLogStorage
-from openlineage_dagster_storage.references import is_converted
-from openlineage_dagster_storage.shipping import Delivery, delivery_of, let_go_of
-from openlineage_dagster_storage.surroundings import surroundings_of
+from openlineage_dagster_storage.options import Deliver
 from openlineage_dagster_storage.wrapped import wrapped_event_log_storage
 
 if TYPE_CHECKING:
     from dagster import DagsterInstance
     from dagster._serdes import ConfigurableClassData
 
-    from openlineage_dagster_core.delivery.client import Event
-    from openlineage_dagster_core.delivery.outbox import Record
-    from openlineage_dagster_core.delivery.shipper import Shipper
+    from openlineage_dagster_core.engine import Outcome
+    from openlineage_dagster_storage.watching import DelivererWatch
 
-SLOW_SECONDS = 60.0
-"""A write that takes longer may have been given up by whoever looks for its event."""
+MATTERING = FOLLOWED_VALUES | {
+    DagsterEventType.RUN_ENQUEUED.value,
+    DagsterEventType.RUN_DEQUEUED.value,
+    DagsterEventType.RUN_STARTING.value,
+}
+"""Dagster events at which the storage looks for a deliverer: before a run starts, too."""
 
-JOIN_SECONDS = 1.0
-"""For the thread to end once there is nothing left to send; otherwise it may be in a request."""
+RUN_START = DagsterEventType.RUN_START.value
 
 logger = logging.getLogger(__name__)
 
 
 class OpenLineageEventLogStorage(DelegatingEventLogStorage, ConfigurableClass):
-    """Wraps an event log storage and emits each stored event to OpenLineage, in the background.
+    """Wraps an event log storage, and sees that a deliverer sends what it stores to OpenLineage.
 
-    Storing is the wrapped storage's. What is ours never raises and never waits for the network: a
-    reference to the event is appended to a file, and a thread of one process reads the event from
-    the log and sends it.
+    Storing is the wrapped storage's. What is ours never raises, never touches the network and
+    starts no thread: when a run starts, its definitions are kept in the instance; and now and then
+    it looks whether a deliverer lives, and starts one where none does.
 
     Args:
         inner: the storage that keeps the event log.
-        settings: namespaces and timeouts.
-        flush_timeout: how long `dispose` waits for the sending, in seconds; None to start a process
-            that goes on, and wait for none.
-        outbox_directory: where events wait; by default under the instance's directory.
+        settings: namespaces, what is emitted, and the limit of a request.
+        deliver: who starts the deliverer.
+        flush_timeout: how long the end of a run in a container waits for its lineage to be
+            delivered, in seconds.
         inst_data: where in `dagster.yaml` this came from.
     """
 
@@ -76,18 +72,18 @@ class OpenLineageEventLogStorage(DelegatingEventLogStorage, ConfigurableClass):
         inner: EventLogStorage,
         settings: Settings | None = None,
         *,
+        deliver: Deliver = Deliver.AUTOMATIC,
         flush_timeout: float | None = None,
-        outbox_directory: Path | None = None,
         inst_data: ConfigurableClassData | None = None,
     ) -> None:
         super().__init__(inner)
         self._settings = settings or Settings()
+        self._deliver = deliver
         self._flush_timeout = flush_timeout
-        self._outbox_directory = outbox_directory
         self._inst_data = inst_data
-        self._converter: DeferredConverter | None = None
-        self._attached_to: Delivery | None = None
         self._failures: Counter[str] = Counter()
+        self._ended_run_id: str | None = None
+        self._next_look = float("inf")
 
     @property
     def inst_data(self) -> ConfigurableClassData | None:
@@ -100,9 +96,9 @@ class OpenLineageEventLogStorage(DelegatingEventLogStorage, ConfigurableClass):
         return self._settings
 
     @property
-    def outbox_directory(self) -> Path:
-        """Where events wait."""
-        return self._outbox_directory or Path(self._instance.root_directory, "openlineage")
+    def deliver_option(self) -> Deliver:
+        """Who starts the deliverer."""
+        return self._deliver
 
     @classmethod
     def config_type(cls) -> Any:
@@ -159,184 +155,164 @@ class OpenLineageEventLogStorage(DelegatingEventLogStorage, ConfigurableClass):
             {**options, "resolve_run_tags": options.get("resolve_run_tags") or False}
         )
         flush_timeout = options.get("flush_timeout")
-        directory = options.get("outbox_directory")
         return cls(
             inner,
             settings,
+            deliver=one_of("deliver", options.get("deliver") or "automatic", Deliver),
             flush_timeout=(
                 None
                 if flush_timeout is None
                 else seconds("flush_timeout", flush_timeout, zero=True)
             ),
-            outbox_directory=_absolute(directory) if directory else None,
             inst_data=inst_data,
         )
 
     def register_instance(self, instance: DagsterInstance) -> None:
-        """Learn which instance this storage belongs to, and send what earlier processes left.
+        """Note which instance this storage belongs to.
 
         Args:
             instance: the Dagster instance.
         """
         if not self._inner.has_instance:
             self._inner.register_instance(instance)
-        self._guarded("left by earlier processes", self._resume)
+        if self._watches:
+            # At the first call: the instance has no run storage yet.
+            self._next_look = 0.0
 
     def store_event(self, event: EventLogEntry) -> None:
-        """Store an event, and refer to it for OpenLineage.
+        """Store an event; before that, keep what a run that starts knows, and look for a deliverer.
 
         Args:
             event: the event.
         """
-        with self._referred_to((event,)):
-            self._inner.store_event(event)
+        if event.dagster_event is not None:
+            self._guarded(event, self._before, (event,))
+        self._inner.store_event(event)
 
     def store_event_batch(self, events: Sequence[EventLogEntry]) -> None:
-        """Store events in one batch of the wrapped storage, and refer to them.
+        """Store events in one batch of the wrapped storage.
 
         Args:
             events: the events.
         """
-        with self._referred_to(events):
-            self._inner.store_event_batch(events)
+        if events:
+            self._guarded(events[0], self._before, events)
+        self._inner.store_event_batch(events)
 
-    def work_off(self, patience: float) -> bool:
-        """Send all that waits; for a process that does nothing else.
+    def run_deliverer(
+        self,
+        *,
+        once: bool,
+        should_stop: Callable[[], bool],
+        on_pass: Callable[[Outcome], None],
+    ) -> bool:
+        """Deliver in this process, as a service.
 
         Args:
-            patience: how long nothing may get sent, in seconds.
+            once: whether to end as soon as all is delivered.
+            should_stop: asked between two passes.
+            on_pass: told of each pass.
 
         Returns:
-            Whether nothing is left.
+            Whether this process led; False where another one does and `once` is asked for.
         """
-        return self._delivery().shipper.work_off(patience)
+        # It brings openlineage-python's client along, which nothing else here does.
+        from openlineage_dagster_storage.deliverer import Deliverer
 
-    def events_of(self, record: Record) -> Iterator[Event]:
-        """Convert what a record of the outbox stands for; nothing is sent.
+        # This process need not start another deliverer.
+        self._next_look = float("inf")
 
-        Args:
-            record: from the outbox in `outbox_directory`.
-
-        Yields:
-            The OpenLineage events; none where what it stands for is not in the event log.
-
-        Raises:
-            FactsUnavailableError: the event log cannot be read.
-        """
-        # Whoever stores events has no use for it.
-        from openlineage_dagster_core.delivery.outbox import Outbox
-        from openlineage_dagster_storage.converter import StoredEventConverter
-
-        with contextlib.closing(Outbox(self.outbox_directory)) as outbox:
-            converter = StoredEventConverter(
-                outbox, self._settings, self._instance, is_only_looking=True
-            )
-            for each in converter.ready([record]):
-                yield from converter.to_events(each)
+        return Deliverer(
+            self._instance,
+            self._settings,
+            is_service=not once,
+            once=once,
+            should_stop=should_stop,
+            on_pass=on_pass,
+        ).run()
 
     def dispose(self) -> None:
-        """Send what waits, or see that it is sent, and dispose of the wrapped storage."""
-        self._guarded("at dispose", self._finish)
+        """Wait for the lineage of a run that ended in a container, and dispose of the inner."""
+        if self._ended_run_id is not None:
+            self._guarded(None, self._flush)
         self._inner.dispose()
 
-    @contextlib.contextmanager
-    def _referred_to(self, events: Sequence[EventLogEntry]) -> Iterator[None]:
-        """Append references before the events are stored: no death can come in between."""
-        pending = _Pending([])
-        self._guarded(events, self._refer, events, pending)
-        began = time.monotonic()
-        try:
-            yield
-        except BaseException:
-            # Dagster's own; some of it may have been stored all the same.
-            self._guarded(events, self._give_up, pending)
-            raise
-        if pending.entries:
-            if time.monotonic() - began > SLOW_SECONDS:
-                # Somebody may have given up on them.
-                self._guarded(events, self._append, pending)
-            self._guarded(events, self._notify, pending)
+    def before_forwarding(self) -> None:
+        """Look for a deliverer in a process that only reads, such as an idle daemon."""
+        if time.monotonic() >= self._next_look:
+            self._guarded(None, self._look)
 
-    def _refer(self, events: Sequence[EventLogEntry], pending: _Pending) -> None:
-        entries = [event for event in events if is_converted(event)]
-        if not entries:
-            return
-        if not self._emits:
-            if not is_disabled(os.environ) and any(map(_begins_something, entries)):
-                _warn_once(f"OpenLineage: nothing is emitted; {transport.HOW_TO_CONFIGURE}")
-            return
-        pending.entries = entries
-        pending.shipper = self._delivery().shipper
-        pending.shipper.begin_to_store()
-        self._append(pending)
+    def _before(self, events: Sequence[EventLogEntry]) -> None:
+        for event in events:
+            found = event.dagster_event
+            kind = found.event_type_value if found is not None else ""
+            if kind not in MATTERING:
+                continue
+            if kind == RUN_START:
+                self._guarded(event, self._keep_snapshot, event)
+            elif kind in RUN_END_VALUES:
+                self._ended_run_id = event.run_id
+            if self._watches:
+                if self._watch.is_due:
+                    self._look()
+            elif kind == RUN_START:
+                _warn_unless_disabled()
 
-    def _append(self, pending: _Pending) -> None:
-        surroundings: dict[str, str] = {}
-        # What goes wrong with the definitions must not cost the event.
-        self._guarded(pending.entries, self._look_around, pending.entries, surroundings)
-        pending.records = self._delivery().recorder.append(pending.entries, surroundings)
+    def _keep_snapshot(self, event: EventLogEntry) -> None:
+        # Once a run; most processes, such as those of steps, never do.
+        from openlineage_dagster_storage.snapshot import keep_snapshot
 
-    def _look_around(self, entries: Sequence[EventLogEntry], surroundings: dict[str, str]) -> None:
-        surroundings.update(surroundings_of(entries, self._settings))
+        keep_snapshot(self._instance, event, self._settings)
 
-    def _give_up(self, pending: _Pending) -> None:
-        if pending.shipper is not None:
-            pending.shipper.end_to_store()
-        if pending.records:
-            self._delivery().recorder.release(pending.records)
+    def _look(self) -> None:
+        from openlineage_dagster_storage.watching import CHECK_SECONDS
 
-    def _notify(self, pending: _Pending) -> None:
-        if pending.shipper is not None:
-            pending.shipper.end_to_store()
-        self._delivery().shipper.notify()
+        # A process that only reads looks more rarely.
+        self._next_look = time.monotonic() + 4 * CHECK_SECONDS
+        self._watch.check()
 
-    def _resume(self) -> None:
-        if self._emits:
-            delivery = self._delivery()
-            if delivery.outbox.has_work():
-                delivery.shipper.notify()
+    def _flush(self) -> None:
+        from openlineage_dagster_storage.flushing import wait_for_delivery
 
-    def _finish(self) -> None:
-        if self._converter is not None:
-            delivery = self._delivery()
-            has_sent_all = False
-            try:
-                self._guarded("at dispose", delivery.recorder.close)
-                has_sent_all = delivery.finish()
-            finally:
-                # Dagster may dispose and go on: the next event attaches a converter again.
-                wait = JOIN_SECONDS if has_sent_all else 0
-                is_last = delivery.shipper.detach(self._converter, wait)
-                self._converter = self._attached_to = None
-                if is_last:
-                    let_go_of(delivery)
+        run_id, self._ended_run_id = self._ended_run_id, None
+        # A service delivers elsewhere: its absence is no reason to wait, unless that is asked for.
+        waits = self._deliver is Deliver.AUTOMATIC or self._flush_timeout is not None
+        if self._emits and run_id is not None and waits:
+            wait_for_delivery(self._instance, run_id, self._flush_timeout)
 
     @cached_property
     def _emits(self) -> bool:
         return transport.is_configured(os.environ)
 
-    def _delivery(self) -> Delivery:
-        attached = self._attached_to
-        # Asked for each event that is stored.
-        if attached is not None and attached.is_of_use:
-            return attached
-        return self._attach()
+    @cached_property
+    def _watches(self) -> bool:
+        """Whether this process has part in the delivery; a service has its own transport."""
+        is_external = self._deliver is Deliver.EXTERNAL
+        return self._emits or (is_external and not is_disabled(os.environ))
 
-    def _attach(self) -> Delivery:
-        """Join the others: at the first use, or, after a fork or another's dispose, anew."""
-        directory = self.outbox_directory
-        instance = weakref.ref(self._instance)
-        delivery = delivery_of(directory, self._settings, self._flush_timeout, instance)
-        outbox = delivery.shipper.outbox
-        self._converter = DeferredConverter(
-            outbox, self._settings, self._instance, delivery.shipper.page
-        )
-        delivery.shipper.attach(self._converter)
-        self._attached_to = delivery
-        return delivery
+    @cached_property
+    def _watch(self) -> DelivererWatch:
+        from openlineage_dagster_storage.watching import DelivererWatch
+
+        storage = weakref.ref(self)
+
+        def instance() -> DagsterInstance | None:
+            found = storage()
+            return found._instance if found is not None else None  # noqa: SLF001 -- its own
+
+        starts = self._deliver is Deliver.AUTOMATIC
+        if starts and transport.is_console(os.environ):
+            # A deliverer that is started here has no console: what it prints would be lost.
+            starts = False
+            _warn_once(
+                "OpenLineage: the console transport prints where the deliverer runs. Run "
+                "`openlineage-dagster deliver` in a terminal to see the events; until then they "
+                "wait in the event log"
+            )
+        return DelivererWatch(instance, self._settings, starts=starts)
 
     def _guarded(
-        self, about: str | Sequence[EventLogEntry], action: Callable[..., None], *args: object
+        self, event: EventLogEntry | None, action: Callable[..., None], *args: object
     ) -> None:
         """The boundary that guards the host: nothing of ours reaches the user's run."""
         try:
@@ -346,53 +322,30 @@ class OpenLineageEventLogStorage(DelegatingEventLogStorage, ConfigurableClass):
             self._failures[kind] += 1
             if self._failures[kind] == 1:
                 logger.error(  # noqa: TRY400 -- its text may hold what the event says
-                    "OpenLineage: lineage may be late or missing (%s; %s); no impact on your run. "
-                    "The next %s are only counted.",
-                    about if isinstance(about, str) else _identity_of(about),
+                    "OpenLineage: lineage may be late or incomplete (%s; %s); no impact on your "
+                    "run. Further failures of this kind (%s) are only counted.",
+                    _identity_of(event),
                     fault.described(error),
                     kind,
                 )
 
 
-@dataclass
-class _Pending:
-    """References to events that are being stored.
-
-    Args:
-        entries: the events.
-        records: the references.
-        shipper: knows that this process is busy with them.
-    """
-
-    entries: Sequence[EventLogEntry]
-    records: Sequence[tuple[str, str]] = ()
-    shipper: Shipper | None = None
-
-
-def _begins_something(entry: EventLogEntry) -> bool:
-    """Tell whether an event is one of few in its run, and all its processes need not speak."""
-    event = entry.get_dagster_event()
-    return not entry.run_id or event.event_type_value == DagsterEventType.RUN_START.value
-
-
-def _identity_of(events: Sequence[EventLogEntry]) -> str:
-    event = events[0]
+def _identity_of(event: EventLogEntry | None) -> str:
+    if event is None:
+        return "outside any event"
     kind = getattr(event.dagster_event, "event_type_value", "a log line")
-    return f"{kind} of run {event.run_id}, {len(events)} in all"
+    return f"{kind} of run {event.run_id or '-'}"
 
 
 _warned: set[str] = set()
+
+
+def _warn_unless_disabled() -> None:
+    if not is_disabled(os.environ):
+        _warn_once(f"OpenLineage: nothing is emitted; {transport.HOW_TO_CONFIGURE}")
 
 
 def _warn_once(message: str) -> None:
     if message not in _warned:
         _warned.add(message)
         logger.warning(message)
-
-
-def _absolute(directory: str) -> Path:
-    path = Path(directory).expanduser()
-    if not path.is_absolute():
-        # Every process would have its own, wherever it happens to stand.
-        raise ConfigurationError("outbox_directory", directory, "an absolute path")
-    return path

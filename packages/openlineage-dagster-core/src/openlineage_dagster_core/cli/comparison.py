@@ -53,9 +53,6 @@ class Difference:
         """
         return {"kind": self.kind, "event": self.event, "what": list(self.what)}
 
-    def __str__(self) -> str:
-        return "\n  ".join([f"{self.kind}: {self.event}", *self.what])
-
 
 def differences_to(events: list[Json], source: str) -> list[Difference]:
     """Compare events with what is somewhere.

@@ -1,4 +1,4 @@
-"""What a command works on: an instance, how OpenLineage is set up there, and definitions."""
+"""Opens what a command works on: an instance, how OpenLineage is set up there, definitions."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from openlineage_dagster_core.cli.failure import CommandError, explained
 if TYPE_CHECKING:
     from dagster import DagsterInstance, RepositoryDefinition
 
+    from openlineage_dagster_core.facts.event_log import DefinitionsSource
     from openlineage_dagster_core.facts.model import Definitions
     from openlineage_dagster_core.replay.conversion import Conversion
     from openlineage_dagster_core.settings import Settings
@@ -26,12 +27,12 @@ HOME_VARIABLE = "DAGSTER_HOME"
 
 CONFIG_FILE = "dagster.yaml"
 INSTANCE_FOLDERS = ("history", "schedules", "storage", ".logs_queue")
-"""What Dagster makes in an instance's directory."""
+"""Folders that Dagster makes in an instance's directory."""
 
 STORAGE, SENSOR = "storage", "sensor"
 
-OUTBOX_FOLDER = "openlineage"
-"""Under the instance's directory, where `outbox_directory` does not say otherwise."""
+OWN_FOLDER = "openlineage"
+"""The folder in the instance's directory where the command line keeps its files."""
 
 
 @dataclass(frozen=True)
@@ -40,10 +41,11 @@ class Deployment:
 
     Args:
         home: the instance's directory.
-        instance: nothing is sent because it is open.
-        mechanisms: which are configured, of `STORAGE` and `SENSOR`.
-        settings: those of the mechanism; of the environment alone, where none is known.
-        definitions: of the code that was named; else none.
+        instance: the open instance.
+        mechanisms: the mechanisms that are configured, of `STORAGE` and `SENSOR`.
+        settings: the mechanism's; only the environment's where no mechanism is known.
+        definitions: of the code that `-m` or `-f` names; else empty.
+        sensors: the names of the sensors of Mechanism B in that code.
     """
 
     home: Path
@@ -51,35 +53,41 @@ class Deployment:
     mechanisms: tuple[str, ...]
     settings: Settings
     definitions: Definitions
+    sensors: tuple[str, ...] = ()
 
     @property
-    def outbox_directory(self) -> Path:
-        """Where events wait, where the storage sends them."""
-        storage: Any = self.instance.event_log_storage
-        directory = getattr(storage, "outbox_directory", None)
-        return directory if directory is not None else self.home / OUTBOX_FOLDER
+    def own_folder(self) -> Path:
+        """Where the command line keeps its files; it may not exist."""
+        return self.home / OWN_FOLDER
 
-    def conversion(self, assets: tuple[str, ...] = ()) -> Conversion:
-        """Convert what the event log holds, as the mechanism does.
-
-        Args:
-            assets: shell patterns of the keys of those that it is about; by default all.
+    def definitions_source(self) -> DefinitionsSource:
+        """Give each run the definitions that the mechanism delivers it with.
 
         Returns:
-            What converts it.
+            The definitions of the code with the sensor; else what runs have kept in the instance,
+            and the definitions of the code for everything else.
         """
-        # It brings openlineage-python's client along.
-        from openlineage_dagster_core.replay.conversion import (
-            Conversion,
-            definitions_by_run,
-            narrowed,
-        )
+        # These load all of Dagster.
+        from openlineage_dagster_core.facts.event_log import GivenDefinitions
+        from openlineage_dagster_core.snapshots.reading import KeptDefinitions
 
-        return Conversion(
-            self.instance,
-            narrowed(self.settings, assets),
-            definitions_by_run(self.outbox_directory, self.definitions),
-        )
+        if self.mechanisms == (SENSOR,):
+            return GivenDefinitions(self.definitions)
+        return KeptDefinitions(lambda: self.instance, otherwise=self.definitions)
+
+    def conversion(self, assets: tuple[str, ...] = ()) -> Conversion:
+        """Make a conversion that gives the same events as the mechanism.
+
+        Args:
+            assets: shell patterns of asset keys: other assets are left out; by default none is.
+
+        Returns:
+            The conversion.
+        """
+        # It loads openlineage-python's client.
+        from openlineage_dagster_core.replay.conversion import Conversion, narrowed
+
+        return Conversion(self.instance, narrowed(self.settings, assets), self.definitions_source())
 
 
 def home_of(given: Path | None, environ: Mapping[str, str] = os.environ) -> Path:
@@ -93,7 +101,7 @@ def home_of(given: Path | None, environ: Mapping[str, str] = os.environ) -> Path
         The directory.
 
     Raises:
-        CommandError: none is named, or there is no instance.
+        CommandError: no directory is named, or it holds no instance.
     """
     named = str(given) if given is not None else environ.get(HOME_VARIABLE, "")
     if not named:
@@ -108,9 +116,9 @@ def home_of(given: Path | None, environ: Mapping[str, str] = os.environ) -> Path
     with explained(f"{home} cannot be read", "Use the account that Dagster runs under."):
         names = {path.name for path in home.iterdir()}
     if not names & {CONFIG_FILE, *INSTANCE_FOLDERS}:
-        # To open it would make it one.
+        # Opening it would make it an instance.
         raise CommandError(
-            f"{home} has no {CONFIG_FILE}, and nothing of an instance's.",
+            f"{home} has no {CONFIG_FILE} and no folder of an instance.",
             f"Set {HOME_VARIABLE} or --home to the directory with {CONFIG_FILE}.",
         )
     return home
@@ -118,11 +126,11 @@ def home_of(given: Path | None, environ: Mapping[str, str] = os.environ) -> Path
 
 @contextlib.contextmanager
 def opened(given: Path | None, code: CodeTarget) -> Iterator[Deployment]:
-    """Open an instance, and let go of it at the end.
+    """Open an instance without sending anything; dispose of it at the end.
 
     Args:
         given: the directory; None takes `DAGSTER_HOME`.
-        code: where definitions are, if anywhere.
+        code: where the definitions are; it may name none.
 
     Yields:
         The deployment.
@@ -142,7 +150,8 @@ def instance_at(home: Path, *, sends: bool = False) -> Iterator[DagsterInstance]
 
     Args:
         home: the directory.
-        sends: whether a storage of ours may send what waits there.
+        sends: whether OpenLineageEventLogStorage may start a deliverer, as it does in processes of
+            Dagster.
 
     Yields:
         The instance.
@@ -155,13 +164,13 @@ def instance_at(home: Path, *, sends: bool = False) -> Iterator[DagsterInstance]
     with (
         explained(
             f"The instance in {home} cannot be opened",
-            "See that its dagster.yaml is right and its database answers.",
+            "Check its dagster.yaml, and that its database answers.",
         ),
         contextlib.nullcontext() if sends else _nothing_sent(),
         _no_warnings(),
     ):
         instance = DagsterInstance.from_config(str(home))
-        # Databases connect when they are asked.
+        # Dagster connects to the database at the first question.
         instance.get_run_records(limit=1)
     try:
         yield instance
@@ -172,12 +181,12 @@ def instance_at(home: Path, *, sends: bool = False) -> Iterator[DagsterInstance]
 def deployment_of(
     home: Path, instance: DagsterInstance, repository: RepositoryDefinition | None
 ) -> Deployment:
-    """Find out how OpenLineage is set up.
+    """Find how OpenLineage is set up.
 
     Args:
         home: the instance's directory.
-        instance: opened.
-        repository: the definitions, where they are at hand.
+        instance: the open instance.
+        repository: the definitions; None where the user named none.
 
     Returns:
         The deployment.
@@ -185,7 +194,7 @@ def deployment_of(
     Raises:
         CommandError: the environment's settings are wrong.
     """
-    # They bring a lot along.
+    # These load all of Dagster.
     from openlineage_dagster_core.errors import ConfigurationError
     from openlineage_dagster_core.facts.definitions import DefinedAssets, DefinedJobs
     from openlineage_dagster_core.facts.model import Definitions
@@ -193,16 +202,18 @@ def deployment_of(
 
     storage: Any = instance.event_log_storage
     found: dict[str, Settings] = {}
+    sensors: list[str] = []
     if getattr(storage, "openlineage_mechanism", None) is not None:
         found[STORAGE] = storage.settings
     for sensor in repository.sensor_defs if repository is not None else ():
         settings = getattr(sensor, SENSOR_SETTINGS, None)
         if settings is not None:
             found[SENSOR] = settings
+            sensors.append(sensor.name)
     try:
         settings = next(iter(found.values()), None) or Settings.from_options({})
     except ConfigurationError as error:
-        raise CommandError(f"{error}.", "Set it right.") from error
+        raise CommandError(f"{error}.", "Correct the environment variable.") from error
     return Deployment(
         home,
         instance,
@@ -211,31 +222,33 @@ def deployment_of(
         Definitions(DefinedAssets(repository.asset_graph), DefinedJobs(repository))
         if repository is not None
         else Definitions(),
+        tuple(sensors),
     )
 
 
 def tell_whose_settings(deployment: Deployment) -> None:
-    """Say on standard error where names come from, if neither mechanism is known.
+    """Print to standard error where names come from, if no mechanism is known.
 
     Args:
-        deployment: what a command works on.
+        deployment: what the command works on.
     """
     if not deployment.mechanisms:
         click.echo(
-            "Note: neither mechanism is in sight, so names and namespaces are those of the "
-            "environment. With the sensor, name its definitions with -m or -f.",
+            "Note: neither mechanism is in sight, so names and namespaces come from the "
+            "environment alone. With the sensor, name its definitions with -m or -f.",
             err=True,
         )
 
 
 @contextlib.contextmanager
 def _no_warnings() -> Iterator[None]:
-    """Keep Dagster from telling each time that it tries a database that does not answer."""
+    """Keep Dagster from warning at each attempt to connect to a database that does not answer."""
 
     def is_error(record: logging.LogRecord) -> bool:
         return record.levelno >= logging.ERROR
 
-    # It logs to the root. A filter is this call's own: others may open instances meanwhile.
+    # Dagster logs to the root logger. A filter belongs to this call: other threads may open
+    # instances at the same time.
     root = logging.getLogger()
     root.addFilter(is_error)
     try:
@@ -246,7 +259,7 @@ def _no_warnings() -> Iterator[None]:
 
 @contextlib.contextmanager
 def _nothing_sent() -> Iterator[None]:
-    """Keep a storage of ours from sending what waits: it decides that when it is made."""
+    """Keep OpenLineageEventLogStorage from starting a deliverer: it decides when it is made."""
     from openlineage_dagster_core.settings import ENV_DISABLED
 
     before = os.environ.get(ENV_DISABLED)

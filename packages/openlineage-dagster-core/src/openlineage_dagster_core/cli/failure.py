@@ -1,4 +1,4 @@
-"""How a command fails: in one sentence, with the next step, and never with a traceback."""
+"""How a command fails: with one sentence and the next step, without a traceback."""
 
 from __future__ import annotations
 
@@ -8,25 +8,27 @@ from collections.abc import Iterator
 
 import click
 
+from openlineage_dagster_core.cli.terminal_text import escaped
+
 OK = 0
 INCOMPLETE = 1
-"""It was done, and not all is well: something is left, or was found."""
+"""The command did its work and something is left, or a check found something."""
 
 FAILED = 2
-"""It could not be done."""
+"""The command could not do its work."""
 
 INTERRUPTED = 130
-"""By Ctrl-C, as shells have it."""
+"""Ctrl-C, as shells number it."""
 
 LONGEST_CAUSE = 300
 
 
 class CommandError(click.ClickException):
-    """What a command cannot do.
+    """A command cannot go on.
 
     Args:
         problem: what is wrong, as a sentence.
-        next_step: what to do about it, as a sentence.
+        next_step: what the user can do about it, as a sentence.
     """
 
     exit_code = FAILED
@@ -36,14 +38,18 @@ class CommandError(click.ClickException):
         self.problem = problem
         self.next_step = next_step
 
+    def format_message(self) -> str:
+        """Return what is printed: names and answers of others may be in it."""
+        return escaped(self.message)
+
 
 @contextlib.contextmanager
 def explained(doing: str, next_step: str) -> Iterator[None]:
-    """Turn whatever a library raises into one sentence.
+    """Turn whatever a library raises into a `CommandError`.
 
     Args:
-        doing: what cannot be done if it raises, such as `The instance cannot be opened`.
-        next_step: what to do then, as a sentence.
+        doing: what failed, such as `The instance cannot be opened`.
+        next_step: what the user can do about it, as a sentence.
 
     Raises:
         CommandError: instead of what was raised.
@@ -57,15 +63,15 @@ def explained(doing: str, next_step: str) -> Iterator[None]:
 
 
 def cause_of(error: BaseException) -> str:
-    """Say why something failed, in one line and without secrets.
+    """Describe why something failed, in one line and without secrets.
 
     Args:
         error: whatever a library raised.
 
     Returns:
-        The class and the text of what began it.
+        The class and the text of the first error in its chain of causes.
     """
-    # Only here, where something has failed already: it is large.
+    # A large module, needed only after a failure.
     from openlineage_dagster_core.redaction import without_secrets
 
     first = error

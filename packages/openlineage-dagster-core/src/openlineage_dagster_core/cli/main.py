@@ -1,4 +1,4 @@
-"""The group of commands, and the one place where their errors end."""
+"""The group of commands, and the boundary where their errors become messages."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import traceback
 import click
 
 from openlineage_dagster_core.cli.failure import FAILED, INTERRUPTED, cause_of
+from openlineage_dagster_core.cli.terminal_text import echo
 from openlineage_dagster_core.version import __version__
 
 COMMAND = "openlineage-dagster"
@@ -19,15 +20,17 @@ COMMAND = "openlineage-dagster"
     epilog="Shell completion: openlineage-dagster completion --help",
 )
 @click.version_option(__version__, prog_name=COMMAND)
-@click.option("--traceback", "shows_traceback", is_flag=True, help="Show where an error came from.")
+@click.option(
+    "--traceback", "shows_traceback", is_flag=True, help="Print the traceback of an error."
+)
 @click.pass_context
 def group(context: click.Context, shows_traceback: bool) -> None:
-    """OpenLineage for Dagster: check a deployment, see what it sends, and send it again."""
+    """OpenLineage for Dagster: check a deployment, deliver its lineage, show it, send it again."""
     context.obj = shows_traceback
 
 
 def main() -> None:
-    """Run a command, and exit with its status."""
+    """Run the command line and exit with the command's status."""
     sys.exit(status_of(sys.argv[1:]))
 
 
@@ -50,14 +53,14 @@ def status_of(arguments: list[str]) -> int:
         click.echo("Stopped.", err=True)
         return INTERRUPTED
     except BrokenPipeError:
-        # Whoever reads has seen enough, as `head` does. Python would say so once more at its end.
+        # The reader, such as `head`, has closed the pipe. Python would report it again at exit.
         sys.stdout = sys.stderr
         return FAILED
     except Exception as error:
-        # The boundary: a traceback is no answer to a user.
-        click.echo(
+        # The boundary: users get a message, and a traceback on request.
+        echo(
             f"Error: {cause_of(error)}. This is a defect of {COMMAND} {__version__}: please report "
-            f"it with what `{COMMAND} --traceback …` shows.",
+            f"it with the output of `{COMMAND} --traceback …`.",
             err=True,
         )
         _show_traceback(arguments)
@@ -72,13 +75,15 @@ def _show_traceback(arguments: list[str]) -> None:
 
 def _add_commands() -> None:
     from openlineage_dagster_core.cli.completion import completion
+    from openlineage_dagster_core.cli.deliver import deliver
     from openlineage_dagster_core.cli.doctor.command import doctor
     from openlineage_dagster_core.cli.graph.command import graph
-    from openlineage_dagster_core.cli.outbox import outbox
+    from openlineage_dagster_core.cli.parked import parked
     from openlineage_dagster_core.cli.replay import replay
     from openlineage_dagster_core.cli.show import show
+    from openlineage_dagster_core.cli.status import status
 
-    for command in (doctor, replay, outbox, show, graph, completion):
+    for command in (doctor, status, deliver, parked, replay, show, graph, completion):
         group.add_command(command)
 
 

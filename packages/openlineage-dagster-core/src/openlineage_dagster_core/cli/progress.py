@@ -1,4 +1,4 @@
-"""Shows on a terminal how far a replay is."""
+"""Shows the progress of a replay on a terminal."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import contextlib
 import threading
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
+
+from openlineage_dagster_core.cli.terminal_text import escaped
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -17,13 +19,13 @@ REFRESH_SECONDS = 0.2
 
 @contextlib.contextmanager
 def shown(far: Callable[[], Far], total: int | None) -> Iterator[None]:
-    """Show a bar with rate and remaining time while something goes on; silent elsewhere.
+    """Show a bar with rate and remaining time while a replay goes on, if there is a terminal.
 
     Args:
-        far: tells how far it is, in any thread.
-        total: how many runs there are; None where that is not known.
+        far: gives the replay's progress; called from a thread of the bar.
+        total: the number of runs; None where it is not known.
     """
-    # It is not needed for what says only that it cannot begin.
+    # Loaded late: a command that only reports an error does not need it.
     from rich.console import Console
 
     console = Console(stderr=True)
@@ -45,7 +47,7 @@ def _bar(console: Console, far: Callable[[], Far], total: int | None) -> Iterato
     )
 
     bar = Progress(
-        TextColumn("{task.fields[what]}"),
+        TextColumn("{task.fields[what]}", markup=False),
         BarColumn(),
         TextColumn("{task.completed:.0f}/{task.fields[of]} runs"),
         TextColumn("{task.fields[rate]:.0f} events/s"),
@@ -65,8 +67,8 @@ def _bar(console: Console, far: Callable[[], Far], total: int | None) -> Iterato
             bar.update(
                 task,
                 completed=progress.runs,
-                what="replay" if progress.waiting is None else f"waiting: {progress.waiting}",
-                rate=progress.sent / elapsed if elapsed else 0.0,
+                what=escaped(f"waiting: {progress.waiting}" if progress.waiting else "replay"),
+                rate=sum(progress.by_type.values()) / elapsed if elapsed else 0.0,
             )
 
     with bar:

@@ -1,47 +1,29 @@
-"""The command `replay`: what the event log holds, sent once more."""
+"""The command `replay`: delivers what the event log holds once more."""
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from openlineage_dagster_core.cli.code import CodeTarget
-from openlineage_dagster_core.cli.deployment import (
-    STORAGE,
-    Deployment,
-    opened,
-    tell_whose_settings,
-)
-from openlineage_dagster_core.cli.failure import (
-    INCOMPLETE,
-    OK,
-    CommandError,
-    explained,
-)
+from openlineage_dagster_core.cli.deployment import Deployment, opened, tell_whose_settings
+from openlineage_dagster_core.cli.failure import INCOMPLETE, OK, CommandError, cause_of, explained
 from openlineage_dagster_core.cli.options import code_options, home_option
 from openlineage_dagster_core.cli.progress import shown
-from openlineage_dagster_core.cli.replay_processes import (
-    Task,
-    processes_of,
-    replay_in_processes,
-    replay_of,
-)
+from openlineage_dagster_core.cli.terminal_text import echo
 from openlineage_dagster_core.cli.times import Moment, Time
 
 if TYPE_CHECKING:
-    from dagster import DagsterInstance
     from dagster._core.storage.dagster_run import RunRecord
 
     from openlineage_dagster_core.delivery.client import LineageClient
-    from openlineage_dagster_core.delivery.outbox import Gap
+    from openlineage_dagster_core.replay.finished_runs import FinishedRuns
     from openlineage_dagster_core.replay.replay import Progress
-    from openlineage_dagster_core.replay.selection import Selection
 
 STATUSES = ("success", "failure", "canceled", "started", "queued", "not_started")
 REFUSALS_SHOWN = 10
@@ -55,22 +37,24 @@ Examples:
   openlineage-dagster replay --since 24h
   openlineage-dagster replay --run 6f1c… -m my_project.definitions
   openlineage-dagster replay --asset 'raw/*' --since 2026-01-01 --dry-run
-  openlineage-dagster replay --gaps
   openlineage-dagster replay --to file:events.ndjson
+
+\b
+Exit status: 0 everything was sent; 1 events were refused, or the backend took nothing for too long;
+2 the replay could not begin, or the event log cannot be read; 130 after Ctrl-C.
 """
 )
 @click.option("--run", "run_ids", multiple=True, metavar="RUN_ID", help="This run; repeatable.")
-@click.option("--from-run", metavar="RUN_ID", help="The runs that were stored since this one.")
-@click.option("--to-run", metavar="RUN_ID", help="And until this one.")
-@click.option("--since", type=Time(), help="Runs of which anything happened since then.")
-@click.option("--until", type=Time(), help="Runs that were stored before then.")
+@click.option("--from-run", metavar="RUN_ID", help="This run and the runs stored after it.")
+@click.option("--to-run", metavar="RUN_ID", help="This run and the runs stored before it.")
+@click.option("--since", type=Time(), help="Runs that had any event since then.")
+@click.option("--until", type=Time(), help="Runs stored before then.")
 @click.option(
-    "--asset", "assets", multiple=True, metavar="GLOB", help="Events of these assets alone."
+    "--asset", "assets", multiple=True, metavar="GLOB", help="Only events of these assets."
 )
 @click.option(
     "--status", "statuses", multiple=True, type=click.Choice(STATUSES), help="Runs in this state."
 )
-@click.option("--gaps", is_flag=True, help="What the outbox could not hold, and nothing else.")
 @click.option(
     "--to",
     "destination",
@@ -78,16 +62,16 @@ Examples:
     help="file:PATH or an http address, instead of the configured backend.",
 )
 @click.option("--dry-run", is_flag=True, help="Convert and count; send nothing.")
-@click.option("--restart", is_flag=True, help="Also what a replay that was stopped has sent.")
+@click.option("--restart", is_flag=True, help="Send again what an interrupted replay has sent.")
 @click.option(
     "--patience",
     type=click.FloatRange(min=0),
     default=DEFAULT_PATIENCE_SECONDS,
     show_default=True,
     metavar="SECONDS",
-    help="How long to wait for a backend that takes nothing.",
+    help="Give up when the backend took nothing for so long.",
 )
-@click.option("--json", "as_json", is_flag=True, help="The result as JSON.")
+@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 @home_option
 @code_options
 def replay(
@@ -98,7 +82,6 @@ def replay(
     until: Moment | None,
     assets: tuple[str, ...],
     statuses: tuple[str, ...],
-    gaps: bool,
     destination: str | None,
     dry_run: bool,
     restart: bool,
@@ -107,14 +90,14 @@ def replay(
     home: Path | None,
     code: CodeTarget,
 ) -> int:
-    """Send what the event log holds once more.
+    """Send the lineage of past runs from the event log.
 
-    Whole runs are sent, in order, several at a time; everything where nothing is chosen. The events
-    are those that were sent first, with the same ids, so that sending them again changes nothing.
-    A replay that was stopped goes on where it was when the same command is given again.
+    Sends whole runs in the order of the log; without any choice, all runs. The events have the same
+    ids and the same content each time, so sending them again changes nothing at the backend. After
+    an interruption, the same command goes on with the runs that were not finished.
 
-    With the sensor (mechanism B), name its definitions with -m or -f: names and namespaces come
-    from there.
+    With the sensor (mechanism B), name its definitions with -m or -f: they hold the namespace and
+    the other options.
     """
     from dagster import DagsterRunStatus
 
@@ -129,66 +112,30 @@ def replay(
         until=until.at if until else None,
         statuses=tuple(DagsterRunStatus[status.upper()] for status in statuses),
     )
-    if gaps and selection != Selection():
-        raise CommandError("--gaps says itself what is missing.", "Leave the other choices out.")
-    _check_destination(destination, is_sent=not dry_run)
+    check_destination(destination, is_sent=not dry_run)
     with opened(home, code) as deployment:
         tell_whose_settings(deployment)
         _check_runs(deployment, [*run_ids, *filter(None, (from_run, to_run))])
-        task = Task(deployment.home, code, assets, destination, patience)
-        command = _Command(deployment, task, dry_run=dry_run, as_json=as_json)
-        if gaps:
-            return command.fill_gaps()
-        # The user's words: the moment of `24h` is another each time.
+        command = ReplayCommand(
+            deployment,
+            assets=assets,
+            destination=destination,
+            patience=patience,
+            dry_run=dry_run,
+            as_json=as_json,
+        )
+        # The user's words: `24h` is another moment at each call.
         times = [moment and moment.words for moment in (since, until)]
         chosen = [run_ids, from_run, to_run, times, assets, statuses]
-        key = [*chosen, destination or os.environ.get(ENV_URL)]
-        return command.send(selection, key, restart=restart)
-
-
-class _Command:
-    """One call of `replay`.
-
-    Args:
-        deployment: what is replayed.
-        task: what is done with every run.
-        dry_run: whether nothing is sent.
-        as_json: whether the result is for machines.
-    """
-
-    def __init__(self, deployment: Deployment, task: Task, *, dry_run: bool, as_json: bool) -> None:
-        self._deployment = deployment
-        self._task = task
-        self._dry_run = dry_run
-        self._as_json = as_json
-
-    def send(self, selection: Selection, key: Sequence[object], *, restart: bool) -> int:
-        """Replay what was selected.
-
-        Args:
-            selection: the user's choice.
-            key: tells this replay from others.
-            restart: whether to forget what an earlier one has sent.
-
-        Returns:
-            The exit status.
-        """
-        from openlineage_dagster_core.replay.finished_runs import FinishedRuns
-
-        instance = self._deployment.instance
-        finished = FinishedRuns(self._deployment.outbox_directory, key)
-        done = frozenset[str]()
-        if not self._dry_run:
-            with explained(
-                f"What an earlier replay has sent is in {finished.path}, which cannot be used",
-                "Use the account that Dagster runs under.",
-            ):
-                if restart:
-                    finished.forget()
-                done = finished.read()
-        total = selection.count(instance)
+        finished = _Finished(
+            deployment, [*chosen, destination or os.environ.get(ENV_URL)], is_used=not dry_run
+        )
+        done = finished.begin(restart=restart)
+        instance = deployment.instance
+        with explained("The runs cannot be counted", "Check that the database answers."):
+            total = selection.count(instance)
         try:
-            progress, stopped_by = self._run(
+            progress, stopped_by = command.run(
                 (run for run in selection.runs(instance) if run.dagster_run.run_id not in done),
                 selection.holds if selection.takes_runless else None,
                 total=None if total is None else max(0, total - len(done)),
@@ -196,101 +143,115 @@ class _Command:
             )
         finally:
             finished.close()
-        if stopped_by is None and not self._dry_run:
+        if stopped_by is None:
             finished.forget()
-        return self._report(progress, stopped_by, skipped=len(done))
+        return command.report(progress, stopped_by, skipped=len(done))
 
-    def fill_gaps(self) -> int:
-        """Replay what the outbox could not hold, and cross the gaps off.
 
-        Returns:
-            The exit status.
-        """
-        from openlineage_dagster_core.delivery.outbox import Outbox
+class ReplayCommand:
+    """Replays runs and reports what came of it.
 
-        if STORAGE not in self._deployment.mechanisms:
-            raise CommandError(
-                "Only OpenLineageEventLogStorage records gaps, and this instance is without it.",
-                "With the sensor, use --since.",
-            )
-        outbox = Outbox(self._deployment.outbox_directory)
-        with (
-            explained(
-                f"The outbox in {outbox.directory} cannot be used",
-                "Use the account that Dagster runs under.",
-            ),
-            contextlib.closing(outbox),
-        ):
-            found = outbox.gaps() if outbox.path.exists() else []
-            progress, stopped_by = self._run(*_of_gaps(self._deployment.instance, found))
-            if stopped_by is None and not self._dry_run:
-                for gap in found:
-                    outbox.heal(gap, ())
-        return self._report(progress, stopped_by)
+    Args:
+        deployment: what is replayed.
+        assets: shell patterns of the assets that are sent; none sends all.
+        destination: where to send to; None is the configured backend.
+        patience: how long a backend that takes nothing is tried again, in seconds.
+        dry_run: whether nothing is sent.
+        as_json: whether the result is printed as JSON.
+    """
 
-    def _run(
+    def __init__(
         self,
-        runs: Iterator[RunRecord],
+        deployment: Deployment,
+        *,
+        patience: float,
+        assets: tuple[str, ...] = (),
+        destination: str | None = None,
+        dry_run: bool = False,
+        as_json: bool = False,
+    ) -> None:
+        self._deployment = deployment
+        self._assets = assets
+        self._destination = destination
+        self._patience = patience
+        self._dry_run = dry_run
+        self._as_json = as_json
+
+    def run(
+        self,
+        runs: Iterable[RunRecord],
         runless: Callable[[float], bool] | None,
         *,
         total: int | None = None,
-        on_finished: Callable[[str], None] | None = None,
+        on_finished: Callable[[str], None] = lambda _: None,
     ) -> tuple[Progress, str | None]:
-        """Replay runs in processes where that is faster, and what is left here."""
-        from openlineage_dagster_core.replay.replay import Counts, Progress
+        """Replay runs, with a progress bar on a terminal.
 
-        clients = [] if self._dry_run else self._connected()
-        of_processes, stopped_by = Progress(), None
-        replay = replay_of(
-            self._task,
-            self._deployment,
-            sinks=clients or [Counts()],
-            on_finished=None if self._dry_run else on_finished,
+        Args:
+            runs: their rows, in the order in which they were stored.
+            runless: tells by its time whether an event outside any run is sent; None sends none.
+            total: the number of runs; None where it is not known.
+            on_finished: told of each run that has ended and is delivered.
+
+        Returns:
+            What was done, and why it ended early; None where it did not.
+
+        Raises:
+            CommandError: the transport cannot be made, or the event log cannot be read.
+        """
+        from openlineage_dagster_core.replay.conversion import narrowed
+        from openlineage_dagster_core.replay.replay import Replay
+
+        clients = [] if self._dry_run else self._connect()
+        replay = Replay(
+            self._deployment.instance,
+            narrowed(self._deployment.settings, self._assets),
+            self._deployment.definitions_source(),
+            clients,
+            patience=self._patience,
+            on_finished=on_finished,
         )
-
-        def far() -> Progress:
-            return of_processes + replay.progress
-
-        def learn(progress: Progress) -> None:
-            nonlocal of_processes
-            of_processes = progress
-
         try:
-            with shown(far, total):
-                # Only an address takes what several processes send.
-                count = processes_of(total) if clients and clients[0].is_http else 1
-                if count > 1:
-                    stopped_by = replay_in_processes(
-                        self._task,
-                        (run.dagster_run.run_id for run in runs),
-                        count,
-                        on_progress=learn,
-                        on_finished=on_finished or (lambda _: None),
-                    )
-                    runs = iter(())
-                if stopped_by is None:
-                    stopped_by = replay.run(runs, runless)
+            with (
+                explained(
+                    "The event log cannot be read",
+                    "Check that the database answers; the same command goes on from there.",
+                ),
+                shown(lambda: replay.progress, total),
+            ):
+                stopped_by = replay.run(runs, runless)
         except KeyboardInterrupt:
-            click.echo(
-                f"Stopped after {far().runs} runs and {far().sent} events; the same command goes "
-                "on from there.",
+            progress = replay.progress
+            echo(
+                f"Stopped after {progress.runs} runs and {sum(progress.by_type.values())} events; "
+                "the same command goes on from there.",
                 err=True,
             )
             raise
         finally:
             for client in clients:
                 client.close()
-        return far(), stopped_by
+        return replay.progress, stopped_by
 
-    def _connected(self) -> list[LineageClient]:
+    def _connect(self) -> list[LineageClient]:
         from openlineage_dagster_core.replay.destination import clients_to
 
         with explained(
-            "The transport cannot be made", "`openlineage-dagster doctor` tells what is configured."
+            "The transport cannot be made", "`openlineage-dagster doctor` says what is configured."
         ):
-            return clients_to(self._task.destination, self._deployment.settings)
+            return clients_to(self._destination, self._deployment.settings)
 
-    def _report(self, progress: Progress, stopped_by: str | None, skipped: int = 0) -> int:
+    def report(self, progress: Progress, stopped_by: str | None, skipped: int = 0) -> int:
+        """Print the result.
+
+        Args:
+            progress: what was done.
+            stopped_by: why it ended early; None where it did not.
+            skipped: the number of runs that an interrupted replay had sent.
+
+        Returns:
+            The exit status.
+        """
         result = {
             "runs": progress.runs,
             "runs_sent_before": skipped,
@@ -298,7 +259,12 @@ class _Command:
             "events": progress.sent,
             "by_type": dict(sorted(progress.by_type.items())),
             "refused": [
-                {"run": each.run_id, "event": each.event_type, "reason": each.reason}
+                {
+                    "run": each.run_id,
+                    "storage_id": each.storage_id,
+                    "event": each.event_type,
+                    "reason": each.reason,
+                }
                 for each in progress.refusals
             ],
             "is_dry_run": self._dry_run,
@@ -309,58 +275,106 @@ class _Command:
         else:
             _print(result)
         if stopped_by is not None:
-            click.echo(f"Error: {stopped_by}. The same command goes on from there.", err=True)
+            echo(f"Error: {stopped_by}. The same command goes on from there.", err=True)
         return OK if stopped_by is None and not progress.refusals else INCOMPLETE
 
 
-def _of_gaps(
-    instance: DagsterInstance, gaps: Sequence[Gap]
-) -> tuple[Iterator[RunRecord], Callable[[float], bool] | None]:
-    """Find what gaps stand for: runs, and the time since which events of no run are missing."""
-    from openlineage_dagster_core.ordering import run_id_of
-    from openlineage_dagster_core.replay.selection import UNFINISHED, Selection
+class _Finished:
+    """Keeps which runs are sent, so that the same command goes on after an interruption.
 
-    run_ids = {run_id_of(gap.ordering_key) for gap in gaps if gap.ordering_key is not None}
-    since = min((gap.since for gap in gaps if gap.ordering_key is None), default=None)
-    runless = [
-        gap.since for gap in gaps if gap.ordering_key is None or not run_id_of(gap.ordering_key)
-    ]
-    selections = [Selection(run_ids=(run_id,)) for run_id in sorted(run_ids - {""})]
-    if since is not None:
-        selections += [Selection(since=since), Selection(statuses=UNFINISHED)]
+    Where the file cannot be used, the replay works without it, after one note.
 
-    def runs() -> Iterator[RunRecord]:
-        seen: set[str] = set()
-        for selection in selections:
-            for record in selection.runs(instance):
-                if record.dagster_run.run_id not in seen:
-                    seen.add(record.dagster_run.run_id)
-                    yield record
+    Args:
+        deployment: its directory holds the file.
+        key: what is replayed, and where to.
+        is_used: False for a dry run, which neither reads nor writes the file.
+    """
 
-    return runs(), Selection(since=min(runless)).holds if runless else None
+    def __init__(self, deployment: Deployment, key: Sequence[object], *, is_used: bool) -> None:
+        from openlineage_dagster_core.replay.finished_runs import FinishedRuns
 
-
-def _print(result: dict[str, object]) -> None:
-    verb = "would be sent" if result["is_dry_run"] else "sent"
-    click.echo(f"{result['events']} events of {result['runs']} runs {verb}.")
-    by_type = result["by_type"]
-    if isinstance(by_type, dict):
-        for name, count in by_type.items():
-            click.echo(f"  {count:>8}  {name}")
-    if result["runs_sent_before"]:
-        click.echo(
-            f"{result['runs_sent_before']} runs had been sent before the replay was stopped."
+        self._runs: FinishedRuns | None = (
+            FinishedRuns(deployment.own_folder, key) if is_used else None
         )
+
+    def begin(self, *, restart: bool) -> frozenset[str]:
+        """Read which runs an interrupted replay has sent.
+
+        Args:
+            restart: whether to forget them.
+
+        Returns:
+            Their run ids.
+        """
+        done = frozenset[str]()
+        if self._runs is not None:
+            try:
+                if restart:
+                    self._runs.forget()
+                done = self._runs.read()
+            except OSError as error:
+                self._do_without(error)
+        return done
+
+    def add(self, run_id: str) -> None:
+        """Note that a run is sent.
+
+        Args:
+            run_id: the Dagster run id.
+        """
+        if self._runs is not None:
+            try:
+                self._runs.add(run_id)
+            except OSError as error:
+                self._do_without(error)
+
+    def forget(self) -> None:
+        """Remove the file: everything is sent."""
+        if self._runs is not None:
+            try:
+                self._runs.forget()
+            except OSError as error:
+                self._do_without(error)
+
+    def close(self) -> None:
+        """Close the file."""
+        if self._runs is not None:
+            self._runs.close()
+
+    def _do_without(self, error: OSError) -> None:
+        self._runs = None
+        echo(
+            f"Note: after an interruption this replay would begin anew: {cause_of(error)}.",
+            err=True,
+        )
+
+
+def _print(result: dict[str, Any]) -> None:
+    verb = "would be sent" if result["is_dry_run"] else "sent"
+    echo(f"{result['events']} events of {result['runs']} runs {verb}.")
+    for name, count in result["by_type"].items():
+        echo(f"  {count:>8}  {name}")
+    if result["runs_sent_before"]:
+        echo(f"{result['runs_sent_before']} runs had been sent before the replay was interrupted.")
     refused = result["refused"]
-    if isinstance(refused, list) and refused:
-        click.echo(f"{len(refused)} entries of the event log were refused:")
+    if refused:
+        echo(f"{len(refused)} events of the log were refused:")
         for each in refused[:REFUSALS_SHOWN]:
-            click.echo(f"  {each['event']} of run {each['run'] or '-'}: {each['reason']}")
+            echo(f"  {each['event'] or 'an event'} of run {each['run'] or '-'}: {each['reason']}")
         if len(refused) > REFUSALS_SHOWN:
-            click.echo(f"  and {len(refused) - REFUSALS_SHOWN} more; --json shows them all.")
+            echo(f"  and {len(refused) - REFUSALS_SHOWN} more; --json prints all of them.")
 
 
-def _check_destination(destination: str | None, *, is_sent: bool) -> None:
+def check_destination(destination: str | None, *, is_sent: bool) -> None:
+    """Check that there is somewhere to send to.
+
+    Args:
+        destination: with `--to`; None is the configured backend.
+        is_sent: whether anything is sent at all.
+
+    Raises:
+        CommandError: the destination is wrong, or no transport is configured.
+    """
     from openlineage_dagster_core.delivery import transport
     from openlineage_dagster_core.errors import ConfigurationError
     from openlineage_dagster_core.replay.destination import check
@@ -383,7 +397,7 @@ def _check_destination(destination: str | None, *, is_sent: bool) -> None:
         )
         raise CommandError(
             f"There is nowhere to send to: {how}.",
-            f"To name one, {transport.HOW_TO_CONFIGURE}; or use --to or --dry-run.",
+            f"To configure a transport, {transport.HOW_TO_CONFIGURE}; or use --to or --dry-run.",
         )
 
 
@@ -392,5 +406,5 @@ def _check_runs(deployment: Deployment, run_ids: Sequence[str]) -> None:
         if not deployment.instance.has_run(run_id):
             raise CommandError(
                 f"There is no run {run_id} in {deployment.home}.",
-                "`dagster run list` shows those that there are.",
+                "`dagster run list` shows the runs.",
             )

@@ -1,4 +1,4 @@
-"""The command `show`: the events that a run gives."""
+"""The command `show`: the OpenLineage events of a run."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from openlineage_dagster_core.cli.code import CodeTarget
 from openlineage_dagster_core.cli.deployment import Deployment, opened, tell_whose_settings
 from openlineage_dagster_core.cli.failure import INCOMPLETE, OK, CommandError, explained
 from openlineage_dagster_core.cli.options import code_options, home_option
+from openlineage_dagster_core.cli.terminal_text import echo, escaped
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -34,7 +35,7 @@ Examples:
 """
 )
 @click.argument("run_id", metavar="RUN_ID")
-@click.option("--json", "as_json", is_flag=True, help="The events, one a line.")
+@click.option("--json", "as_json", is_flag=True, help="Print the events as JSON, one a line.")
 @click.option(
     "--diff",
     "other",
@@ -50,9 +51,9 @@ def show(
     home: Path | None,
     code: CodeTarget,
 ) -> int:
-    """Show the OpenLineage events that a Dagster run gives; nothing is sent.
+    """Show the OpenLineage events of a Dagster run, without sending them.
 
-    With --diff the exit status is 1 where something is missing or different.
+    With --diff the exit status is 1 if an event is missing or different.
     """
     with opened(home, code) as deployment:
         tell_whose_settings(deployment)
@@ -72,15 +73,15 @@ def _events_of(deployment: Deployment, run_id: str) -> list[Json]:
 
     from openlineage_dagster_core.serialisation import to_object
 
-    with explained("The runs cannot be read", "See that the instance's database answers."):
+    with explained("The runs cannot be read", "Check that the instance's database answers."):
         records = deployment.instance.get_run_records(RunsFilter(run_ids=[run_id]), limit=1)
     if not records:
         raise CommandError(
             f"There is no run {run_id} in {deployment.home}.",
-            "`dagster run list` shows those that there are.",
+            "`dagster run list` shows the runs.",
         )
     conversion = deployment.conversion()
-    with explained(f"The log of run {run_id} cannot be read", "See that the database answers."):
+    with explained(f"The log of run {run_id} cannot be read", "Check that the database answers."):
         return [to_object(event) for event in conversion.events_of_run(records[0])]
 
 
@@ -88,14 +89,15 @@ def _table(run_id: str, events: list[Json]) -> RenderableType:
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(title=f"{len(events)} events of run {run_id}", title_justify="left")
+    title = Text(escaped(f"{len(events)} events of run {run_id}"))
+    table = Table(title=title, title_justify="left")
     for heading in ("time", "event", "type", "job", "inputs", "outputs"):
         table.add_column(heading, overflow="fold")
     for event in events:
         job = event.get("job", {})
         kind = job.get("facets", {}).get("jobType", {}).get("jobType", "DATASET")
         outputs = event.get("outputs") or [event[name] for name in ("dataset",) if name in event]
-        # Names may look like rich's markup.
+        # Text: names may look like rich's markup.
         cells = (
             event["eventTime"][11:23],
             event.get("eventType", ""),
@@ -104,7 +106,7 @@ def _table(run_id: str, events: list[Json]) -> RenderableType:
             _datasets(event.get("inputs") or []),
             _datasets(outputs),
         )
-        table.add_row(*[Text(cell) for cell in cells], style=_STYLES.get(cells[1], ""))
+        table.add_row(*[Text(escaped(cell)) for cell in cells], style=_STYLES.get(cells[1], ""))
     return table
 
 
@@ -126,18 +128,20 @@ def _compare(events: list[Json], other: str, *, as_json: bool) -> int:
         click.echo(json.dumps([each.as_json() for each in differences], indent=2))
     elif not differences:
         runs = len({event["run"]["runId"] for event in events if "run" in event})
-        # A Marquez keeps what came of the events of a run.
+        # Marquez does not keep events, only the run that they describe.
         what = f"{runs} runs" if is_address(other) else f"{len(events)} events"
-        click.echo(f"All {what} are there, and none differs.")
+        echo(f"All {what} are there, and none differs.")
     else:
         for each in differences:
-            click.echo(str(each))
+            echo(f"{each.kind}: {each.event}")
+            for place in each.what:
+                echo(f"  {place}")
     return INCOMPLETE if differences else OK
 
 
 def _print(what: RenderableType) -> None:
     from rich.console import Console
 
-    # A pipe has no width.
+    # A pipe has no width of its own.
     width = None if sys.stdout.isatty() else WIDTH
     Console(highlight=False, width=width).print(what)

@@ -1,12 +1,14 @@
-"""Runs of assets: START with the step, COMPLETE when materialized, FAIL or ABORT without that.
+"""Runs of assets: START with the step, COMPLETE when materialized, otherwise FAIL or ABORT.
 
-All events of a run agree on the schema: of two in one run Marquez keeps either. So a START whose
-schema may come with the materialization waits for it, and carries the time of the step's start.
+All events of a run carry the same schema, because Marquez keeps the schema of any one of them. So a
+START whose schema may come with the materialization waits for it, and carries the time of the
+step's start.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from functools import partial
 
 from dagster import AssetKey, AssetMaterialization
 from openlineage.client.event_v2 import InputDataset, RunEvent, RunState
@@ -14,7 +16,7 @@ from openlineage.client.generated.base import RunFacet
 
 from openlineage_dagster_core.conversion import custom, described, policy
 from openlineage_dagster_core.conversion.dataset import read_dataset, written_dataset
-from openlineage_dagster_core.conversion.envelope import Envelope, Lineage, Source
+from openlineage_dagster_core.conversion.envelope import Draft, Envelope, Lineage, Source
 from openlineage_dagster_core.conversion.nominal_time import asset_nominal_time
 from openlineage_dagster_core.conversion.step import step_as_parent
 from openlineage_dagster_core.facts.model import AssetPartition, ErrorFacts
@@ -24,28 +26,30 @@ from openlineage_dagster_core.identity import asset_job_name
 from openlineage_dagster_core.settings import AssetRunParent
 
 
-def started(source: Source, step_key: str) -> list[RunEvent]:
+def started(source: Source, step_key: str) -> Iterator[Draft]:
     """Convert STEP_START for the assets of the step.
 
     Args:
         source: the event and its facts.
         step_key: the step.
 
-    Returns:
-        START for each asset whose inputs and schema are known already.
+    Yields:
+        Draft of START for each asset partition whose inputs and schema are known already.
     """
-    facts = source.facts
-    if step_key in facts.progress.started:
-        return []
-    return [
-        _event(source, planned, step_key, RunState.START)
-        for planned in _planned(source, step_key)
+    progress = source.facts.progress
+    if step_key in progress.started:
+        return
+    for key in _planned_keys(source, step_key):
+        if not _is_known_at_start(source, key):
+            continue
         # Another step may have logged its materialization by hand.
-        if _is_known_at_start(source, planned[0]) and planned not in facts.progress.materialized
-    ]
+        materialized = progress.materialized.of(key)
+        for partition in _planned_partitions(source, step_key, key):
+            if partition not in materialized:
+                yield partial(_event, source, (key, partition), step_key, RunState.START)
 
 
-def materialized(source: Source, materialization: AssetMaterialization) -> list[RunEvent]:
+def materialized(source: Source, materialization: AssetMaterialization) -> list[Draft]:
     """Convert ASSET_MATERIALIZATION.
 
     Args:
@@ -53,30 +57,30 @@ def materialized(source: Source, materialization: AssetMaterialization) -> list[
         materialization: what the event holds.
 
     Returns:
-        COMPLETE, after START where the step's start could not give it. Nothing where the run of
-        this asset has ended: a retried step may log its materialization again.
+        Draft of COMPLETE, after START where the step's start could not give it. Empty where the run
+        of this asset has ended: a retried step may log its materialization again.
     """
     asset = (materialization.asset_key, materialization.partition)
     step_key = source.entry.step_key
     if not policy.allows_asset(source, asset[0], Family.ASSET) or _is_over(source, asset, step_key):
         return []
-    events = []
+    event = partial(_event, source, asset, step_key, made_by=materialization)
+    drafts: list[Draft] = []
     if not _has_start(source, asset, step_key):
-        began = _began(source, step_key)
-        events.append(_event(source, asset, step_key, RunState.START, began, materialization))
-    events.append(_event(source, asset, step_key, RunState.COMPLETE, made_by=materialization))
-    return events
+        drafts.append(partial(event, RunState.START, _began(source, step_key)))
+    drafts.append(partial(event, RunState.COMPLETE))
+    return drafts
 
 
-def failed(source: Source) -> list[RunEvent]:
+def failed(source: Source) -> list[Draft]:
     """Convert ASSET_FAILED_TO_MATERIALIZE, which only Dagster+ stores.
 
     Args:
         source: the event and its facts.
 
     Returns:
-        FAIL, or ABORT for what was skipped, after START where there was none. Nothing where the run
-        of this asset has ended with its step.
+        Draft of FAIL, or of ABORT for a skipped asset, after START where there was none. Empty
+        where the run of this asset has ended with its step.
     """
     event = source.entry.get_dagster_event()
     data = event.asset_failed_to_materialize_data
@@ -98,41 +102,45 @@ def failed(source: Source) -> list[RunEvent]:
             message=stored.message.strip() if stored else failure.reason.value,
             stack=stored.to_string().strip() if stored else "",
         )
-    events = []
+    draft = partial(_event, source, asset, step_key, upstream=upstream)
+    drafts: list[Draft] = []
     if not _has_start(source, asset, step_key):
-        began = _began(source, step_key)
-        events.append(_event(source, asset, step_key, RunState.START, began, upstream=upstream))
-    events.append(_event(source, asset, step_key, state, error=error, upstream=upstream))
-    return events
+        drafts.append(partial(draft, RunState.START, _began(source, step_key)))
+    drafts.append(partial(draft, state, error=error))
+    return drafts
 
 
 def unfinished(
     source: Source, step_key: str, state: RunState, error: ErrorFacts | None
-) -> list[RunEvent]:
+) -> Iterator[Draft]:
     """End the runs of those assets of a step that it did not materialize.
 
     Args:
         source: the event that ends the step or the run, and its facts.
         step_key: the step.
         state: FAIL or ABORT.
-        error: why.
+        error: why the assets were not materialized.
 
-    Returns:
-        The end of each whose inputs are known, after START where there was none.
+    Yields:
+        Draft of the end of each asset partition whose inputs are known, after START where there was
+        none.
     """
     facts = source.facts
-    events = []
-    for asset in _planned(source, step_key):
+    began = _began(source, step_key)
+    for key in _planned_keys(source, step_key):
         # Without its definition an asset has had no START. Where nothing was made of it before
-        # either, its inputs are not known: a run without them would take its edges from it.
-        is_known = asset[0] in facts.assets or facts.earlier_upstream.get(asset[0])
-        if asset in facts.progress.materialized or not is_known:
+        # either, its inputs are not known: a run without them would remove its edges.
+        if key not in facts.assets and not facts.earlier_upstream.get(key):
             continue
-        if not _has_start(source, asset, step_key):
-            began = _began(source, step_key)
-            events.append(_event(source, asset, step_key, RunState.START, began))
-        events.append(_event(source, asset, step_key, state, error=error))
-    return events
+        has_start = _starts_with_step(source, key, step_key)
+        materialized = facts.progress.materialized.of(key)
+        for partition in _planned_partitions(source, step_key, key):
+            if partition in materialized:
+                continue
+            draft = partial(_event, source, (key, partition), step_key)
+            if not has_start:
+                yield partial(draft, RunState.START, began)
+            yield partial(draft, state, error=error)
 
 
 def _is_over(source: Source, asset: AssetPartition, step_key: str | None) -> bool:
@@ -144,27 +152,30 @@ def _began(source: Source, step_key: str | None) -> float:
     return source.facts.progress.started.get(step_key or "", source.entry.timestamp)
 
 
-def _planned(source: Source, step_key: str) -> Iterator[AssetPartition]:
-    """List what a step is to materialize, in a stable order.
+def _planned_keys(source: Source, step_key: str) -> Iterator[AssetKey]:
+    """List the assets that a step is to materialize, sorted.
 
-    In a run for a partition Dagster plans every asset with it, those without partitions too; their
-    materializations then have none. It also plans what a run only observes.
+    Dagster also plans what a run only observes; that is left out.
     """
-    planned = source.facts.progress.planned.get(step_key, {})
-    for key in sorted(planned):
-        if not policy.allows_asset(source, key, Family.ASSET):
-            continue
+    for key in sorted(source.facts.progress.planned.get(step_key, ())):
         definition = source.facts.assets.get(key)
-        if definition is not None and not definition.is_materializable:
-            continue
-        if definition is None or definition.partitions is not None:
-            yield from ((key, partition) for partition in sorted(planned[key], key=_none_first))
-        else:
-            yield key, None
+        is_materializable = definition is None or definition.is_materializable
+        if is_materializable and policy.allows_asset(source, key, Family.ASSET):
+            yield key
 
 
-def _none_first(partition: str | None) -> str:
-    return partition or ""
+def _planned_partitions(source: Source, step_key: str, key: AssetKey) -> list[str | None]:
+    """List the partitions of an asset that a step is to materialize, sorted.
+
+    In a run for a partition Dagster plans every asset with it, also those without partitions; their
+    materializations have none.
+    """
+    definition = source.facts.assets.get(key)
+    if definition is not None and definition.partitions is None:
+        return [None]
+    planned = source.facts.progress.planned[step_key][key]
+    whole: list[str | None] = [None] if None in planned else []
+    return whole + sorted(partition for partition in planned if partition is not None)
 
 
 def _is_known_at_start(source: Source, key: AssetKey) -> bool:
@@ -174,18 +185,20 @@ def _is_known_at_start(source: Source, key: AssetKey) -> bool:
     return definition.columns is not None or "schema" in source.identity.settings.disabled_facets
 
 
+def _starts_with_step(source: Source, key: AssetKey, step_key: str | None) -> bool:
+    """Return True if `started` gave START for each planned partition of an asset."""
+    return step_key in source.facts.progress.started and _is_known_at_start(source, key)
+
+
 def _has_start(source: Source, asset: AssetPartition, step_key: str | None) -> bool:
-    """Tell whether `started` gave START: the same question, asked later."""
+    """Return True if `started` gave START for an asset partition."""
     key, partition = asset
-    facts = source.facts
-    definition = facts.assets.get(key)
+    definition = source.facts.assets.get(key)
     if definition is None or not definition.is_materializable:
         return False
-    if not _is_known_at_start(source, key):
+    if not _starts_with_step(source, key, step_key):
         return False
-    if step_key not in facts.progress.started:
-        return False
-    planned = facts.progress.planned.get(step_key or "", {}).get(key)
+    planned = source.facts.progress.planned.get(step_key or "", {}).get(key)
     if planned is None:
         return False
     return partition is None if definition.partitions is None else partition in planned

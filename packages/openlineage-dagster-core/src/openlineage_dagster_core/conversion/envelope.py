@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from functools import lru_cache
@@ -42,6 +42,9 @@ from openlineage_dagster_core.version import PRODUCER
 
 Event = RunEvent | DatasetEvent
 """What conversion makes."""
+
+Draft = Callable[[], Event]
+"""Builds one event when it is called; an event that was delivered before need not be built."""
 
 END_STATES = frozenset({RunState.COMPLETE, RunState.FAIL, RunState.ABORT})
 

@@ -1,17 +1,20 @@
-"""What is said of a dataset without making it: observations, and wiped assets.
+"""Events about a dataset that no run writes: observations, and wiped assets.
 
-A DatasetEvent, or a run that reads the dataset, for backends that take nothing else.
+They are a DatasetEvent, or a run that reads the dataset for backends that take RunEvents only.
 """
 
 from __future__ import annotations
 
-import attr
+from collections.abc import Callable
+from functools import partial
+
 from dagster import AssetKey, AssetObservation
 from openlineage.client.event_v2 import DatasetEvent, InputDataset, RunState, StaticDataset
 
 from openlineage_dagster_core.conversion import custom, policy
 from openlineage_dagster_core.conversion.dataset import observed_dataset, read_dataset
 from openlineage_dagster_core.conversion.envelope import (
+    Draft,
     Envelope,
     Event,
     Lineage,
@@ -25,8 +28,11 @@ from openlineage_dagster_core.identity import observations_job_name
 from openlineage_dagster_core.settings import ObservationEvents
 from openlineage_dagster_core.version import PRODUCER
 
+_ReadDataset = Callable[[], InputDataset]
+"""Makes the dataset; each event has one of its own, because users' functions may add to it."""
 
-def observed(source: Source, observation: AssetObservation) -> list[Event]:
+
+def observed(source: Source, observation: AssetObservation) -> list[Draft]:
     """Convert ASSET_OBSERVATION.
 
     Args:
@@ -34,45 +40,65 @@ def observed(source: Source, observation: AssetObservation) -> list[Event]:
         observation: what the event holds.
 
     Returns:
-        A DatasetEvent; or START and COMPLETE of a run that reads the dataset.
+        Draft of a DatasetEvent; or drafts of START and COMPLETE of a run that reads the dataset.
     """
     key = observation.asset_key
     if not policy.allows_asset(source, key, Family.OBSERVATION):
         return []
-    return _events(source, key, observation.partition, observed_dataset(source, observation))
+    return _drafts(
+        source, key, observation.partition, partial(observed_dataset, source, observation)
+    )
 
 
-def wiped(source: Source) -> list[Event]:
-    """Convert ASSET_WIPED: Dagster has forgotten what was made of an asset, or of some partitions.
+def wiped(source: Source) -> list[Draft]:
+    """Convert ASSET_WIPED: Dagster deleted its records of an asset, or of some partitions.
 
     Args:
         source: the event and its facts.
 
     Returns:
-        A DatasetEvent; or START and COMPLETE of a run that reads the dataset.
+        Draft of a DatasetEvent; or drafts of START and COMPLETE of a run that reads the dataset.
     """
     data = source.entry.get_dagster_event().asset_wiped_data
     key: AssetKey = data.asset_key
     if not policy.allows_asset(source, key, Family.OBSERVATION):
         return []
-    dataset = read_dataset(source, key, partitions=data.partition_keys)
-    dataset.facets = {**(dataset.facets or {}), "lifecycleStateChange": wiped_facet()}
-    return _events(source, key, None, dataset)
+
+    def read() -> InputDataset:
+        dataset = read_dataset(source, key, partitions=data.partition_keys)
+        dataset.facets = {**(dataset.facets or {}), "lifecycleStateChange": wiped_facet()}
+        return dataset
+
+    return _drafts(source, key, None, read)
 
 
-def _events(
-    source: Source, key: AssetKey, partition: str | None, dataset: InputDataset
-) -> list[Event]:
+def _drafts(
+    source: Source, key: AssetKey, partition: str | None, read: _ReadDataset
+) -> list[Draft]:
+    if source.identity.settings.observation_events is ObservationEvents.DATASET:
+        return [partial(_dataset_event, source, key, read)]
+    return [
+        partial(_run_event, source, key, partition, read, state)
+        for state in (RunState.START, RunState.COMPLETE)
+    ]
+
+
+def _dataset_event(source: Source, key: AssetKey, read: _ReadDataset) -> Event:
+    dataset = read()
+    event = DatasetEvent(
+        eventTime=event_time(source.entry.timestamp),
+        dataset=StaticDataset(
+            namespace=dataset.namespace, name=dataset.name, facets=dataset.facets
+        ),
+        producer=PRODUCER,
+    )
+    return custom.with_additions(event, source, key)
+
+
+def _run_event(
+    source: Source, key: AssetKey, partition: str | None, read: _ReadDataset, state: RunState
+) -> Event:
     entry, facts, identity = source.entry, source.facts, source.identity
-    if identity.settings.observation_events is ObservationEvents.DATASET:
-        event = DatasetEvent(
-            eventTime=event_time(entry.timestamp),
-            dataset=StaticDataset(
-                namespace=dataset.namespace, name=dataset.name, facets=dataset.facets
-            ),
-            producer=PRODUCER,
-        )
-        return [custom.with_additions(event, source, key)]
     envelope = Envelope(
         source,
         run_id=identity.observation_run_id(facts.run, key, partition, entry.timestamp),
@@ -83,10 +109,4 @@ def _events(
         partition=partition,
         run_facets=asset_nominal_time(facts.assets.get(key), partition),
     )
-    # A dataset each: users' functions may add to them.
-    return [
-        custom.with_additions(
-            envelope.event(state, lineage=Lineage((attr.evolve(dataset),))), source, key
-        )
-        for state in (RunState.START, RunState.COMPLETE)
-    ]
+    return custom.with_additions(envelope.event(state, lineage=Lineage((read(),))), source, key)

@@ -18,28 +18,28 @@ _ALL = Globs()
 
 
 def allows_job(settings: Settings, run: RunFacts) -> bool:
-    """Tell whether anything of a Dagster run is emitted.
+    """Return True if the settings allow events of a Dagster run.
 
     Args:
         settings: hold the globs.
         run: the Dagster run.
 
     Returns:
-        Whether its job is included and not excluded; what belongs to no run has no job to exclude.
+        True if its job is included and not excluded, or if the event was reported outside any run.
     """
     return not run.run_id or _allows(settings.jobs, run.job_name)
 
 
 def allows_asset(source: Source, key: AssetKey, family: Family) -> bool:
-    """Tell whether events about an asset are emitted.
+    """Return True if the settings allow events about an asset.
 
     Args:
         source: holds the settings.
         key: the asset's key.
-        family: what the events are about.
+        family: the family of the events.
 
     Returns:
-        Whether the family is on, and the asset included and not excluded.
+        True if the family is on, and the asset is included and not excluded.
     """
     settings = source.identity.settings
     return family in settings.families and _allows(settings.assets, asset_path(key))
@@ -60,7 +60,7 @@ def _matches(name: str, globs: tuple[str, ...]) -> bool:
 
 
 def without_disabled_facets(settings: Settings, event: Event) -> Event:
-    """Take out the facets that are switched off.
+    """Remove the facets that the settings switch off.
 
     Args:
         settings: hold their names.

@@ -1,13 +1,16 @@
-"""Dagster runs: their own START and end, and the end of whatever they leave unfinished."""
+"""Dagster runs: their own START and end, and the ends of what they leave unfinished."""
 
 from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import partial
 
 from dagster import DagsterEventType
 from openlineage.client.event_v2 import RunEvent, RunState
 from openlineage.client.generated.base import RunFacet
 
 from openlineage_dagster_core.conversion import asset, check, custom, described, step
-from openlineage_dagster_core.conversion.envelope import Envelope, Source
+from openlineage_dagster_core.conversion.envelope import Draft, Envelope, Source
 from openlineage_dagster_core.conversion.nominal_time import run_nominal_time
 from openlineage_dagster_core.facets.environment_variables import environment_variables_facet
 from openlineage_dagster_core.facets.execution_parameters import execution_parameters_facet
@@ -31,57 +34,56 @@ LAUNCHED_BY_JOBS = frozenset({"SCHEDULE", "SENSOR", "AUTOMATION"})
 """What launches runs by itself, and is a job of its kind."""
 
 
-def started(source: Source) -> list[RunEvent]:
+def started(source: Source) -> list[Draft]:
     """Convert RUN_START.
 
     Args:
         source: the event and its facts.
 
     Returns:
-        START; nothing where the run has started or ended before.
+        Draft of START; empty where the run has started or ended before.
     """
     progress = source.facts.progress
     if progress.has_started or progress.has_ended:
         return []
-    return _events(source, RunState.START)
+    return _drafts(source, RunState.START)
 
 
-def ended(source: Source, event_type: DagsterEventType) -> list[RunEvent]:
+def ended(source: Source, event_type: DagsterEventType) -> Iterator[Draft]:
     """Convert RUN_SUCCESS, RUN_FAILURE or RUN_CANCELED.
 
-    What has not ended by now ends here: after a success it was skipped (ABORT), after a failure it
+    What has not ended by now ends here. After a success it was skipped (ABORT), after a failure it
     failed, after a cancellation it was aborted.
 
     Args:
         source: the event and its facts.
-        event_type: which of the three.
+        event_type: one of the three.
 
-    Returns:
-        The ends of assets, steps and checks, then that of the run. Nothing where the run has ended
-        before: Dagster may store several ends.
+    Yields:
+        Drafts of the ends of assets, steps and checks, then of the run's end. Nothing where the run
+        has ended before: Dagster may store several ends.
     """
     progress = source.facts.progress
     if progress.has_ended:
-        return []
+        return
     state = END_STATE[event_type]
     reason = ErrorFacts(source.entry.message) if state is not RunState.COMPLETE else None
     error = reason and (_error(source) or reason)
     unfinished_state = RunState.ABORT if state is RunState.COMPLETE else state
-    events: list[RunEvent] = []
     for step_key in sorted((progress.planned.keys() | progress.started.keys()) - progress.ended):
         # A step that never started did not fail by itself: the run's message names those that did.
         why = progress.errors.get(step_key, error) if step_key in progress.started else reason
-        events += asset.unfinished(source, step_key, unfinished_state, why)
+        yield from asset.unfinished(source, step_key, unfinished_state, why)
         if step_key in progress.started:
-            events += step.changed(source, step_key, unfinished_state, why)
-    events += check.unfinished(source, unfinished_state, reason)
+            yield from step.changed(source, step_key, unfinished_state, why)
+    yield from check.unfinished(source, state, reason)
     if not progress.has_started:
-        events += _events(source, RunState.START)
-    return events + _events(source, state, error)
+        yield from _drafts(source, RunState.START)
+    yield from _drafts(source, state, error)
 
 
 def _error(source: Source) -> ErrorFacts | None:
-    """Tell why a run failed: which steps did, with the first one's stack.
+    """Return why a run failed: the run's message with the stack of the first failed step.
 
     Later versions of Dagster store the first step's error with RUN_FAILURE, earlier ones do not.
     """
@@ -91,10 +93,14 @@ def _error(source: Source) -> ErrorFacts | None:
     return stored_error(source.entry.get_dagster_event())
 
 
-def _events(source: Source, state: RunState, error: ErrorFacts | None = None) -> list[RunEvent]:
-    facts, identity = source.facts, source.identity
-    if Family.RUN not in identity.settings.families:
+def _drafts(source: Source, state: RunState, error: ErrorFacts | None = None) -> list[Draft]:
+    if Family.RUN not in source.identity.settings.families:
         return []
+    return [partial(_event, source, state, error)]
+
+
+def _event(source: Source, state: RunState, error: ErrorFacts | None) -> RunEvent:
+    facts, identity = source.facts, source.identity
     envelope = Envelope(
         source,
         run_id=identity.job_run_id(facts.run),
@@ -105,7 +111,7 @@ def _events(source: Source, state: RunState, error: ErrorFacts | None = None) ->
     )
     event = envelope.event(state, error=error)
     custom.with_additions(event, source, None)
-    return [event]
+    return event
 
 
 def _run_facets(source: Source) -> dict[str, RunFacet]:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
+from functools import lru_cache, partial
 
 from openlineage.client.event_v2 import RunEvent, RunState
 from openlineage.client.generated.parent_run import ParentRunFacet
 
 from openlineage_dagster_core.conversion import custom, described
-from openlineage_dagster_core.conversion.envelope import END_STATES, Envelope, Source
+from openlineage_dagster_core.conversion.envelope import END_STATES, Draft, Envelope, Source
 from openlineage_dagster_core.conversion.nominal_time import run_nominal_time
 from openlineage_dagster_core.facets.run import parent_facet
 from openlineage_dagster_core.facts.model import ErrorFacts, KnownRun, StepFacts
@@ -23,49 +23,37 @@ from openlineage_dagster_core.serialisation import shared
 
 def changed(
     source: Source, step_key: str, state: RunState, error: ErrorFacts | None = None
-) -> list[RunEvent]:
+) -> list[Draft]:
     """Convert an event in a step's life.
 
     Args:
         source: the event and its facts.
         step_key: the full step key.
         state: START, RUNNING (a retry), COMPLETE, FAIL or ABORT.
-        error: why it failed or was aborted.
+        error: why the step failed or was aborted.
 
     Returns:
-        The event; START before it where an end comes to a step that never started; nothing for a
-        second START or a second end.
+        Draft of the event, after START where a step ends that never started. Empty for a second
+        START or a second end.
     """
-    facts, identity = source.facts, source.identity
+    facts = source.facts
     has_started = step_key in facts.progress.started
     has_ended = step_key in facts.progress.ended
     if (
-        Family.STEP not in identity.settings.families
+        Family.STEP not in source.identity.settings.families
         or has_ended
         or (state is RunState.START and has_started)
     ):
         return []
-    definition = _definition(source, step_key)
-    envelope = Envelope(
-        source,
-        run_id=identity.step_run_id(facts.run, step_key),
-        name=step_job_name(facts.run.job_name, step_key),
-        family=Family.STEP,
-        step_key=step_key,
-        run_facets={"parent": _parent(source), **run_nominal_time(facts)},
-        job_facets=described.step_facets(definition) if definition is not None else {},
-    )
-    events = []
+    drafts: list[Draft] = []
     if state in END_STATES and not has_started:
-        events.append(envelope.event(RunState.START))
-    events.append(envelope.event(state, error=error))
-    for event in events:
-        custom.with_additions(event, source, None)
-    return events
+        drafts.append(partial(_event, source, step_key, RunState.START))
+    drafts.append(partial(_event, source, step_key, state, error))
+    return drafts
 
 
 def step_as_parent(source: Source, step_key: str) -> ParentRunFacet:
-    """Build the `parent` facet of what happens in a step.
+    """Build the `parent` facet of a run whose parent is a step.
 
     Args:
         source: the event and its facts.
@@ -81,6 +69,25 @@ def step_as_parent(source: Source, step_key: str) -> ParentRunFacet:
         run_id=identity.step_run_id(run, step_key),
     )
     return _parent_facet(step, _root(source))
+
+
+def _event(
+    source: Source, step_key: str, state: RunState, error: ErrorFacts | None = None
+) -> RunEvent:
+    facts, identity = source.facts, source.identity
+    definition = _definition(source, step_key)
+    envelope = Envelope(
+        source,
+        run_id=identity.step_run_id(facts.run, step_key),
+        name=step_job_name(facts.run.job_name, step_key),
+        family=Family.STEP,
+        step_key=step_key,
+        run_facets={"parent": _parent(source), **run_nominal_time(facts)},
+        job_facets=described.step_facets(definition) if definition is not None else {},
+    )
+    event = envelope.event(state, error=error)
+    custom.with_additions(event, source, None)
+    return event
 
 
 def _parent(source: Source) -> ParentRunFacet:

@@ -1,1 +1,1 @@
-"""Delivery: client, outbox and shipper; it knows nothing of Dagster."""
+"""Delivery: client, lanes and failure policy; it knows nothing of Dagster."""

@@ -1,11 +1,18 @@
-"""openlineage-python's client, bounded in time, its answers sorted: refused or unavailable."""
+"""Prepares OpenLineage events and sends them through openlineage-python's client.
+
+Each request is bounded in time, and each failure is either a refusal of the event
+(`EventRefusedError`) or a backend that takes no events now (`BackendUnavailableError`).
+"""
 
 from __future__ import annotations
 
 import copy
+import json
 import logging
+import sys
 from collections import OrderedDict
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any, cast
 
 import attr
@@ -13,48 +20,71 @@ import requests
 from openlineage.client import OpenLineageClient
 from openlineage.client.event_v2 import DatasetEvent, RunEvent
 from openlineage.client.transport import Transport
+from openlineage.client.transport.console import ConsoleTransport
 from openlineage.client.transport.http import HttpTransport
 from openlineage.client.transport.kafka import KafkaTransport
 from openlineage.client.transport.noop import NoopTransport
 
 from openlineage_dagster_core import serialisation
-from openlineage_dagster_core.delivery import producing, size
+from openlineage_dagster_core.delivery import posting, producing, size
+from openlineage_dagster_core.delivery.failure_status import answer_of, chain, status_of
 from openlineage_dagster_core.delivery.posting import Poster
-from openlineage_dagster_core.errors import BackendUnavailableError, EventRefusedError
+from openlineage_dagster_core.errors import (
+    BackendUnavailableError,
+    DeliveryError,
+    EventRefusedError,
+)
 
 Event = serialisation.Event
 
-NO_RETRIES = {"total": 0, "connect": 0, "read": 0, "backoff_factor": 0, "status_forcelist": []}
-"""The client's own five retries stall 9 s an event against a dead backend; we retry ourselves."""
-
 NOT_ABOUT_THE_EVENT = frozenset({401, 403, 404, 405, 407, 408, 425, 429})
-"""4xx answers that a key, an address or patience cures: the event is not to blame."""
+"""4xx statuses that the right key, the right address or waiting cures; the event may be fine."""
 
 ANSWER_CHARACTERS = 500
+"""Characters of a backend's answer that an error keeps."""
 
 LONGEST_LIST = 20
-"""How many facets the log names."""
+"""Facets that one log message names at most."""
 
 REMEMBERED_JOBS = 1000
-"""How many jobs with events that were too large are remembered, to speak of each once."""
+"""Jobs with events over the size limit that are remembered, to warn once about each."""
 
 _CLIENT_CONFIG: dict[str, Any] = {
-    # The client would name the git checkout that the process happens to stand in.
+    # The client would name the git checkout in the process's working directory.
     "facets": {"source_code_location": {"disabled": True}},
 }
 
 logger = logging.getLogger(__name__)
 
 
-class LineageClient:
-    """Sends events one by one; safe to use from one thread.
+@dataclass(frozen=True)
+class PreparedEvent:
+    """An event that is ready to be sent; any client with the same configuration can send it.
 
     Args:
-        timeout: the limit of one request in seconds.
-        client: for tests; by default the client that the environment and `openlineage.yml`
-            configure.
-        max_event_size: the limit of one event in bytes; a larger one loses its heaviest facets.
-            By default there is none.
+        name: `namespace/name` of the event's job or dataset, for logs.
+        size: the length of the event's JSON in bytes; 0 where nothing will be sent.
+        text: the event's JSON, for a transport that takes text (plain HTTP).
+        event: the completed event, for any other transport.
+    """
+
+    name: str
+    size: int
+    text: str | None
+    event: Event | None
+
+
+class LineageClient:
+    """Prepares events and sends them one by one.
+
+    One thread may prepare events while another sends them; `send` itself is for one thread.
+
+    Args:
+        timeout: the limit of one HTTP request in seconds, reading the answer included.
+        client: openlineage-python's client; by default the one that the environment and
+            `openlineage.yml` configure.
+        max_event_size: the limit of one event in bytes; a larger event loses its heaviest facets.
+            By default there is no limit.
     """
 
     def __init__(
@@ -69,8 +99,7 @@ class LineageClient:
         self._too_large: OrderedDict[str, None] = OrderedDict()
         for transport in _transports(self._client.transport):
             if isinstance(transport, HttpTransport):
-                transport.timeout = timeout
-                transport.config.retry = dict(NO_RETRIES)
+                posting.bound(transport, timeout)
             elif isinstance(transport, KafkaTransport):
                 producing.wait_for_answers(transport, timeout)
         takes_text = Poster.takes_text(self._client.transport)
@@ -78,60 +107,98 @@ class LineageClient:
 
     @property
     def is_http(self) -> bool:
-        """Whether it waits for an HTTP answer, so that several may wait at a time."""
+        """True if the client waits for an HTTP answer, so that several clients save time."""
         return isinstance(self._client.transport, HttpTransport)
 
+    @property
+    def is_console(self) -> bool:
+        """True if the client, among others or alone, writes events to the process's log."""
+        return any(
+            isinstance(each, ConsoleTransport) for each in _transports(self._client.transport)
+        )
+
     def emit(self, event: Event) -> None:
-        """Send one event and wait for the answer.
+        """Prepare one event, send it, and wait for the answer.
 
         Args:
-            event: an OpenLineage event; it stays as it is.
+            event: an OpenLineage event; it is not changed.
 
         Raises:
-            EventRefusedError: the backend will not take this event.
-            BackendUnavailableError: it takes none now.
+            EventRefusedError: the backend refuses this event, or the event cannot be written.
+            BackendUnavailableError: the backend takes no events now.
         """
+        self.send(self.prepare(event))
+
+    def prepare(self, event: Event) -> PreparedEvent:
+        """Do everything for an event that does not touch the network.
+
+        That is what `OpenLineageClient.emit` does before it gives the event to the transport, but
+        to a copy: completing the event with the configured facets and tags, and filtering it. On
+        top comes the size limit.
+
+        Args:
+            event: an OpenLineage event; it is not changed.
+
+        Returns:
+            The prepared event; without text and event where the client's configuration filters
+            the event out, or disables sending.
+
+        Raises:
+            EventRefusedError: the event cannot be written as JSON. Another attempt would fail too.
+        """
+        name = _name(event)
         try:
-            self._emit(event)
-        except (EventRefusedError, BackendUnavailableError):
-            raise
-        except requests.HTTPError as error:
-            raise _sorted_answer(error) from error
-        except (requests.ConnectionError, requests.Timeout) as error:
-            raise BackendUnavailableError(f"{type(error).__name__}: {error}") from error
+            event = self._completed(event)
+            is_sent = self._client.transport.kind != NoopTransport.kind
+            if not is_sent or self._client.filter_event(event) is None:
+                return PreparedEvent(name, 0, None, None)
+            event, text = self._written(event)
+        except (ValueError, TypeError, RecursionError) as error:
+            raise EventRefusedError(None, f"not written as JSON: {error}") from error
         except Exception as error:
-            # Transports raise what their libraries raise; none of it says that the event is bad.
-            # Its text may hold a header or a configuration, and with it a secret.
-            raise BackendUnavailableError(type(error).__name__) from None
+            # The text of the error may hold a part of the configuration, and with it a secret.
+            raise EventRefusedError(None, f"not prepared: {type(error).__name__}") from None
+        # The text is ASCII: as many bytes as characters.
+        if self._poster is not None:
+            return PreparedEvent(name, len(text), text, None)
+        return PreparedEvent(name, len(text), None, event)
 
-    def _emit(self, event: Event) -> None:
-        """Do what `OpenLineageClient.emit` does, but to a copy, and write it once."""
-        transport = self._client.transport
-        event = self._completed(event)
-        if transport.kind == NoopTransport.kind or self._client.filter_event(event) is None:
+    def send(self, prepared: PreparedEvent) -> None:
+        """Send a prepared event and wait for the answer.
+
+        Args:
+            prepared: an event that this client has prepared, or one with the same configuration.
+
+        Raises:
+            EventRefusedError: the backend refuses this event.
+            BackendUnavailableError: the backend takes no events now.
+        """
+        handled = sys.exc_info()[1]
+        try:
+            if prepared.text is not None or prepared.event is not None:
+                self._hand_over(prepared.event, prepared.text)
+        except Exception as error:
+            failure = _failure(error, handled)
+        else:
             return
-        text = None
-        if self._max_event_size is not None or self._poster is not None:
-            try:
-                event, text = self._written(event)
-            except (ValueError, TypeError, RecursionError) as error:
-                # It would be the same the next time.
-                raise EventRefusedError(None, f"not written as JSON: {error}") from error
-        self._hand_over(event, text)
+        # Without the error: its text may hold a header or a configuration, and with it a secret.
+        raise failure from None
 
-    def _hand_over(self, event: Event, text: str | None) -> None:
+    def _hand_over(self, event: Event | None, text: str | None) -> None:
         """Give an event, or its text, to the transport."""
-        if self._poster is not None and text is not None:
+        if text is None:
+            self._client.transport.emit(cast("Event", event))
+        elif self._poster is not None:
             self._poster.post(text)
         else:
-            self._client.transport.emit(event)
+            raise TypeError("a transport of this kind takes events, not their text")
 
     def _completed(self, event: Event) -> Event:
-        """Add what the client's configuration adds, without a change to what events share."""
+        """Return a copy with what the client's configuration adds; events may share facets."""
         client, config = self._client, self._client.config
         completed: Any = _copied(event)
         if config.facets.environment_variables:
-            # Not without need: the client reads the whole environment, for each event anew.
+            # Only where it is needed: the client reads the whole environment for each event.
             completed = client.add_environment_facets(completed)
         completed = client.update_event_tags_facets(completed)
         completed = client.add_source_code_location_facet(completed)
@@ -141,17 +208,17 @@ class LineageClient:
         return cast("Event", completed)
 
     def _written(self, event: Event) -> tuple[Event, str]:
+        """Return the event within the size limit, and its JSON."""
         text = serialisation.to_json(event)
         if self._max_event_size is None:
             return event, text
         event, text, dropped = size.within(event, text, self._max_event_size)
         if dropped:
-            self._report_dropped(event, dropped)
+            self._report_dropped(_name(event), dropped)
         return event, text
 
-    def _report_dropped(self, event: Event, dropped: tuple[str, ...]) -> None:
-        subject = event.dataset if isinstance(event, DatasetEvent) else event.job
-        name = f"{subject.namespace}/{subject.name}"
+    def _report_dropped(self, name: str, dropped: tuple[str, ...]) -> None:
+        """Warn once about a job or dataset whose events lose facets."""
         is_known = name in self._too_large
         self._too_large[name] = None
         self._too_large.move_to_end(name)
@@ -169,12 +236,17 @@ class LineageClient:
         )
 
     def close(self) -> None:
-        """Let go of connections."""
+        """Close the connections."""
         self._client.close(timeout=0)
 
 
+def _name(event: Event) -> str:
+    subject = event.dataset if isinstance(event, DatasetEvent) else event.job
+    return f"{subject.namespace}/{subject.name}"
+
+
 def _copied(event: Event) -> Event:
-    """Copy what the client changes of an event."""
+    """Copy the parts of an event that the client changes."""
     event = copy.copy(event)
     if not isinstance(event, DatasetEvent):
         event.job = copy.copy(event.job)
@@ -195,7 +267,7 @@ def _with_own_tags(facets: dict[str, Any] | None) -> dict[str, Any] | None:
 
 
 def _take_back_unchanged_tags(event: Event, given: Event) -> None:
-    """Put the job's facet back where the client has not touched it: it may be a shared one."""
+    """Put the job's own tags back where the client added none: a shared facet is written once."""
     if isinstance(event, DatasetEvent) or isinstance(given, DatasetEvent):
         return
     facets, tags = event.job.facets, (given.job.facets or {}).get("tags")
@@ -204,28 +276,41 @@ def _take_back_unchanged_tags(event: Event, given: Event) -> None:
 
 
 def _transports(transport: Transport) -> Iterator[Transport]:
-    """List a transport and those inside it: of a composite one, and of one that transforms."""
+    """List a transport and those inside it: of composite, transform and datadog transports."""
     yield transport
-    inside = [*getattr(transport, "transports", ()), getattr(transport, "transport", None)]
+    inside = [
+        *getattr(transport, "transports", ()),
+        getattr(transport, "transport", None),
+        getattr(transport, "http", None),
+    ]
     for inner in inside:
         if isinstance(inner, Transport):
             yield from _transports(inner)
 
 
-def _sorted_answer(error: requests.HTTPError) -> EventRefusedError | BackendUnavailableError:
-    response = error.response
-    status = response.status_code
-    answer = response.text[:ANSWER_CHARACTERS]
-    is_refused = 400 <= status < 500 and status not in NOT_ABOUT_THE_EVENT
-    if is_refused or (status == 500 and _code_in(response) == 400):
-        return EventRefusedError(status, answer)
-    return BackendUnavailableError(f"HTTP {status}", status, answer)
+def _failure(error: Exception, handled: BaseException | None) -> DeliveryError:
+    """Return the refusal or the unavailability that an exception of a transport amounts to."""
+    causes = list(chain(error, handled))
+    for cause in causes:
+        if isinstance(cause, (EventRefusedError, BackendUnavailableError)):
+            return cause
+    status = status_of(error, handled)
+    if status is not None:
+        answer = answer_of(error, handled)
+        is_refused = 400 <= status < 500 and status not in NOT_ABOUT_THE_EVENT
+        if is_refused or (status == 500 and _code_in(answer) == 400):
+            return EventRefusedError(status, answer[:ANSWER_CHARACTERS])
+        return BackendUnavailableError(f"HTTP {status}", status, answer[:ANSWER_CHARACTERS])
+    for cause in causes:
+        if isinstance(cause, (requests.ConnectionError, requests.Timeout)):
+            return BackendUnavailableError(f"{type(cause).__name__}: {cause}", is_silent=True)
+    return BackendUnavailableError(type(error).__name__)
 
 
-def _code_in(response: requests.Response) -> object:
-    """Marquez answers 500 with `code: 400` in the body where the event is malformed."""
+def _code_in(answer: str) -> object:
+    """Return `code` of an answer: Marquez answers 500 with code 400 to a malformed event."""
     try:
-        body = response.json()
-    except requests.JSONDecodeError:
+        body = json.loads(answer)
+    except (ValueError, RecursionError):
         return None
     return body.get("code") if isinstance(body, dict) else None

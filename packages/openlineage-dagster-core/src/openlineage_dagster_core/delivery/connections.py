@@ -1,4 +1,4 @@
-"""Several connections to one backend, each for one thread."""
+"""Makes several clients of one backend, so that several threads send at a time."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from openlineage.client import OpenLineageClient
 from openlineage_dagster_core.delivery.client import LineageClient
 
 CONNECTIONS = 16
-"""How many events are under way to the backend at a time, each of another run."""
+"""Events under way to the backend at a time, at most; each belongs to another run."""
 
 
 def connect(
@@ -19,16 +19,17 @@ def connect(
     *,
     connections: int = CONNECTIONS,
 ) -> list[LineageClient]:
-    """Make as many clients as the transport has a use for.
+    """Make one client for each thread that may send.
 
     Args:
-        timeout: the limit of one request in seconds.
+        timeout: the limit of one HTTP request in seconds, reading the answer included.
         max_event_size: the limit of one event in bytes.
         make: makes openlineage-python's client; by default as the environment configures it.
-        connections: how many clients at most.
+        connections: how many clients to make at most.
 
     Returns:
-        The clients: one for a transport that orders what it is given, or writes into one file.
+        The clients, configured alike: what one prepares, any of them sends. Only plain HTTP gains
+        from more than one; other transports order events themselves or write into one file.
     """
 
     def one() -> LineageClient:

@@ -1,189 +1,422 @@
-"""Does work for many keys at a time, and for each key in order."""
+"""Sends events side by side, and in order where one depends on another.
+
+Backends keep what arrives last. So events that share a job or a dataset are sent in the order in
+which they were put, and an event waits for the START of its parent.
+"""
 
 from __future__ import annotations
 
+import heapq
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
-from typing import Generic, TypeVar
+from collections.abc import Callable, Collection, Hashable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Generic, Protocol, TypeVar
 
-Tool = TypeVar("Tool")
-Item = TypeVar("Item")
-Result = TypeVar("Result")
+from openlineage_dagster_core import fault
+from openlineage_dagster_core.delivery.failures import Attempts, Failures
+from openlineage_dagster_core.errors import DeliveryError, EventRefusedError
+
+CAPACITY_BYTES = 16_000_000
+"""What may wait to be sent, in bytes of text."""
+
+CAPACITY_EVENTS = 20_000
+"""The number of events that may wait to be sent."""
+
+EVENTS_A_SENDER = 16
+"""Another sender begins for every so many events that wait: few are sent in the log's order."""
+
+OTHER_DELIVERS = "another process delivers now"
+"""Why sending stops where `may_send` says so."""
+
+Key = Hashable
 
 
-class LaneStopped(Exception):  # noqa: N818 -- no error: the rest is not done now
-    """No key can go on."""
-
-
-class LaneHeld(Exception):  # noqa: N818 -- no error: the rest of a key is not done now
-    """This key cannot go on, others may."""
-
-
-class Lanes(Generic[Tool, Item, Result]):
-    """A few threads; each takes a key that no other has and does its items one after the other.
-
-    Until `open_up` is called one item is under way at a time: what cannot be done at all is tried
-    once, and not by every thread.
-
-    Args:
-        tools: one for each thread, such as a connection.
-        work: does an item with a tool; may raise `LaneHeld` or `LaneStopped`.
-        capacity: how many items may wait; `put` waits for room.
+class Payload(Protocol):
+    """What is sent.
 
     Attributes:
-        done: what `work` returned, in the order in which it did.
-        held: by key, what `work` raised where a key cannot go on.
-        stopped_by: what it raised, or why it is over, where no key can; None while all goes well.
+        size: in bytes.
+    """
+
+    @property
+    def size(self) -> int:
+        """Its size in bytes."""
+
+
+P = TypeVar("P", bound=Payload)
+
+
+class Item(Protocol):
+    """Where an event comes from, told what becomes of it; called by one thread at a time."""
+
+    def delivered(self, position: int) -> None:
+        """Note that the backend took an event.
+
+        Args:
+            position: of the event among those of its source.
+        """
+
+    def parked(self, position: int, reason: str) -> None:
+        """Note that an event is set aside.
+
+        Args:
+            position: of the event among those of its source.
+            reason: why, without what the event says.
+        """
+
+
+@dataclass(frozen=True)
+class Dependency:
+    """Something that an event shares with others.
+
+    Args:
+        key: the job, the dataset or the parent run.
+        version: events next to each other with the same version may be sent side by side; None for
+            an event that has to be alone.
+    """
+
+    key: Key
+    version: Hashable | None = None
+
+
+@dataclass(eq=False)
+class _Ticket(Generic[P]):
+    number: int
+    payload: P
+    source: Item
+    position: int
+    keys: list[Key] = field(default_factory=list)
+    blocked_by: int = 0
+    attempts: Attempts = field(default_factory=Attempts)
+
+    def __lt__(self, other: _Ticket[P]) -> bool:
+        return self.number < other.number
+
+
+@dataclass(eq=False)
+class _Group(Generic[P]):
+    """Tickets of one key that may go side by side."""
+
+    version: Hashable | None
+    tickets: set[_Ticket[P]]
+
+
+class Lanes(Generic[P]):
+    """Keeps what waits, from one run of `send` to the next.
+
+    Args:
+        senders: send a payload, each from a thread of its own.
+        may_send: asked before each request; False ends the sending.
+        timeout: the limit of one request, in seconds.
+
+    Attributes:
+        failures: what failed, and what the backend is known to take.
     """
 
     def __init__(
-        self, tools: Sequence[Tool], work: Callable[[Tool, Item], Result], capacity: int
+        self,
+        senders: Sequence[Callable[[P], None]],
+        *,
+        timeout: float,
+        may_send: Callable[[], bool] = lambda: True,
     ) -> None:
-        self._work = work
-        self._capacity = capacity
+        self._senders = senders
+        self._may_send = may_send
         self._changed = threading.Condition()
-        self._waiting: dict[str, deque[Item]] = {}
-        self._ready: deque[str] = deque()
+        self._queues: dict[Key, deque[_Group[P]]] = {}
+        self._ready: list[_Ticket[P]] = []
+        self._held: list[_Ticket[P]] = []
+        self._number = 0
         self._count = 0
+        self._bytes = 0
         self._under_way = 0
-        self._is_open = False
-        self._is_closed = False
-        self.done: list[Result] = []
-        self.held: dict[str, BaseException] = {}
-        self.stopped_by: BaseException | None = None
-        self._threads = [
-            threading.Thread(
-                target=self._run, args=(tool,), name=f"openlineage-lane-{number}", daemon=True
-            )
-            for number, tool in enumerate(tools)
-        ]
-        for thread in self._threads:
-            thread.start()
+        self._threads: dict[int, threading.Thread] = {}
+        self._deadline = 0.0
+        self._is_running = False
+        self._last_sent: _Ticket[P] | None = None
+        self._probe: _Ticket[P] | None = None
+        self.sent = 0
+        self.failures = Failures(timeout)
 
-    def put(self, key: str, item: Item, deadline: float) -> bool:
-        """Add an item behind the others of its key.
+    def __len__(self) -> int:
+        """The number of events that wait or are under way."""
+        return self._count
+
+    @property
+    def held(self) -> int:
+        """The number of events that failed and are tried again."""
+        return len(self._held)
+
+    @property
+    def has_room(self) -> bool:
+        """Whether `put` need not wait."""
+        return self._count < CAPACITY_EVENTS and self._bytes < CAPACITY_BYTES
+
+    @property
+    def stopped_by(self) -> str | None:
+        """Why the backend is taken for one that takes nothing; None while it takes something."""
+        return self.failures.stopped_by
+
+    def put(
+        self,
+        payload: P,
+        dependencies: Collection[Dependency],
+        source: Item,
+        position: int,
+        deadline: float,
+    ) -> bool:
+        """Add an event behind those that it depends on.
 
         Args:
-            key: of the item.
-            item: what to work on.
+            payload: what to send.
+            dependencies: what it shares with others, each key once.
+            source: told what becomes of it.
+            position: of the event in its source.
             deadline: how long to wait for room, by the monotonic clock.
 
         Returns:
-            Whether it is added: not where all has stopped, or there was no room in time.
+            Whether it was added; False where there was no room in time, or nothing is sent now.
         """
         with self._changed:
-            while self._count >= self._capacity and self.stopped_by is None:
+            while not self.has_room:
                 remaining = deadline - time.monotonic()
-                if remaining <= 0:
+                if remaining <= 0 or not self._is_sending():
                     return False
-                self._changed.wait(remaining)
-            if self.stopped_by is not None:
-                return False
-            if key in self.held:
-                return True
-            items = self._waiting.get(key)
-            if items is None:
-                self._waiting[key] = deque([item])
-                self._ready.append(key)
-            else:
-                items.append(item)
+                self._changed.wait(min(remaining, 1.0))
+            self._number += 1
+            ticket = _Ticket(self._number, payload, source, position)
+            for dependency in dependencies:
+                self._join(ticket, dependency)
             self._count += 1
-            self._changed.notify_all()
+            self._bytes += payload.size
+            if not ticket.blocked_by:
+                self._make_ready(ticket)
             return True
 
-    def open_up(self) -> None:
-        """Let all threads work: something has succeeded."""
-        if not self._is_open:
-            with self._changed:
-                self._is_open = True
-                self._changed.notify_all()
+    def _is_sending(self) -> bool:
+        return self._is_running and self.failures.stopped_by is None
 
-    def finish(self, deadline: float, grace: float = 0.0) -> bool:
-        """Wait until all that was put is dealt with, and end the threads.
+    def _join(self, ticket: _Ticket[P], dependency: Dependency) -> None:
+        queue = self._queues.setdefault(dependency.key, deque())
+        last = queue[-1] if queue else None
+        if last is not None and last.version is not None and last.version == dependency.version:
+            last.tickets.add(ticket)
+        else:
+            queue.append(_Group(dependency.version, {ticket}))
+        ticket.keys.append(dependency.key)
+        if queue[0] is not queue[-1]:
+            ticket.blocked_by += 1
+
+    def _make_ready(self, ticket: _Ticket[P]) -> None:
+        heapq.heappush(self._ready, ticket)
+        self._start_senders()
+        self._changed.notify_all()
+
+    def begin(self, deadline: float) -> None:
+        """Let events be sent from now on.
 
         Args:
-            deadline: until when items are begun, by the monotonic clock.
-            grace: how long to wait after that for what is under way, in seconds.
+            deadline: until when events are begun, by the monotonic clock.
+        """
+        with self._changed:
+            self._deadline = deadline
+            self._is_running = True
+            self.failures.begin()
+            self._start_senders()
+
+    def finish(self, deadline: float, *, waits_for_held: bool) -> None:
+        """Wait until what can be sent is sent.
+
+        Args:
+            deadline: until when to wait, by the monotonic clock.
+            waits_for_held: whether to wait for events that failed and are tried again.
+        """
+        with self._changed:
+            while self._is_sending() and time.monotonic() < deadline:
+                is_done = not self._ready and not self._under_way
+                if is_done and not (waits_for_held and self._held):
+                    return
+                self._start_senders()
+                self._changed.wait(min(max(0.0, deadline - time.monotonic()), self._until_retry()))
+
+    def _until_retry(self) -> float:
+        now = time.monotonic()
+        due = min((each.attempts.retry_at for each in self._held), default=now + 1.0)
+        return min(1.0, max(0.01, due - now))
+
+    def end(self, grace: float) -> bool:
+        """Begin no further event, and wait for what is under way.
+
+        Args:
+            grace: how long to wait, in seconds.
 
         Returns:
             Whether nothing is under way any more.
         """
         with self._changed:
-            self._is_closed = True
+            self._is_running = False
             self._changed.notify_all()
-            is_over = self._changed.wait_for(self._is_over, max(0.0, deadline - time.monotonic()))
-            if not is_over:
-                self.stopped_by = self.stopped_by or LaneStopped("out of time")
-                self._changed.notify_all()
-                if not self._changed.wait_for(self._is_over, grace):
-                    return False
-        for thread in self._threads:
-            thread.join()
-        return True
+            threads = list(self._threads.values())
+        until = time.monotonic() + grace
+        for thread in threads:
+            thread.join(max(0.0, until - time.monotonic()))
+        return not any(thread.is_alive() for thread in threads)
 
-    def waiting(self) -> list[Item]:
-        """List what was put and is not done, where all has stopped.
+    def _start_senders(self) -> None:
+        if not self._is_running or self._probe:
+            return
+        now = time.monotonic()
+        waiting = len(self._ready) + sum(each.attempts.retry_at <= now for each in self._held)
+        wanted = 1
+        if self.failures.has_sent:
+            wanted = min(len(self._senders), 1 + (self._under_way + waiting) // EVENTS_A_SENDER)
+        for number in range(wanted if waiting else 0):
+            if number not in self._threads:
+                thread = threading.Thread(
+                    target=self._run, args=(number,), name=f"openlineage-lane-{number}", daemon=True
+                )
+                self._threads[number] = thread
+                thread.start()
 
-        Returns:
-            The items, in order for each key.
-        """
-        with self._changed:
-            return [item for items in self._waiting.values() for item in items]
-
-    def _is_over(self) -> bool:
-        if self.stopped_by is not None:
-            return not self._under_way
-        return not self._count and not self._under_way
-
-    def _run(self, tool: Tool) -> None:
+    def _run(self, number: int) -> None:
+        """Send one event after the other; in a thread of its own, until there is none."""
+        send = self._senders[number]
         while True:
             with self._changed:
-                while not self._may_take():
-                    if self.stopped_by is not None or (self._is_closed and not self._count):
-                        return
-                    self._changed.wait()
-                key = self._ready.popleft()
-                self._under_way += 1
-            self._do_key(tool, key)
-
-    def _may_take(self) -> bool:
-        if self.stopped_by is not None or not self._ready:
-            return False
-        return self._is_open or not self._under_way
-
-    def _do_key(self, tool: Tool, key: str) -> None:
-        """Do what waits of a key; whatever is put meanwhile is done with it."""
-        while True:
-            with self._changed:
-                items = self._waiting[key]
-                if not items or self.stopped_by is not None:
-                    if items:
-                        self._ready.append(key)
-                    else:
-                        del self._waiting[key]
-                    self._under_way -= 1
+                ticket = self._take()
+                if ticket is None:
+                    self._threads.pop(number, None)
                     self._changed.notify_all()
                     return
-                item = items[0]
-            self._attempt(tool, key, items, item)
+                self._under_way += 1
+                probe = self._probe = self._last_sent if self._needs_probe(ticket) else None
+            if probe is None or self._answers(send, probe.payload, ticket):
+                self._attempt(send, ticket)
 
-    def _attempt(self, tool: Tool, key: str, items: deque[Item], item: Item) -> None:
+    def _needs_probe(self, ticket: _Ticket[P]) -> bool:
+        """Return True where it is open whether an event or the backend is to blame.
+
+        Then the event that the backend took last is sent once more. Nothing else is sent at that
+        time: it would be newer than what is sent again.
+        """
+        return self._last_sent is not None and self.failures.needs_probe(ticket.attempts)
+
+    def _take(self) -> _Ticket[P] | None:
+        if not self._is_sending() or self._probe or time.monotonic() >= self._deadline:
+            return None
+        if not self._may_send():
+            self.failures.stop(OTHER_DELIVERS)
+            return None
+        if self._ready:
+            return heapq.heappop(self._ready)
+        now = time.monotonic()
+        due = [each for each in self._held if each.attempts.retry_at <= now]
+        if not due:
+            return None
+        ticket = min(due, key=lambda each: (each.attempts.failures, each.number))
+        if self._under_way and self._needs_probe(ticket):
+            return None
+        self._held.remove(ticket)
+        return ticket
+
+    def _answers(self, send: Callable[[P], None], probe: P, ticket: _Ticket[P]) -> bool:
+        """Send a probe; return False where the event that failed must not be tried again now."""
+        failure: Exception | None = None
         try:
-            result = self._work(tool, item)
+            send(probe)
+        except EventRefusedError:
+            pass
+        except Exception as error:
+            failure = error
+        with self._changed:
+            self._probe = None
+            self._start_senders()
+            if failure is None:
+                self.failures.succeed()
+                if self._may_send():
+                    return True
+                self.failures.stop(OTHER_DELIVERS)
+            else:
+                self.failures.blame_backend(described(failure))
+            self._hold(ticket)
+            return False
+
+    def _attempt(self, send: Callable[[P], None], ticket: _Ticket[P]) -> None:
+        began = time.monotonic()
+        try:
+            send(ticket.payload)
+        except EventRefusedError as error:
+            with self._changed:
+                self.failures.succeed()
+                self._conclude(ticket)
+                ticket.source.parked(ticket.position, error.in_full)
+            return
         except Exception as error:
             with self._changed:
-                if isinstance(error, LaneHeld):
-                    self._count -= len(items)
-                    items.clear()
-                    self.held[key] = error
-                else:
-                    self.stopped_by = error
-                self._changed.notify_all()
+                self._fail(ticket, error, time.monotonic() - began)
             return
         with self._changed:
-            items.popleft()
-            self._count -= 1
-            self.done.append(result)
-            self._changed.notify_all()
+            self.failures.succeed()
+            self.sent += 1
+            self._last_sent = ticket
+            self._conclude(ticket)
+            ticket.source.delivered(ticket.position)
+
+    def _fail(self, ticket: _Ticket[P], error: Exception, seconds: float) -> None:
+        if self.failures.fail(ticket.attempts, error, seconds):
+            self._conclude(ticket)
+            ticket.source.parked(
+                ticket.position, f"failed {ticket.attempts.failures} times: {described(error)}"
+            )
+        else:
+            self._hold(ticket)
+
+    def _hold(self, ticket: _Ticket[P]) -> None:
+        self._under_way -= 1
+        self._held.append(ticket)
+        self._changed.notify_all()
+
+    def _conclude(self, ticket: _Ticket[P]) -> None:
+        """Let what depends on an event go on."""
+        self._under_way -= 1
+        self._count -= 1
+        self._bytes -= ticket.payload.size
+        for key in ticket.keys:
+            queue = self._queues[key]
+            # It was sent, so it was in the first group of each of its keys.
+            queue[0].tickets.discard(ticket)
+            if queue[0].tickets:
+                continue
+            queue.popleft()
+            if not queue:
+                del self._queues[key]
+                continue
+            for waiting in queue[0].tickets:
+                waiting.blocked_by -= 1
+                if not waiting.blocked_by:
+                    heapq.heappush(self._ready, waiting)
+        self._start_senders()
+        self._changed.notify_all()
+
+    def held_events(self) -> Iterator[tuple[Item, int, Attempts]]:
+        """List the events that failed and are tried again.
+
+        Yields:
+            The source of each, its position there, and how it failed.
+        """
+        for ticket in list(self._held):
+            yield ticket.source, ticket.position, ticket.attempts
+
+
+def described(error: BaseException) -> str:
+    """Say why something was not sent, fit for a log.
+
+    Args:
+        error: whatever was raised.
+
+    Returns:
+        The message of an error of ours; of others the class, for their text may hold a secret.
+    """
+    return str(error) if isinstance(error, DeliveryError) else fault.described(error)

@@ -1,6 +1,7 @@
-"""Posts text as openlineage-python's HTTP transport posts the events that it writes itself.
+"""Posts an event's text as openlineage-python's HTTP transport posts the events it writes itself.
 
-It leans on the inside of `HttpTransport`; where that is built otherwise, the transport does it all.
+`Poster` uses private members of `HttpTransport`. Where a version of the transport lacks one of
+them, `Poster.takes_text` returns False and the transport gets the event instead.
 """
 
 from __future__ import annotations
@@ -11,20 +12,80 @@ from urllib.parse import urljoin
 
 import requests
 from openlineage.client.transport import Transport
-from openlineage.client.transport.http import HttpTransport
+from openlineage.client.transport.http import HttpTransport, TokenProvider
+from requests.adapters import HTTPAdapter
+
+from openlineage_dagster_core.delivery.bounded_http import (
+    NO_RETRIES,
+    BoundedAdapter,
+    check_status,
+)
+from openlineage_dagster_core.delivery.failure_status import status_of
+from openlineage_dagster_core.errors import BackendUnavailableError
 
 _INSIDE = ("_prepare_request", "url", "endpoint", "session", "timeout", "verify", "cert")
 
 
-class Poster:
-    """Posts one text after the other; what is the same for all of them is made ready once.
-
-    That is the request but for its body, and what `requests` reads in the environment and on the
-    disk: proxies, certificates, `.netrc`. For each text anew it takes more of the processor than
-    all else that is done with an event.
+def bound(transport: HttpTransport, timeout: float) -> None:
+    """Bound each request of an HTTP transport in time, without retries and redirects.
 
     Args:
-        transport: one of which `takes_text` is true.
+        transport: changed. An adapter that the user made for it stays.
+        timeout: the limit of one request in seconds, reading the answer included.
+    """
+    transport.timeout = timeout
+    config = transport.config
+    config.retry = dict(NO_RETRIES)
+    if not isinstance(config.auth, _SeparateToken):
+        config.auth = _SeparateToken(config.auth)
+    if config.adapter is not None:
+        return
+    config.adapter = BoundedAdapter()
+    session = getattr(transport, "_session", None)
+    if session is not None and type(session.get_adapter(transport.url)) is HTTPAdapter:
+        session.mount(transport.url, config.adapter)
+
+
+class _SeparateToken(TokenProvider):
+    """Gets tokens, and keeps a failure to get one apart from an answer about the event.
+
+    A token endpoint answers 400 where the client's secret is wrong. From the backend, the same
+    status says that the event is wrong.
+
+    Args:
+        provider: gets the tokens.
+    """
+
+    def __init__(self, provider: TokenProvider) -> None:
+        super().__init__({})
+        self._provider = provider
+
+    def get_bearer(self) -> str | None:
+        """Return the value of the header `Authorization`.
+
+        Raises:
+            BackendUnavailableError: there is no token.
+        """
+        try:
+            return self._provider.get_bearer()
+        except Exception as error:
+            # The text of the error may hold the secret.
+            status = status_of(error)
+            reason = type(error).__name__ if status is None else f"HTTP {status}"
+            raise BackendUnavailableError(
+                f"no token for the backend: {reason}; check auth in openlineage.yml"
+            ) from None
+
+
+class Poster:
+    """Posts one text after the other, and prepares once what all requests have in common.
+
+    That is the request without its body, and what `requests` reads in the environment and on the
+    disk: proxies, certificates, `.netrc`. Reading them for each event takes more processor time
+    than everything else that happens to the event.
+
+    Args:
+        transport: one for which `takes_text` returns True.
     """
 
     def __init__(self, transport: HttpTransport) -> None:
@@ -35,26 +96,27 @@ class Poster:
 
     @staticmethod
     def takes_text(transport: Transport) -> bool:
-        """Tell whether a transport can be given the text of an event.
+        """Return True if a transport can post the text of an event.
 
         Args:
             transport: the client's.
 
         Returns:
-            Whether it is plain HTTP as we know it; a subclass may do anything.
+            True for plain HTTP with the members `Poster` needs; a subclass may do anything else.
         """
         return type(transport) is HttpTransport and all(
             hasattr(transport, name) for name in _INSIDE
         )
 
     def post(self, text: str) -> None:
-        """Do what `HttpTransport.emit` does with the text of an event.
+        """Post the text of an event as `HttpTransport.emit` would, and never follow a redirect.
 
         Args:
             text: the event as JSON.
 
         Raises:
-            requests.RequestException: the backend did not take it.
+            requests.RequestException: the backend refuses the event, or gives no answer.
+            BackendUnavailableError: the backend redirects.
         """
         # At a higher level the connection prints headers, and with them secrets.
         level = http.client.HTTPConnection.debuglevel
@@ -62,8 +124,7 @@ class Poster:
         try:
             response = self._post(text)
             response.close()
-            if self._transport.cert is not None and response.is_redirect:
-                raise RuntimeError("a redirect is not followed with a client certificate")
+            check_status(response)
             response.raise_for_status()
         finally:
             http.client.HTTPConnection.debuglevel = level
@@ -71,23 +132,24 @@ class Poster:
     def _post(self, text: str) -> requests.Response:
         transport = self._transport
         session = transport.session
-        content, headers = transport._prepare_request(text)  # noqa: SLF001 -- said above
+        content, headers = transport._prepare_request(text)  # noqa: SLF001 -- see the module
         # A cookie may change with each answer.
         if self._made_for != (session, headers) or session.cookies:
-            self._make_ready(session, headers)
+            self._prepare(session, headers)
         body = content.encode() if isinstance(content, str) else content
         request = self._request.copy()
         request.body = body
         request.headers["Content-Length"] = str(len(body))
-        return session.send(request, timeout=transport.timeout, **self._options)
+        return session.send(
+            request, timeout=transport.timeout, allow_redirects=False, **self._options
+        )
 
-    def _make_ready(self, session: requests.Session, headers: dict[str, str]) -> None:
+    def _prepare(self, session: requests.Session, headers: dict[str, str]) -> None:
+        """Prepare the request without its body, and the options of sending it."""
         transport = self._transport
         address = urljoin(transport.url, transport.endpoint)
         self._request = session.prepare_request(requests.Request("POST", address, headers=headers))
         self._options = dict(
-            session.merge_environment_settings(address, {}, None, transport.verify, transport.cert),
-            # A certificate is for this address and no other.
-            allow_redirects=transport.cert is None,
+            session.merge_environment_settings(address, {}, None, transport.verify, transport.cert)
         )
         self._made_for = (session, headers)

@@ -1,7 +1,8 @@
-"""Has openlineage-python's Kafka transport wait for the broker's answer to each event.
+"""Makes openlineage-python's Kafka transport wait for the broker's answer to each event.
 
-By itself it takes an event for sent when its producer has given up, or before it has tried.
-It leans on the inside of `KafkaTransport`; confluent-kafka is there where that transport is.
+Without this, the transport returns before its producer has sent an event, and also when the
+producer gives up. The module uses private members of `KafkaTransport`. It imports confluent-kafka
+late, because only that transport needs it.
 """
 
 from __future__ import annotations
@@ -16,23 +17,23 @@ if TYPE_CHECKING:
     from confluent_kafka import KafkaError, Message
 
 LIMITS = ("message.timeout.ms", "delivery.timeout.ms")
-"""Two names of the same option: how long the producer tries to send a message."""
+"""Two names of one option: milliseconds for which the producer tries to send a message."""
 
 CRITICAL = "2"
-"""The level from which on the producer writes to standard error, which is the user's run's."""
+"""The least severe level that the producer logs; it writes to the process's standard error."""
 
 ABOUT_THE_EVENT = frozenset(
     {"MSG_SIZE_TOO_LARGE", "RECORD_LIST_TOO_LARGE", "INVALID_MSG_SIZE", "INVALID_RECORD"}
 )
-"""Errors that the same event would meet with again; the names are those of the protocol."""
+"""Errors that the same event would cause again; the names are those of the Kafka protocol."""
 
 
 def wait_for_answers(transport: KafkaTransport, timeout: float) -> None:
-    """Have a transport raise where the broker has not taken an event.
+    """Make a transport raise an error where the broker has not taken an event.
 
     Args:
-        transport: changed; what the user says of its producer stays.
-        timeout: how long to try to send an event, in seconds, where the user does not say.
+        transport: changed; the options of its producer that the user has set stay.
+        timeout: seconds for which the producer tries to send an event, where the user has set none.
     """
     producer = AnsweredProducer(transport, timeout)
     transport.producer = producer  # type: ignore[assignment]
@@ -40,13 +41,14 @@ def wait_for_answers(transport: KafkaTransport, timeout: float) -> None:
 
 
 class AnsweredProducer:
-    """Stands between a transport and its producer; one message is under way at a time.
+    """Wraps a transport's producer, and raises an error for a message that was not delivered.
 
-    The transport calls `flush` after each message and does not look at what became of it.
+    The transport calls `flush` after each message and ignores the result. One message is under way
+    at a time.
 
     Args:
-        transport: whose producer it is; it gets a new one.
-        timeout: how long to try to send an event, in seconds, where the user does not say.
+        transport: the transport; its producer is replaced.
+        timeout: seconds for which the producer tries to send an event, where the user has set none.
     """
 
     def __init__(self, transport: KafkaTransport, timeout: float) -> None:
@@ -56,20 +58,20 @@ class AnsweredProducer:
         config: dict[str, Any] = {"log_level": CRITICAL, **given, "error_cb": self._note}
         if not any(name in given for name in LIMITS):
             config[LIMITS[0]] = str(round(timeout * 1000))
-        # The one that is there has other options, and no messages.
+        # The present producer has other options; it holds no messages.
         transport.producer = None
-        transport._setup_producer(config)  # noqa: SLF001 -- said above
+        transport._setup_producer(config)  # noqa: SLF001 -- see the module
         self._producer: Any = transport.producer
 
     def produce(self, **message: Any) -> None:
-        """Do what `Producer.produce` does.
+        """Queue a message, as `Producer.produce` does.
 
         Args:
-            message: its arguments.
+            message: the arguments of `Producer.produce`.
 
         Raises:
             EventRefusedError: the message is too large.
-            BackendUnavailableError: it cannot be sent now.
+            BackendUnavailableError: the producer cannot queue the message now.
         """
         from confluent_kafka import KafkaException
 
@@ -81,24 +83,24 @@ class AnsweredProducer:
         self._raise_error()
 
     def flush(self, timeout: float = -1) -> int:
-        """Do what `Producer.flush` does.
+        """Wait for the broker's answer, as `Producer.flush` does.
 
         Args:
-            timeout: in seconds; -1 to wait for the answer, or for the producer to give up.
+            timeout: in seconds; -1 waits until the broker answers or the producer gives up.
 
         Returns:
-            How many messages are without an answer.
+            The number of messages without an answer.
 
         Raises:
-            EventRefusedError: the broker will not take this message.
-            BackendUnavailableError: there is no broker that takes it now.
+            EventRefusedError: the broker refuses this message.
+            BackendUnavailableError: no broker takes the message now.
         """
         left: int = self._producer.flush(timeout)
         self._raise_error()
         return left
 
     def _note(self, error: KafkaError) -> None:
-        """Keep what the producer says of its connections."""
+        """Keep the latest error of the producer's connections, for the message of a failure."""
         self._reason = f" ({error.str()})"
 
     def _answered(self, error: KafkaError | None, _: Message) -> None:

@@ -1,7 +1,12 @@
-"""Makes an event that is too large smaller, by leaving out the heaviest facets."""
+"""Makes an event that is too large smaller by dropping facets.
+
+Facets are dropped in groups: all inputs, or all outputs, lose a facet or keep it, because a backend
+that sees half of the schemas shows differences between datasets that do not exist.
+"""
 
 from __future__ import annotations
 
+import bisect
 import copy
 import json
 from collections import Counter
@@ -24,7 +29,7 @@ DROPPED_FACETS_SCHEMA = (
 )
 
 NEVER_DROPPED = frozenset({"jobType", "processing_engine", "dagster_run", "parent", DROPPED_FACETS})
-"""What backends tell runs and jobs apart by."""
+"""Facets by which backends tell runs and jobs apart."""
 
 
 @attr.define
@@ -32,7 +37,8 @@ class DagsterDroppedFacetsRunFacet(RunFacet):
     """`dagster_dropped_facets`: docs/schemas, DagsterDroppedFacetsRunFacet 1-0-0.
 
     Args:
-        facets: what was left out, such as `outputs[0].facets.columnLineage`.
+        facets: the names of the groups that were dropped, such as `run.facets.errorMessage`,
+            `outputs[0].facets.columnLineage`, or `inputs[*].facets.schema` for several inputs.
     """
 
     facets: list[str]
@@ -44,7 +50,7 @@ class DagsterDroppedFacetsRunFacet(RunFacet):
 
 @dataclass(frozen=True)
 class _Place:
-    """Where a mapping of facets is: `run.facets`, `outputs[0].outputFacets`."""
+    """A mapping of facets in an event: `run.facets`, `outputs[0].outputFacets`."""
 
     holder: str
     index: int | None
@@ -56,80 +62,135 @@ class _Place:
 
 
 @dataclass(frozen=True)
-class _Facet:
-    """A facet that may be dropped; its weight is that of its key and its text, in bytes."""
+class _Group:
+    """Facets that are dropped together: those of one key in all datasets of one side.
 
-    place: _Place
+    Args:
+        name: how the event and the log name the group.
+        key: the facets' key.
+        places: where they are.
+        weight: bytes of their keys and texts.
+        gain: bytes that dropping the group saves, naming it included, if it alone is dropped.
+    """
+
+    name: str
     key: str
+    places: tuple[_Place, ...]
     weight: int
-
-    @property
-    def name(self) -> str:
-        return f"{self.place}.{self.key}"
+    gain: int
 
 
 def within(event: Event, text: str, limit: int) -> tuple[Event, str, tuple[str, ...]]:
-    """Make an event fit.
+    """Make an event fit into a limit.
 
     Args:
         event: stays as it is.
-        text: what `to_json` made of it.
+        text: the event as `to_json` writes it.
         limit: of the text, in bytes.
 
     Returns:
-        The event, its text, and which facets it has lost, the heaviest first. A RunEvent names
-        them itself, in `dagster_dropped_facets`. Where it does not fit without all that may be
-        dropped, it is as small as it gets.
+        The event, its text, and the names of the facets it has lost, the heaviest first. A
+        RunEvent names them itself, in `dagster_dropped_facets`. An event that does not fit without
+        all facets that may be dropped is as small as it gets.
 
     Raises:
-        ValueError: there is a number in it that JSON does not have, such as NaN.
-        TypeError: there is a mapping in it whose keys JSON does not have.
+        ValueError: the event holds a number that JSON does not have, such as NaN.
+        TypeError: the event holds a mapping with keys that JSON does not have.
     """
-    # What `to_json` writes is ASCII: as many bytes as characters.
+    # `to_json` writes ASCII: as many bytes as characters.
     if len(text) <= limit:
         return event, text, ()
     dropped, size = _choose(event, len(text), limit)
     if not dropped or size >= len(text):
         return event, text, ()
     smaller = _without(event, dropped)
-    return smaller, to_json(smaller), tuple(facet.name for facet in dropped)
+    return smaller, to_json(smaller), tuple(group.name for group in dropped)
 
 
-def _choose(event: Event, size: int, limit: int) -> tuple[list[_Facet], int]:
-    """Choose what to drop, and foretell the size of what remains: writing it each time is slow."""
-    facets = []
-    remaining: Counter[_Place] = Counter()
+def _choose(event: Event, size: int, limit: int) -> tuple[list[_Group], int]:
+    """Choose the groups to drop, and compute the size of what remains, without writing it."""
+    counts, groups = _groups(event)
+    base, is_first = size, False
+    if isinstance(event, RunEvent):
+        base += _size_of_names(event)
+        is_first = not _dropped_before(event)
+    # The first name comes without a comma.
+    need = base - limit - is_first
+    while True:
+        dropped = _fewest(groups, need)
+        remaining = base - _saved(dropped, counts) - (is_first and bool(dropped))
+        if remaining <= limit or len(dropped) == len(groups):
+            break
+        # What a few commas lacked: see `_saved`.
+        need += remaining - limit
+    return sorted(dropped, key=lambda group: -group.weight), remaining
+
+
+def _groups(event: Event) -> tuple[Counter[_Place], list[_Group]]:
+    """Count the facets of each mapping, and group those that may be dropped."""
+    counts: Counter[_Place] = Counter()
+    members: dict[tuple[str, str, str], list[_Place]] = {}
+    weights: Counter[tuple[str, str, str]] = Counter()
     for place, mapping in _places(event):
         for key, facet in mapping.items():
             if facet is None:
                 continue
-            remaining[place] += 1
+            counts[place] += 1
             if isinstance(key, str) and key not in NEVER_DROPPED:
-                weight = len(json.dumps(key)) + len(":") + len(facet_text(facet))
-                facets.append(_Facet(place, key, weight))
-    has_names = isinstance(event, RunEvent)
-    if isinstance(event, RunEvent):
-        size += _size_of_names(event)
-        remaining[_Place("run", None, "facets")] += 1
-    dropped: list[_Facet] = []
-    is_first = has_names and not _dropped_before(event)
-    for facet in sorted(facets, key=lambda facet: -facet.weight):
-        if size <= limit:
-            break
-        cost = len(json.dumps(facet.name)) if has_names else 0
-        if facet.weight <= cost:
-            # To name it takes more than it takes itself.
-            continue
-        size += cost + (len(",") if has_names and not is_first else 0)
-        is_first = False
-        size -= facet.weight + (len(",") if remaining[facet.place] > 1 else 0)
-        remaining[facet.place] -= 1
-        dropped.append(facet)
-    return dropped, size
+                group = (place.holder, place.attribute, key)
+                members.setdefault(group, []).append(place)
+                weights[group] += len(json.dumps(key)) + len(":") + len(facet_text(facet))
+    if isinstance(event, RunEvent) and (event.run.facets or {}).get(DROPPED_FACETS) is None:
+        # The facet that names what was dropped.
+        counts[_Place("run", None, "facets")] += 1
+    groups = []
+    for (holder, attribute, key), places in members.items():
+        where = f"{holder}[*].{attribute}" if len(places) > 1 else str(places[0])
+        name = f"{where}.{key}"
+        weight = weights[holder, attribute, key]
+        commas = sum(counts[place] > 1 for place in places)
+        cost = len(json.dumps(name)) + len(",") if isinstance(event, RunEvent) else 0
+        # To name it may take more than it takes itself.
+        if weight + commas > cost:
+            groups.append(_Group(name, key, tuple(places), weight, weight + commas - cost))
+    return counts, groups
+
+
+def _fewest(groups: list[_Group], need: int) -> list[_Group]:
+    """Choose as few groups as save enough, and of those that do, light ones.
+
+    The heaviest groups give the number. What they save beyond the need is then given back: each of
+    them, from the lightest on, is exchanged for the lightest group that still suffices.
+    """
+    left = sorted(groups, key=lambda group: group.gain)
+    chosen: list[_Group] = []
+    while need > 0 and left:
+        chosen.append(left.pop())
+        need -= chosen[-1].gain
+    if need > 0:
+        return chosen
+    for index, group in reversed(list(enumerate(chosen))):
+        at = bisect.bisect_left(left, group.gain + need, key=lambda other: other.gain)
+        if at < len(left) and left[at].gain < group.gain:
+            chosen[index] = left.pop(at)
+            bisect.insort(left, group, key=lambda other: other.gain)
+            need += group.gain - chosen[index].gain
+    return chosen
+
+
+def _saved(dropped: Iterable[_Group], counts: Counter[_Place]) -> int:
+    """Compute the bytes that dropping some groups together saves, naming them included."""
+    saved = 0
+    lost: Counter[_Place] = Counter()
+    for group in dropped:
+        saved += group.gain
+        lost.update(group.places)
+    # Each facet counted a comma, but a mapping that loses all of them has one comma less.
+    return saved - sum(lost[place] == counts[place] > 1 for place in lost)
 
 
 def _size_of_names(event: RunEvent) -> int:
-    """Give what the event grows by to name what was dropped, without the names."""
+    """Return by how many bytes the facet of dropped names makes an event grow, without a name."""
     before = (event.run.facets or {}).get(DROPPED_FACETS)
     named = len(facet_text(_dropped_facets(_dropped_before(event))))
     if before is not None:
@@ -171,15 +232,16 @@ def _holders(event: Event) -> Iterator[tuple[_Place, object]]:
         yield _Place("outputs", index, "outputFacets"), output
 
 
-def _without(event: Event, dropped: Iterable[_Facet]) -> Event:
-    """Copy what leads to a change; all else is shared with the event."""
+def _without(event: Event, dropped: Iterable[_Group]) -> Event:
+    """Copy an event without the dropped facets; what does not change is shared."""
     by_place: dict[_Place, set[str]] = {}
-    for facet in dropped:
-        by_place.setdefault(facet.place, set()).add(facet.key)
+    for group in dropped:
+        for place in group.places:
+            by_place.setdefault(place, set()).add(group.key)
     smaller = copy.copy(event)
     if isinstance(smaller, RunEvent):
         smaller.run = copy.copy(smaller.run)
-        names = [*_dropped_before(event), *(facet.name for facet in dropped)]
+        names = [*_dropped_before(event), *(group.name for group in dropped)]
         smaller.run.facets = {**(smaller.run.facets or {}), DROPPED_FACETS: _dropped_facets(names)}
     if not isinstance(smaller, DatasetEvent):
         smaller.inputs = smaller.inputs and list(smaller.inputs)

@@ -1,13 +1,15 @@
-"""Tells whether openlineage-python has a transport configured, without importing it.
+"""Reads which transport openlineage-python's client has configured, without importing the client.
 
-The thread that writes an event must not pay for the import; this answers from the same places and
-in the same order as the client's documentation names them.
+A process that executes a run must not pay for the import. The configuration comes from the same
+places, in the same order, as the client's documentation names them.
 """
 
 from __future__ import annotations
 
+import contextlib
+import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -42,21 +44,24 @@ TYPES = frozenset(
         "transform",
     }
 )
-"""The transports that openlineage-python knows by name; others are named by their class's path."""
+"""Transports that openlineage-python knows by name; a class's path names any other."""
+
+CONSOLE = frozenset({"console", "openlineage.client.transport.console.ConsoleTransport"})
+"""Names of the transport that writes events to the process's log."""
 
 
 def is_configured(environ: Mapping[str, str]) -> bool:
-    """Tell whether there is somewhere to send events to.
+    """Return True if the client will find a transport to send events with.
 
     Args:
         environ: the process's environment.
 
     Returns:
-        Whether the client will find a transport; False where OpenLineage is disabled.
+        False without a transport, and where OpenLineage is disabled.
     """
     if is_disabled(environ):
         return False
-    # Not any variable with the prefix: the client itself sets some beside OPENLINEAGE_URL.
+    # Not any variable with the prefix: where OPENLINEAGE_URL is set, the client sets some itself.
     if any(environ.get(name) for name in (ENV_URL, ENV_TRANSPORT, f"{ENV_TRANSPORT}__TYPE")):
         return True
     path = _config_file(environ)
@@ -64,13 +69,13 @@ def is_configured(environ: Mapping[str, str]) -> bool:
 
 
 def check(environ: Mapping[str, str]) -> None:
-    """Check type and address of the transport, where they are plain to see.
+    """Check the type and the address of the configured transport.
 
     Args:
         environ: the process's environment.
 
     Raises:
-        ConfigurationError: there is no transport of this type, or the address is none.
+        ConfigurationError: the client has no transport of this type, or the address is not valid.
     """
     if is_disabled(environ):
         return
@@ -87,6 +92,90 @@ def check(environ: Mapping[str, str]) -> None:
             check_http_url(f"{option} url", url)
 
 
+def names_console(environ: Mapping[str, str]) -> bool:
+    """Return True if the configured transport writes events to the process's log.
+
+    Args:
+        environ: the process's environment.
+
+    Returns:
+        True for the console transport, and for a composite or transform transport with a console
+        transport inside. False where OpenLineage is disabled, and without any configuration.
+    """
+    return not is_disabled(environ) and _includes_console(_configured(environ))
+
+
+def is_console(environ: Mapping[str, str]) -> bool:
+    """Return True if the configured transport is the console transport and nothing else.
+
+    Args:
+        environ: the process's environment.
+
+    Returns:
+        True where events go nowhere but to the log of the process that delivers.
+    """
+    transport = _configured(environ)
+    kind = transport.get("type") if isinstance(transport, Mapping) else None
+    return not is_disabled(environ) and kind in CONSOLE
+
+
+def _configured(environ: Mapping[str, str]) -> object:
+    path = _config_file(environ)
+    in_file = _content(path).get("transport") if path is not None else None
+    return _merged(in_file, _in_environment(environ))
+
+
+def _includes_console(transport: object) -> bool:
+    if not isinstance(transport, Mapping):
+        return False
+    kind = transport.get("type")
+    if kind == "composite":
+        inner = transport.get("transports")
+        children = inner.values() if isinstance(inner, Mapping) else inner
+        return isinstance(children, Iterable) and any(_includes_console(each) for each in children)
+    if kind == "transform":
+        return _includes_console(transport.get("transport"))
+    return kind in CONSOLE
+
+
+def _in_environment(environ: Mapping[str, str]) -> object:
+    """Return the transport that the environment names, as the client reads it.
+
+    `OPENLINEAGE__TRANSPORT` is the whole as JSON; each `__` in a longer name leads one level down.
+    Shorter names win over longer ones, as in the client.
+    """
+    config: dict[str, Any] = {}
+    for name in sorted(environ, reverse=True):
+        if name == ENV_TRANSPORT or name.startswith(f"{ENV_TRANSPORT}__"):
+            *outer, last = name.removeprefix("OPENLINEAGE__").lower().split("__")
+            place = config
+            for key in outer:
+                if not isinstance(place.get(key), dict):
+                    place[key] = {}
+                place = place[key]
+            place[last] = _value(environ[name])
+    return config.get("transport")
+
+
+def _value(text: str) -> object:
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return text
+
+
+def _merged(first: object, second: object) -> object:
+    """Merge two configurations; the first wins where they differ."""
+    if first is None:
+        return second
+    if not isinstance(first, Mapping) or not isinstance(second, Mapping):
+        return first
+    return {
+        **second,
+        **{key: _merged(value, second.get(key)) for key, value in first.items()},
+    }
+
+
 def _transports(environ: Mapping[str, str]) -> Iterator[tuple[str, Mapping[str, Any]]]:
     named = {
         key: environ[name]
@@ -96,29 +185,61 @@ def _transports(environ: Mapping[str, str]) -> Iterator[tuple[str, Mapping[str, 
     path = _config_file(environ)
     found = _transport_in(path) if path is not None else None
     if found:
-        # What the file says wins over the environment.
+        # The file wins over the environment.
         yield f"{path}: transport", {**named, **found}
     elif "type" in named:
         yield ENV_TRANSPORT, named
 
 
 def _config_file(environ: Mapping[str, str]) -> Path | None:
-    """Find the file that the client takes: the first that it can read, whatever stands there."""
+    """Return the file that the client reads: the first that it can, whatever is in it."""
+    return next((path for path in _candidates(environ) if _is_readable(path)), None)
+
+
+def _candidates(environ: Mapping[str, str]) -> Iterator[Path]:
     named = environ.get(ENV_CONFIG)
-    # Not Path.home(), which raises where a container's user has none.
-    home = Path(os.path.expanduser("~/.openlineage"))  # noqa: PTH111
-    files = [
-        *([Path(named)] if named else []),
-        Path.cwd() / "openlineage.yml",
-        home / "openlineage.yml",
-    ]
-    return next((path for path in files if path.is_file() and os.access(path, os.R_OK)), None)
+    if named:
+        yield Path(named)
+    with contextlib.suppress(OSError):
+        # The working directory may have been deleted.
+        yield Path.cwd() / "openlineage.yml"
+    # Not Path.home(), which raises where the account of a container has no name and no home.
+    yield Path(os.path.expanduser("~/.openlineage/openlineage.yml"))  # noqa: PTH111
+
+
+def _is_readable(path: Path) -> bool:
+    try:
+        return path.is_file() and os.access(path, os.R_OK)
+    except OSError:
+        # A directory on the way may not be searched; `is_file` passes that error on.
+        return False
 
 
 def _transport_in(path: Path) -> Mapping[str, Any] | None:
+    transport = _content(path).get("transport")
+    return transport if isinstance(transport, dict) and transport.get("type") else None
+
+
+def _content(path: Path) -> Mapping[str, Any]:
+    """Return what a file configures, nothing where it cannot be read."""
     try:
         config = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, yaml.YAMLError):
+    except (OSError, UnicodeError, RecursionError, yaml.YAMLError):
+        return {}
+    return config if isinstance(config, dict) else {}
+
+
+def config_file_text(environ: Mapping[str, str]) -> str | None:
+    """Return what the client's configuration file says.
+
+    Args:
+        environ: the process's environment.
+
+    Returns:
+        The text of `openlineage.yml`; None where there is none that can be read.
+    """
+    path = _config_file(environ)
+    try:
+        return path.read_text(encoding="utf-8") if path is not None else None
+    except (OSError, UnicodeError):
         return None
-    transport = config.get("transport") if isinstance(config, dict) else None
-    return transport if isinstance(transport, dict) and transport.get("type") else None

@@ -221,9 +221,19 @@ def with_upstream(
         The chosen ones and what is directly upstream of them, in the order of their keys.
     """
     chosen = {key: assets[key] for key in sorted(keys) if key in assets}
-    upstream = {parent for asset in chosen.values() for parent in asset.upstream}
-    for asset in chosen.values():
-        upstream.update(key for read in asset.checks.values() for key in read)
-        upstream.update(named_assets(asset.additions))
-    upstream -= chosen.keys()
+    upstream = {key for asset in chosen.values() for key in upstream_of(asset)} - chosen.keys()
     return chosen | {key: assets[key] for key in sorted(upstream) if key in assets}
+
+
+def upstream_of(asset: AssetFacts) -> set[AssetKey]:
+    """List what an asset is told with.
+
+    Args:
+        asset: as its definition describes it.
+
+    Returns:
+        The keys of what it or its checks read, and what its user names in its metadata.
+    """
+    found = {*asset.upstream, *named_assets(asset.additions)}
+    found.update(key for read in asset.checks.values() for key in read)
+    return found

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-import threading
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
-from dagster import AssetKey, AssetRecordsFilter, DagsterEventType, EventLogEntry, RunsFilter
+from dagster import AssetKey, DagsterEventType, EventLogEntry, RunsFilter
 
-from openlineage_dagster_core.errors import FactsUnavailableError
+from openlineage_dagster_core.errors import FactsUnavailableError, RunDeletedError
+from openlineage_dagster_core.event_log.run_log import events_of_run
+from openlineage_dagster_core.event_log.subjects import asset_of
 from openlineage_dagster_core.facts.definitions import with_upstream
+from openlineage_dagster_core.facts.earlier_upstream import EarlierUpstream
 from openlineage_dagster_core.facts.model import (
     AssetFacts,
     Definitions,
@@ -21,18 +23,15 @@ from openlineage_dagster_core.facts.model import (
     RunProgress,
 )
 from openlineage_dagster_core.facts.outside import parent_in_tags
-from openlineage_dagster_core.facts.progress import FOLLOWED, ProgressLog
-from openlineage_dagster_core.facts.upstream import tells_upstream, upstream_in_tags
-from openlineage_dagster_core.families import (
-    ASSET_FAMILY,
-    CHECK_FAMILY,
-    OBSERVATION_FAMILY,
-    RUN_ENDS,
-)
+from openlineage_dagster_core.facts.progress import ProgressLog
+from openlineage_dagster_core.facts.upstream import tells_upstream
+from openlineage_dagster_core.families import ASSET_FAMILY, RUN_ENDS
 
 if TYPE_CHECKING:
     from dagster import DagsterInstance, DagsterRun
     from dagster._core.storage.dagster_run import RunRecord
+
+    from openlineage_dagster_core.event_log.stored_event import StoredEvent
 
 CODE_LOCATION_TAG = "dagster/code_location"
 """Set by Dagster 1.12 and later."""
@@ -40,96 +39,224 @@ CODE_LOCATION_TAG = "dagster/code_location"
 TAGS_SET_LATER = frozenset(
     {"dagster/failure_reason", "dagster/will_retry", "dagster/auto_retry_run_id"}
 )
-"""Tags that Dagster adds when a run ends: its first events, told again, must not have them."""
+"""Tags that Dagster adds when a run ends: its first events, sent again, must not have them."""
 
-RUNS_REMEMBERED = 256
-PAGE = 1000
+EVENTS_REMEMBERED = 100_000
+"""Followed events of runs under way whose traces are kept: some 100 MB at most."""
 
-REPORTED_AT_MOST = 100
-"""How many materializations that say nothing of their upstream are passed over."""
+FORGOTTEN_REMEMBERED = 100_000
+"""Runs under way that were forgotten and are remembered as such: their logs must be read again."""
 
-_BEGINNING = datetime.fromtimestamp(0, timezone.utc)
+ENDED_REMEMBERED = 5000
+"""Runs that have ended and are remembered as such: later events of theirs give nothing."""
 
-
-OF_AN_ASSET = ASSET_FAMILY | CHECK_FAMILY | OBSERVATION_FAMILY
+RUNS_A_QUERY = 500
 
 UNFINISHED = RUN_ENDS | {DagsterEventType.STEP_FAILURE, DagsterEventType.STEP_SKIPPED}
 """The events that may end assets which were not materialized."""
+
+
+class DefinitionsSource(Protocol):
+    """Gives the definitions that were valid for a run."""
+
+    def prepare(self, run_ids: Collection[str], keys: Collection[AssetKey]) -> None:
+        """Read together what `of_run` and `at` will be asked for soon.
+
+        Args:
+            run_ids: Dagster runs that begin.
+            keys: assets that they, or events outside runs, are about.
+        """
+
+    def of_run(self, run_id: str, job_name: str, at: float) -> Definitions:
+        """Give the definitions of a run.
+
+        Args:
+            run_id: the Dagster run id.
+            job_name: the Dagster job.
+            at: when the run started, in seconds since the epoch.
+
+        Returns:
+            The definitions.
+        """
+
+    def at(self, at: float) -> Definitions:
+        """Give the definitions for an event reported from outside any run.
+
+        Args:
+            at: when it happened, in seconds since the epoch.
+
+        Returns:
+            The definitions.
+        """
+
+
+class GivenDefinitions:
+    """The same definitions for every run, such as those of a code location.
+
+    Args:
+        definitions: of the code location.
+    """
+
+    def __init__(self, definitions: Definitions) -> None:
+        self._definitions = definitions
+
+    def prepare(self, run_ids: Collection[str], keys: Collection[AssetKey]) -> None:
+        """Do nothing: all is known."""
+
+    def of_run(self, run_id: str, job_name: str, at: float) -> Definitions:  # noqa: ARG002
+        """Give the definitions."""
+        return self._definitions
+
+    def at(self, at: float) -> Definitions:  # noqa: ARG002
+        """Give the definitions."""
+        return self._definitions
 
 
 @dataclass
 class _Run:
     facts: RunFacts
     log: ProgressLog
+    events: int = 0
+    started_at: float | None = None
+    definitions: Definitions | None = None
     earlier_upstream: dict[AssetKey, tuple[AssetKey, ...]] = field(default_factory=dict)
     assets: Mapping[AssetKey, AssetFacts] = field(default_factory=dict)
     planned: int = -1
     """How much was planned when the assets were chosen."""
 
+    def observe(self, entry: EventLogEntry) -> None:
+        self.events += 1
+        if _is_start(entry):
+            self.start(entry.timestamp)
+        self.log.observe(entry)
+
+    def start(self, timestamp: float) -> None:
+        """Note when the run started: the definitions are those of that time."""
+        if self.started_at is None:
+            self.started_at, self.definitions = timestamp, None
+
 
 class EventLogFacts:
-    """Gives each event its facts, for events of many runs that come in order per run.
+    """Gives each event its facts, for events of many runs that come in the order of the log.
 
     A run is read from the instance when its first event comes; after that the events themselves
-    tell how far it is. Runs that have not been heard of for long are forgotten and, if need be,
-    read again. Threads may ask at the same time, each about other runs.
+    say how far it is. Runs that had no event for long are forgotten and, if need be, read again.
 
     Args:
         instance: gives the Dagster instance to read from.
-        rereads_ended: whether a run is read once more when it ends, because events of it may have
-            gone another way.
-        runs_remembered: how many runs at most.
-        page: asked before events are read, and given how many at most; tells how many, and may
-            wait.
+        definitions: gives the definitions of a run.
+        events_remembered: the number of events of runs under way whose traces are kept.
     """
 
     def __init__(
         self,
         instance: Callable[[], DagsterInstance],
+        definitions: DefinitionsSource,
         *,
-        rereads_ended: bool = True,
-        runs_remembered: int = RUNS_REMEMBERED,
-        page: Callable[[int], int] = int,
+        events_remembered: int = EVENTS_REMEMBERED,
     ) -> None:
         self._instance = instance
-        self._rereads_ended = rereads_ended
-        self._runs_remembered = runs_remembered
-        self._page = page
-        self._lock = threading.Lock()
+        self._definitions = definitions
+        self._events_remembered = events_remembered
         self._runs: OrderedDict[str, _Run] = OrderedDict()
+        self._events = 0
+        self._ended: OrderedDict[str, None] = OrderedDict()
+        self._forgotten: OrderedDict[str, None] = OrderedDict()
+        self._upstream = EarlierUpstream(instance)
 
-    def facts_of(self, entry: EventLogEntry, definitions: Definitions) -> Facts:
-        """Find the facts of an event.
+    def prepare(
+        self,
+        entries: Iterable[EventLogEntry],
+        complete: Callable[[list[RunRecord]], Collection[str]],
+    ) -> None:
+        """Read together what the next events need.
 
         Args:
-            entry: the event.
-            definitions: what is at hand of them.
-
-        Returns:
-            The run, how far it was before this event, and the definitions. The progress is valid
-            until `advance`. An event reported from outside any run stands for itself.
+            entries: the next events.
+            complete: tells of which of these runs no event came before.
 
         Raises:
             FactsUnavailableError: the instance cannot be read now.
         """
+        entries = list(entries)
+        unknown = sorted(
+            {entry.run_id for entry in entries if entry.run_id}
+            - self._runs.keys()
+            - self._ended.keys()
+            - self._forgotten.keys()
+        )
         try:
-            return self._facts_of(entry, definitions)
+            if unknown:
+                self._begin(unknown, complete)
+            starting = {entry.run_id for entry in entries if _is_start(entry)}
+            keys = _subjects(entries, starting)
+            for run_id in starting & self._runs.keys():
+                keys |= self._runs[run_id].log.progress.planned_keys
+            if starting or keys:
+                self._definitions.prepare(sorted(starting), keys)
+            self._prepare_upstream(entries)
+        except Exception as error:
+            raise _unavailable("runs", error) from error
+
+    def _begin(
+        self, run_ids: list[str], complete: Callable[[list[RunRecord]], Collection[str]]
+    ) -> None:
+        records: list[RunRecord] = []
+        for first in range(0, len(run_ids), RUNS_A_QUERY):
+            some = run_ids[first : first + RUNS_A_QUERY]
+            records += self._instance().get_run_records(RunsFilter(run_ids=some), limit=len(some))
+        whole = set(complete(records)) if records else set()
+        for record in records:
+            if record.dagster_run.run_id in whole:
+                self.begin(record)
+
+    def _prepare_upstream(self, entries: Collection[EventLogEntry]) -> None:
+        wanted: dict[AssetKey, float] = {}
+        for entry in entries:
+            key = _logged_by_hand(entry)
+            if key is not None:
+                run = self._runs.get(entry.run_id)
+                before = run.facts.created_at.timestamp() if run is not None else entry.timestamp
+                wanted.setdefault(key, before)
+        if wanted:
+            now = max(entry.timestamp for entry in entries)
+            self._upstream.of(wanted.keys(), min(wanted.values()), now=now)
+
+    def facts_of(self, event: StoredEvent, entry: EventLogEntry) -> Facts | None:
+        """Find the facts of an event.
+
+        Args:
+            event: where the log has it.
+            entry: the event.
+
+        Returns:
+            The run, how far it was before this event, and the definitions; None for an event of a
+            run that is not to be delivered. The progress is valid until `advance`. An event
+            reported from outside any run is on its own.
+
+        Raises:
+            FactsUnavailableError: the instance cannot be read now.
+            RunDeletedError: the instance does not know the run any more.
+        """
+        try:
+            return self._facts_of(event, entry)
+        except RunDeletedError:
+            raise
         except Exception as error:
             # Whatever a database raises; it says nothing of the event, which is tried again.
-            msg = f"run {entry.run_id} cannot be read: {type(error).__name__}"
-            raise FactsUnavailableError(msg) from error
+            raise _unavailable(f"run {entry.run_id}", error) from error
 
-    def _facts_of(self, entry: EventLogEntry, definitions: Definitions) -> Facts:
+    def _facts_of(self, event: StoredEvent, entry: EventLogEntry) -> Facts | None:
         if not entry.run_id:
-            return self._runless(entry, definitions)
-        if self._rereads_ended and entry.dagster_event_type in RUN_ENDS:
-            # The end is told from the log alone: steps may have run on machines whose events did
-            # not come this way.
-            self.forget(entry.run_id)
-        run = self._remembered(entry.run_id)
-        if run is None:
-            run = self._read(entry, definitions)
-            self._remember(entry.run_id, run)
+            return self._runless(entry)
+        if entry.run_id in self._ended and not event.is_again:
+            return None
+        run = self._remembered(event, entry)
+        if entry.dagster_event_type is DagsterEventType.RUN_START:
+            run.start(entry.timestamp)
+        definitions = self._definitions_of(run)
+        if definitions.is_disabled:
+            return None
         assets = _assets_of_run(run, entry, definitions.assets)
         return Facts(
             run=run.facts,
@@ -140,14 +267,24 @@ class EventLogFacts:
             earlier_upstream=self._earlier_upstream(run, entry, assets),
         )
 
-    def _runless(self, entry: EventLogEntry, definitions: Definitions) -> Facts:
+    def _definitions_of(self, run: _Run) -> Definitions:
+        if run.definitions is None:
+            at = run.facts.created_at.timestamp() if run.started_at is None else run.started_at
+            run.definitions = self._definitions.of_run(run.facts.run_id, run.facts.job_name, at)
+            run.planned = -1
+            parent = run.definitions.parent
+            if run.facts.parent is None and parent is not None:
+                run.facts = replace(run.facts, parent=parent)
+        return run.definitions
+
+    def _runless(self, entry: EventLogEntry) -> Facts:
         event = entry.get_dagster_event()
-        key = _asset_of(entry)
-        assets = with_upstream(definitions.assets, [key] if key else [])
-        upstream = {}
+        key = asset_of(entry)
+        assets = with_upstream(self._definitions.at(entry.timestamp).assets, [key] if key else [])
+        upstream: Mapping[AssetKey, tuple[AssetKey, ...]] = {}
         if key and key not in assets and event.event_type in ASSET_FAMILY:
             # Its edges are those of the asset's last run: an event without inputs erases them.
-            upstream[key] = self._upstream_before(key, entry.timestamp)
+            upstream = self._upstream.of([key], entry.timestamp, now=entry.timestamp)
         return Facts(
             run=runless(entry),
             progress=ProgressLog().progress,
@@ -162,45 +299,50 @@ class EventLogFacts:
         if entry.dagster_event_type in UNFINISHED:
             keys = _ended_without_definition(run.log.progress, entry, assets)
         elif entry.dagster_event_type is DagsterEventType.ASSET_MATERIALIZATION:
-            keys = _logged_by_hand(entry, assets)
+            by_hand = _logged_by_hand(entry)
+            keys = {by_hand} if by_hand is not None and by_hand not in assets else set()
         else:
             return {}
-        before = run.facts.created_at.timestamp()
-        for key in keys - run.earlier_upstream.keys():
-            run.earlier_upstream[key] = self._upstream_before(key, before)
+        missing = keys - run.earlier_upstream.keys()
+        if missing:
+            before = run.facts.created_at.timestamp()
+            found = self._upstream.of(missing, before, now=entry.timestamp)
+            run.earlier_upstream.update(found)
         return {key: run.earlier_upstream[key] for key in keys}
 
-    def _upstream_before(self, key: AssetKey, timestamp: float) -> tuple[AssetKey, ...]:
-        wanted = AssetRecordsFilter(asset_key=key, before_timestamp=timestamp)
-        # What was reported, or logged by hand, meanwhile says nothing of it.
-        for limit in (1, REPORTED_AT_MOST):
-            records = self._instance().fetch_materializations(wanted, limit=limit).records
-            for record in records:
-                made = record.asset_materialization
-                if made is not None and tells_upstream(made.tags or {}):
-                    return upstream_in_tags(made.tags or {})
-            if len(records) < limit:
-                break
-        return ()
-
     def advance(self, entry: EventLogEntry) -> None:
-        """Count the event as happened, after its conversion.
+        """Count an event as happened, after its conversion.
 
         Args:
-            entry: the event that `facts_of` was asked about.
+            entry: the event.
         """
-        run = self._remembered(entry.run_id)
-        if run is not None:
-            run.log.observe(entry)
+        self._upstream.observe(entry)
+        run = self._runs.get(entry.run_id)
+        if run is None:
+            return
+        run.observe(entry)
+        self._events += 1
+        if entry.dagster_event_type in RUN_ENDS:
+            self.forget(entry.run_id)
+            del self._forgotten[entry.run_id]
+            self._ended[entry.run_id] = None
+            while len(self._ended) > ENDED_REMEMBERED:
+                self._ended.popitem(last=False)
 
     def forget(self, run_id: str) -> None:
-        """Forget how far a run is: the next event asked about may be any of it.
+        """Forget how far a run is: its log is read again when it is asked for.
 
         Args:
-            run_id: of the run.
+            run_id: the Dagster run id.
         """
-        with self._lock:
-            self._runs.pop(run_id, None)
+        self._ended.pop(run_id, None)
+        run = self._runs.pop(run_id, None)
+        if run is not None:
+            self._events -= run.events
+        # Events of it came before: it is not one that just begins.
+        self._forgotten[run_id] = None
+        while len(self._forgotten) > FORGOTTEN_REMEMBERED:
+            self._forgotten.popitem(last=False)
 
     def begin(self, record: RunRecord) -> None:
         """Take up a run all of whose events are still to come, so that nothing need be read of it.
@@ -211,46 +353,66 @@ class EventLogFacts:
         facts = run_facts(record.dagster_run, record.create_timestamp)
         self._remember(record.dagster_run.run_id, _Run(facts, ProgressLog()))
 
-    def knows(self, run_id: str) -> bool:
-        """Tell whether a run is remembered.
-
-        Args:
-            run_id: of the run.
-
-        Returns:
-            Whether nothing need be read of it.
-        """
-        return self._remembered(run_id) is not None
-
-    def _remembered(self, run_id: str) -> _Run | None:
-        with self._lock:
-            run = self._runs.get(run_id)
-            if run is not None:
-                self._runs.move_to_end(run_id)
-            return run
+    def _remembered(self, event: StoredEvent, entry: EventLogEntry) -> _Run:
+        run = self._runs.get(entry.run_id)
+        if run is None:
+            run = self._read(event, entry)
+            self._remember(entry.run_id, run)
+        else:
+            self._runs.move_to_end(entry.run_id)
+        return run
 
     def _remember(self, run_id: str, run: _Run) -> None:
-        with self._lock:
-            self._runs[run_id] = run
-            self._runs.move_to_end(run_id)
-            while len(self._runs) > self._runs_remembered:
-                self._runs.popitem(last=False)
+        self.forget(run_id)
+        del self._forgotten[run_id]
+        self._runs[run_id] = run
+        self._events += run.events
+        while self._events > self._events_remembered and len(self._runs) > 1:
+            self.forget(next(iter(self._runs)))
 
-    def _read(self, entry: EventLogEntry, definitions: Definitions) -> _Run:
+    def _read(self, event: StoredEvent, entry: EventLogEntry) -> _Run:
         instance = self._instance()
         records = instance.get_run_records(RunsFilter(run_ids=[entry.run_id]), limit=1)
-        if records:
-            facts = run_facts(records[0].dagster_run, records[0].create_timestamp)
-            facts = facts if facts.parent else replace(facts, parent=definitions.parent)
-        else:
-            # The run was deleted meanwhile. Any constant serves, so that its events agree.
-            facts = RunFacts(entry.run_id, entry.job_name or "", _BEGINNING)
-        log = ProgressLog()
-        for logged in entries_of_run(instance, entry.run_id, self._page):
-            if logged == entry:
-                break
-            log.observe(logged)
-        return _Run(facts, log)
+        if not records:
+            raise RunDeletedError(entry.run_id)
+        run = _Run(run_facts(records[0].dagster_run, records[0].create_timestamp), ProgressLog())
+        until = event.id.storage_id - 1
+        for before in events_of_run(instance, entry.run_id, until=until):
+            try:
+                logged = before.entry()
+            except Exception:  # noqa: S112 -- Dagster cannot read it; the engine parked it
+                continue
+            run.observe(logged)
+        if run.started_at is not None:
+            self._definitions.prepare([entry.run_id], run.log.progress.planned_keys)
+        return run
+
+
+def _unavailable(what: str, error: Exception) -> FactsUnavailableError:
+    if isinstance(error, FactsUnavailableError):
+        return error
+    return FactsUnavailableError(f"{what} cannot be read: {type(error).__name__}")
+
+
+def _is_start(entry: EventLogEntry) -> bool:
+    event = entry.dagster_event
+    return event is not None and event.event_type_value == DagsterEventType.RUN_START.value
+
+
+def _subjects(entries: Iterable[EventLogEntry], starting: Collection[str]) -> set[AssetKey]:
+    """Find the assets that runs which start plan, and that events outside runs are about."""
+    found: set[AssetKey | None] = set()
+    for entry in entries:
+        event = entry.dagster_event
+        if event is None or (entry.run_id and entry.run_id not in starting):
+            continue
+        if event.event_type_value == DagsterEventType.ASSET_MATERIALIZATION_PLANNED.value:
+            found.add(event.asset_materialization_planned_data.asset_key)
+        elif event.event_type_value == DagsterEventType.ASSET_CHECK_EVALUATION_PLANNED.value:
+            found.add(event.asset_check_planned_data.asset_key)
+        elif not entry.run_id:
+            found.add(asset_of(entry))
+    return {key for key in found if key is not None}
 
 
 def _assets_of_run(
@@ -258,29 +420,18 @@ def _assets_of_run(
 ) -> Mapping[AssetKey, AssetFacts]:
     """Choose the definitions of what the run planned and of what that depends on.
 
-    One mechanism has the definitions of the job at hand, the other those of the code location: what
-    a run tells must not depend on it. An event of an asset that nobody planned has its own.
+    One mechanism has the definitions of the job, the other those of the code location: what a run
+    says must not depend on it. An event of an asset that nothing planned has its own.
     """
     progress = run.log.progress
     planned, checked = progress.planned_keys, progress.planned_checks
     if len(planned) + len(checked) != run.planned:
         run.planned = len(planned) + len(checked)
         run.assets = with_upstream(assets, planned | checked.keys())
-    key = _asset_of(entry)
+    key = asset_of(entry)
     if key is None or key in planned or key in checked or key not in assets:
         return run.assets
     return {**run.assets, **with_upstream(assets, [key])}
-
-
-def _asset_of(entry: EventLogEntry) -> AssetKey | None:
-    event = entry.dagster_event
-    # Dagster makes the type anew each time it is asked.
-    event_type = event.event_type if event is not None else None
-    if event is None or event_type not in OF_AN_ASSET:
-        return None
-    if event_type is DagsterEventType.ASSET_CHECK_EVALUATION:
-        return event.asset_check_evaluation_data.asset_key
-    return event.asset_key
 
 
 def _ended_without_definition(
@@ -297,37 +448,13 @@ def _ended_without_definition(
     }
 
 
-def _logged_by_hand(entry: EventLogEntry, assets: Mapping[AssetKey, AssetFacts]) -> set[AssetKey]:
-    """Find what is materialized without a word on what it is made from."""
-    event = entry.get_dagster_event()
-    key = event.asset_key
+def _logged_by_hand(entry: EventLogEntry) -> AssetKey | None:
+    """Find an asset that is materialized without a word on what it is made from."""
+    event = entry.dagster_event
+    if event is None or event.event_type_value != DagsterEventType.ASSET_MATERIALIZATION.value:
+        return None
     tags = event.step_materialization_data.materialization.tags
-    return {key} if key and key not in assets and not upstream_in_tags(tags or {}) else set()
-
-
-def entries_of_run(
-    instance: DagsterInstance, run_id: str, page: Callable[[int], int] = int
-) -> Iterator[EventLogEntry]:
-    """Read what the event log says of a run.
-
-    Args:
-        instance: holds it.
-        run_id: of the run; empty for what was reported from outside any.
-        page: see `EventLogFacts`.
-
-    Yields:
-        The events that tell how far it is, in order.
-    """
-    cursor = None
-    while True:
-        found = instance.get_records_for_run(
-            run_id, cursor=cursor, of_type=set(FOLLOWED), limit=page(PAGE)
-        )
-        for record in found.records:
-            yield record.event_log_entry
-        if not found.has_more:
-            return
-        cursor = found.cursor
+    return None if tells_upstream(tags or {}) else event.asset_key
 
 
 def runless(entry: EventLogEntry) -> RunFacts:

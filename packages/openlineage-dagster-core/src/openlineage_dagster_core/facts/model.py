@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Any
 
 from dagster import AssetCheckEvaluation, AssetKey, TableSchema
 
@@ -184,12 +185,15 @@ class Definitions:
         jobs: by name; a job may be missing.
         parent: what started the executing process, as its environment says.
         environment: the variables of that process that the user wants to see.
+        is_disabled: whether that process has `OPENLINEAGE_DISABLED`: nothing of its run is
+            delivered.
     """
 
     assets: Mapping[AssetKey, AssetFacts] = field(default_factory=dict)
     jobs: Mapping[str, JobFacts] = field(default_factory=dict)
     parent: OutsideParent | None = None
     environment: Mapping[str, str] = field(default_factory=dict)
+    is_disabled: bool = False
 
 
 @dataclass(frozen=True)
@@ -205,9 +209,64 @@ class ErrorFacts:
     stack: str = ""
 
 
+class AssetPartitions(AbstractSet[AssetPartition]):
+    """A read-only set of asset partitions; `of` gives those of one asset.
+
+    Hashing an asset key is slow. A question about many partitions of one asset hashes it once.
+
+    Args:
+        by_asset: the partitions by asset key.
+    """
+
+    def __init__(self, by_asset: Mapping[AssetKey, AbstractSet[str | None]]) -> None:
+        self._by_asset = by_asset
+
+    def of(self, key: AssetKey) -> AbstractSet[str | None]:
+        """Return the partitions of one asset.
+
+        Args:
+            key: the asset's key.
+
+        Returns:
+            The partition keys; empty where the set has none of the asset.
+        """
+        return self._by_asset.get(key, frozenset())
+
+    def __contains__(self, item: object) -> bool:
+        return isinstance(item, tuple) and len(item) == 2 and item[1] in self.of(item[0])
+
+    def __iter__(self) -> Iterator[AssetPartition]:
+        for key, partitions in self._by_asset.items():
+            for partition in partitions:
+                yield key, partition
+
+    def __len__(self) -> int:
+        return sum(len(partitions) for partitions in self._by_asset.values())
+
+    @classmethod
+    def _from_iterable(cls, items: Iterable[Any]) -> AbstractSet[Any]:
+        # The operators of the base class make their results with this.
+        return frozenset(items)
+
+
+@dataclass(frozen=True)
+class CheckRound:
+    """A round of an asset's checks, in which each planned check is evaluated once or more.
+
+    Args:
+        began: when the round's first evaluation was stored, in seconds since the epoch.
+        is_late: True if the checks were evaluated before this round in the same run.
+        missing: the names of the planned checks that the round has not evaluated yet.
+    """
+
+    began: float
+    is_late: bool
+    missing: AbstractSet[str]
+
+
 @dataclass(frozen=True)
 class RunProgress:
-    """What the event log says of a run, up to the event at hand and without it.
+    """What the event log says of a run before the event that is converted.
 
     It depends on nothing that came later, so converting an event again gives the same.
 
@@ -215,14 +274,15 @@ class RunProgress:
         planned: by step key and asset, the partitions that the step is to materialize.
         planned_keys: the assets that any step is to materialize.
         planned_checks: by asset, the names of the checks that are to run.
-        started: when each step that has started did, in seconds since the epoch.
-        ended: the steps that have ended, whichever way.
+        started: when each started step did so, in seconds since the epoch.
+        ended: the steps that have succeeded, failed or been skipped.
         retries: how often each step has been up for a retry.
-        materialized: what has been materialized, or has been said to have failed at it.
-        evaluations: by asset, partition and check name, the latest evaluation.
-        errors: by step key, why the step failed; the first to fail comes first.
-        has_started: whether the run has.
-        has_ended: whether the run has, whichever way.
+        materialized: the asset partitions that were materialized or reported as failed.
+        evaluations: by asset partition and check name, the latest evaluation.
+        check_rounds: by asset partition, the round of checks that has begun and not ended.
+        errors: by step key, why the step failed; the first step to fail comes first.
+        has_started: True after RUN_START.
+        has_ended: True after the run succeeded, failed or was cancelled.
     """
 
     planned: Mapping[str, Mapping[AssetKey, AbstractSet[str | None]]]
@@ -231,11 +291,28 @@ class RunProgress:
     started: Mapping[str, float]
     ended: AbstractSet[str]
     retries: Mapping[str, int]
-    materialized: AbstractSet[AssetPartition]
+    materialized: AssetPartitions
     evaluations: Mapping[AssetPartition, Mapping[str, AssetCheckEvaluation]]
+    check_rounds: Mapping[AssetPartition, CheckRound]
     errors: Mapping[str, ErrorFacts]
     has_started: bool
     has_ended: bool
+
+    def check_round(self, checked: AssetPartition, timestamp: float) -> CheckRound:
+        """Return the round that an evaluation stored now belongs to.
+
+        Args:
+            checked: the asset partition that is checked.
+            timestamp: of the evaluation, in seconds since the epoch.
+
+        Returns:
+            The round that has begun; otherwise a new one.
+        """
+        begun = self.check_rounds.get(checked)
+        if begun is not None:
+            return begun
+        missing = self.planned_checks.get(checked[0], frozenset())
+        return CheckRound(timestamp, is_late=checked in self.evaluations, missing=missing)
 
 
 @dataclass(frozen=True)

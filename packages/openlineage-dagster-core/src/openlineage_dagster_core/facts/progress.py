@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from dagster import AssetCheckEvaluation, AssetKey, DagsterEventType, EventLogEntry
 
-from openlineage_dagster_core.facts.model import AssetPartition, ErrorFacts, RunProgress
+from openlineage_dagster_core.facts.model import (
+    AssetPartition,
+    AssetPartitions,
+    CheckRound,
+    ErrorFacts,
+    RunProgress,
+)
 from openlineage_dagster_core.families import CONVERTED, RUN_ENDS, STEP_ENDS
 
 if TYPE_CHECKING:
@@ -31,10 +38,12 @@ class ProgressLog:
         self._started: dict[str, float] = {}
         self._ended: set[str] = set()
         self._retries: Counter[str] = Counter()
-        self._materialized: set[AssetPartition] = set()
+        self._materialized: defaultdict[AssetKey, set[str | None]] = defaultdict(set)
         self._evaluations: defaultdict[AssetPartition, dict[str, AssetCheckEvaluation]] = (
             defaultdict(dict)
         )
+        self._check_rounds: dict[AssetPartition, CheckRound] = {}
+        self._missing_checks: dict[AssetPartition, set[str]] = {}
         self._errors: dict[str, ErrorFacts] = {}
         self._has_started = False
         self._has_ended = False
@@ -49,8 +58,9 @@ class ProgressLog:
             started=self._started,
             ended=self._ended,
             retries=self._retries,
-            materialized=self._materialized,
+            materialized=AssetPartitions(self._materialized),
             evaluations=self._evaluations,
+            check_rounds=self._check_rounds,
             errors=self._errors,
             has_started=self._has_started,
             has_ended=self._has_ended,
@@ -77,14 +87,16 @@ class ProgressLog:
             if error is not None:
                 self._errors.setdefault(event.step_key, error)
         elif event_type is DagsterEventType.STEP_START and event.step_key:
-            # A retried step starts again; the run that stands for it began the first time.
+            # A retried step starts again; its OpenLineage run began the first time.
             self._started.setdefault(event.step_key, entry.timestamp)
         elif event_type is DagsterEventType.STEP_UP_FOR_RETRY and event.step_key:
             self._retries[event.step_key] += 1
         else:
-            self._observe_asset(event, event_type)
+            self._observe_asset(event, event_type, entry.timestamp)
 
-    def _observe_asset(self, event: DagsterEvent, event_type: DagsterEventType | None) -> None:
+    def _observe_asset(
+        self, event: DagsterEvent, event_type: DagsterEventType | None, timestamp: float
+    ) -> None:
         if event_type is DagsterEventType.ASSET_MATERIALIZATION_PLANNED:
             plan = event.asset_materialization_planned_data
             if event.step_key:
@@ -100,21 +112,31 @@ class ProgressLog:
             self._planned_checks[planned_check.asset_key].add(planned_check.check_name)
         elif event_type is DagsterEventType.ASSET_MATERIALIZATION:
             materialization = event.step_materialization_data.materialization
-            self._materialized.add((materialization.asset_key, materialization.partition))
+            self._materialized[materialization.asset_key].add(materialization.partition)
         elif event_type is DagsterEventType.ASSET_FAILED_TO_MATERIALIZE:
             failure = event.asset_failed_to_materialize_data
-            self._materialized.add((failure.asset_key, failure.partition))
+            self._materialized[failure.asset_key].add(failure.partition)
         elif event_type is DagsterEventType.ASSET_CHECK_EVALUATION:
-            evaluation = event.asset_check_evaluation_data
-            checked = (evaluation.asset_key, check_partition(evaluation))
-            self._evaluations[checked][evaluation.check_name] = evaluation
+            self._observe_evaluation(event.asset_check_evaluation_data, timestamp)
+
+    def _observe_evaluation(self, evaluation: AssetCheckEvaluation, timestamp: float) -> None:
+        checked = (evaluation.asset_key, check_partition(evaluation))
+        if checked not in self._check_rounds:
+            begun = self.progress.check_round(checked, timestamp)
+            missing = self._missing_checks[checked] = set(begun.missing)
+            self._check_rounds[checked] = replace(begun, missing=missing)
+        self._evaluations[checked][evaluation.check_name] = evaluation
+        missing = self._missing_checks[checked]
+        missing.discard(evaluation.check_name)
+        if not missing:
+            del self._check_rounds[checked], self._missing_checks[checked]
 
 
 def check_partition(evaluation: AssetCheckEvaluation) -> str | None:
-    """Find the partition that a check was made of.
+    """Return the partition that a check was made of.
 
     Args:
-        evaluation: of the check.
+        evaluation: the evaluation of the check.
 
     Returns:
         The partition key; None for a check of the whole asset, and before Dagster 1.13.
@@ -123,13 +145,13 @@ def check_partition(evaluation: AssetCheckEvaluation) -> str | None:
 
 
 def stored_error(event: DagsterEvent) -> ErrorFacts | None:
-    """Read what Dagster stored of an exception.
+    """Return the error that Dagster stored with an event.
 
     Args:
-        event: STEP_FAILURE, STEP_UP_FOR_RETRY, RUN_FAILURE or any other.
+        event: STEP_FAILURE, STEP_UP_FOR_RETRY, RUN_FAILURE or any other event.
 
     Returns:
-        The message of the first cause, which is the user's, and the whole story; None where the
+        The message of the first cause, which the user's code raised, and all stacks; None where the
         event holds no error.
     """
     error: SerializableErrorInfo | None = getattr(event.event_specific_data, "error", None)

@@ -1,4 +1,4 @@
-"""Sends what runs give once more: several runs at a time, each in order."""
+"""Drives the engine over selected runs instead of a cursor."""
 
 from __future__ import annotations
 
@@ -7,77 +7,25 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any
 
 from openlineage.client.event_v2 import DatasetEvent
 
-from openlineage_dagster_core import fault
-from openlineage_dagster_core.delivery.lanes import Lanes, LaneStopped
-from openlineage_dagster_core.delivery.shipper import PARK_AFTER, may_be_the_record
-from openlineage_dagster_core.errors import (
-    BackendUnavailableError,
-    DeliveryError,
-    EventRefusedError,
-    FactsUnavailableError,
-)
-from openlineage_dagster_core.facts.event_log import entries_of_run
-from openlineage_dagster_core.ordering import ordering_key_of
+from openlineage_dagster_core.engine import REST_FOLLOWS, Engine, EventSender
+from openlineage_dagster_core.event_log.cursor import ParkedEvent
+from openlineage_dagster_core.facts.event_log import DefinitionsSource, EventLogFacts
+from openlineage_dagster_core.identity import Identity
+from openlineage_dagster_core.replay.selected_runs import SelectedRuns
 
 if TYPE_CHECKING:
-    from dagster import DagsterInstance, EventLogEntry
+    from dagster import DagsterInstance
     from dagster._core.storage.dagster_run import RunRecord
 
     from openlineage_dagster_core.conversion.envelope import Event
-    from openlineage_dagster_core.replay.conversion import Conversion
+    from openlineage_dagster_core.settings import Settings
 
-CAPACITY = 5000
-"""How many entries of the event log may be in memory."""
-
-FOR_EVER_SECONDS = 10 * 365 * 24 * 3600.0
-
-LONGEST_PAUSE_SECONDS = 5.0
-FIRST_PAUSE_SECONDS = 0.2
-
-
-class Sink(Protocol):
-    """Takes events one by one, from one thread."""
-
-    def emit(self, event: Event) -> None:
-        """Take one.
-
-        Args:
-            event: an OpenLineage event.
-
-        Raises:
-            EventRefusedError: it will never be taken.
-            BackendUnavailableError: it is not taken now.
-        """
-
-
-class Counts:
-    """A sink that sends nothing."""
-
-    def emit(self, event: Event) -> None:
-        """Take one.
-
-        Args:
-            event: an OpenLineage event.
-        """
-
-
-@dataclass(frozen=True)
-class Refusal:
-    """Something of the event log that was not sent.
-
-    Args:
-        run_id: of its run; empty where it is of none.
-        event_type: the Dagster event's.
-        reason: what the backend said, or where the conversion failed.
-    """
-
-    run_id: str
-    event_type: str
-    reason: str
+PASS_SECONDS = 1.0
+PAUSE_SECONDS = 0.2
 
 
 @dataclass
@@ -85,11 +33,11 @@ class Progress:
     """How far a replay is.
 
     Args:
-        runs: that were read to their ends, and all of whose events were taken.
-        entries: of the event log that were dealt with.
+        runs: runs all of whose events were delivered.
+        entries: events of the log that were delivered.
         sent: OpenLineage events that were taken.
-        by_type: how many of those, by the event's type.
-        refusals: what was not.
+        by_type: the number of those by the event's type.
+        refusals: events of the log that were parked.
         waiting: why the backend takes nothing at the moment; None where it does.
     """
 
@@ -97,44 +45,56 @@ class Progress:
     entries: int = 0
     sent: int = 0
     by_type: Counter[str] = field(default_factory=Counter)
-    refusals: list[Refusal] = field(default_factory=list)
+    refusals: list[ParkedEvent] = field(default_factory=list)
     waiting: str | None = None
-
-    def __add__(self, other: Progress) -> Progress:
-        return Progress(
-            runs=self.runs + other.runs,
-            entries=self.entries + other.entries,
-            sent=self.sent + other.sent,
-            by_type=self.by_type + other.by_type,
-            refusals=self.refusals + other.refusals,
-            waiting=self.waiting or other.waiting,
-        )
 
 
 @dataclass(frozen=True)
-class _Item:
-    """An entry of a run, or the end of what there is of it.
+class _Counted:
+    """What a sender prepared, and the type of the event.
 
     Args:
-        run_id: the run's.
-        entry: None at the end.
-        is_final: whether nothing will be added to the run.
+        prepared: what to send; None for a dry run.
+        size: in bytes.
+        event_type: for the counts.
     """
 
-    run_id: str
-    entry: EventLogEntry | None
-    is_final: bool = False
+    prepared: Any
+    size: int
+    event_type: str
+
+
+class _Counting:
+    """Counts what a sender sends; sends nothing where there is none."""
+
+    def __init__(self, sender: EventSender | None, counts: Counter[str]) -> None:
+        self._sender = sender
+        self._counts = counts
+        self._lock = threading.Lock()
+
+    def prepare(self, event: Event) -> _Counted:
+        if self._sender is None:
+            return _Counted(None, 0, _type_of(event))
+        prepared = self._sender.prepare(event)
+        return _Counted(prepared, prepared.size, _type_of(event))
+
+    def send(self, event: Any) -> None:
+        if self._sender is not None:
+            self._sender.send(event.prepared)
+        with self._lock:
+            self._counts[event.event_type] += 1
 
 
 class Replay:
-    """Reads runs, converts what they hold and hands it over.
+    """Reads runs, converts what they hold and delivers it.
 
     Args:
         instance: holds runs and event log.
-        conversion: makes the events.
-        sinks: take them, each in a thread of its own.
+        settings: those of the mechanism that delivered the events first.
+        definitions: gives the definitions of a run.
+        senders: each sends from a thread of its own; none for a dry run.
         patience: how long a backend that takes nothing is tried again, in seconds.
-        on_finished: is told of each run that has ended and is done, in one thread at a time.
+        on_finished: told of each run that has ended and is delivered.
 
     Attributes:
         progress: how far it is; changes while it goes on.
@@ -143,20 +103,23 @@ class Replay:
     def __init__(
         self,
         instance: DagsterInstance,
-        conversion: Conversion,
-        sinks: Sequence[Sink],
+        settings: Settings,
+        definitions: DefinitionsSource,
+        senders: Sequence[EventSender],
         *,
         patience: float,
-        on_finished: Callable[[str], None] | None = None,
+        on_finished: Callable[[str], None] = lambda _: None,
     ) -> None:
         self._instance = instance
-        self._conversion = conversion
-        self._sinks = sinks
+        self._settings = settings
+        self._definitions = definitions
+        self.progress = Progress()
+        counts = self.progress.by_type
+        self._senders = [_Counting(sender, counts) for sender in senders] or [
+            _Counting(None, counts)
+        ]
         self._patience = patience
         self._on_finished = on_finished
-        self._counting = threading.Lock()
-        self._stop = threading.Event()
-        self.progress = Progress()
 
     def run(
         self,
@@ -167,118 +130,64 @@ class Replay:
 
         Args:
             runs: their rows, in the order in which they were stored.
-            runless: tells by its time whether an event of no run is sent; None sends none.
+            runless: tells by its time whether an event of no run is delivered; None delivers none.
 
         Returns:
-            Why it ended early; None where all was dealt with.
+            Why it ended early; None where all was delivered or parked.
+
+        Raises:
+            Exception: whatever the database raises where the event log cannot be read.
         """
-        lanes = Lanes(self._sinks, self._deal_with, CAPACITY)
-        self._open_up = lanes.open_up
+        instance = self._instance
+        reader = SelectedRuns(instance, runs, runless, self._done)
+        engine = Engine(
+            reader,
+            EventLogFacts(lambda: instance, self._definitions),
+            Identity(self._settings),
+            self._senders,
+            on_parked=self.progress.refusals.append,
+        )
+        moved_at = time.monotonic()
         try:
-            self._read(lanes, runs, runless)
-            lanes.finish(time.monotonic() + FOR_EVER_SECONDS)
-        except BaseException:
-            self._stop.set()
-            lanes.finish(time.monotonic(), self._patience)
-            raise
-        return None if lanes.stopped_by is None else _said(lanes.stopped_by)
+            while True:
+                pause = engine.lanes.failures.blocks_until - time.monotonic()
+                if pause > 0:
+                    time.sleep(min(pause, PAUSE_SECONDS))
+                else:
+                    outcome = engine.deliver(
+                        PASS_SECONDS, patience=self._settings.timeout, waits_for_held=True
+                    )
+                    self.progress.entries += outcome.read
+                    self.progress.sent = engine.lanes.sent
+                    if reader.failure is not None:
+                        raise reader.failure
+                    is_stopped = outcome.stopped_by not in (None, REST_FOLLOWS)
+                    self.progress.waiting = _waiting(engine, outcome.stopped_by, is_stopped)
+                    if engine.is_idle and not outcome.has_more and not is_stopped:
+                        return None
+                    has_moved = bool(outcome.sent or outcome.parked or outcome.read)
+                    if has_moved or (outcome.has_more and not is_stopped):
+                        moved_at = time.monotonic()
+                        if not is_stopped:
+                            continue
+                if time.monotonic() - moved_at > self._patience:
+                    return self.progress.waiting or "the backend takes no events"
+        finally:
+            engine.lanes.end(self._settings.timeout)
 
-    def snapshot(self) -> Progress:
-        """Tell how far it is.
-
-        Returns:
-            A copy that does not change.
-        """
-        with self._counting:
-            return self.progress + Progress()
-
-    def _read(
-        self,
-        lanes: Lanes[Sink, _Item, None],
-        runs: Iterable[RunRecord],
-        runless: Callable[[float], bool] | None,
-    ) -> None:
-        for record in runs:
-            run_id = record.dagster_run.run_id
-            self._conversion.begin(record)
-            for entry in entries_of_run(self._instance, run_id):
-                if not lanes.put(run_id, _Item(run_id, entry), time.monotonic() + FOR_EVER_SECONDS):
-                    return
-            if not lanes.put(
-                run_id,
-                _Item(run_id, None, record.dagster_run.is_finished),
-                time.monotonic() + FOR_EVER_SECONDS,
-            ):
-                return
-        for entry in entries_of_run(self._instance, "") if runless is not None else ():
-            if runless is not None and runless(entry.timestamp):
-                lanes.put(
-                    ordering_key_of(entry), _Item("", entry), time.monotonic() + FOR_EVER_SECONDS
-                )
-
-    def _deal_with(self, sink: Sink, item: _Item) -> None:
-        """Convert and send one entry; in a lane's thread."""
-        entry = item.entry
-        if entry is None:
-            with self._counting:
-                self.progress.runs += 1
-                if self._on_finished is not None and item.is_final:
-                    self._on_finished(item.run_id)
-            return
-        try:
-            events = self._conversion.events_of(entry)
-        except FactsUnavailableError:
-            raise
-        except Exception as error:
-            # A fault of ours must not hold up the rest.
-            self._refuse(entry, f"not converted: {fault.described(error)}")
-            events = []
-        for event in events:
-            try:
-                self._send(sink, event)
-            except EventRefusedError as error:
-                self._refuse(entry, error.in_full)
-        self._conversion.advance(entry)
-        with self._counting:
-            self.progress.entries += 1
-
-    def _send(self, sink: Sink, event: Event) -> None:
-        since, pause = time.monotonic(), FIRST_PAUSE_SECONDS
-        attempts = 0
-        while True:
-            try:
-                sink.emit(event)
-            except BackendUnavailableError as error:
-                attempts += 1
-                if may_be_the_record(error) and attempts >= PARK_AFTER:
-                    raise EventRefusedError(error.status, error.answer) from error
-                self.progress.waiting = str(error)
-                if time.monotonic() - since > self._patience or self._stop.wait(pause):
-                    raise
-                pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
-                continue
-            self._open_up()
-            with self._counting:
-                self.progress.waiting = None
-                self.progress.sent += 1
-                self.progress.by_type[_type_of(event)] += 1
-            return
-
-    def _refuse(self, entry: EventLogEntry, reason: str) -> None:
-        self._open_up()
-        event_type = str(entry.get_dagster_event().event_type.name)
-        with self._counting:
-            self.progress.refusals.append(Refusal(entry.run_id, event_type, reason))
-
-    _open_up: Callable[[], None]
+    def _done(self, run_id: str, has_ended: bool) -> None:
+        self.progress.runs += 1
+        if has_ended:
+            self._on_finished(run_id)
 
 
-def _said(error: BaseException) -> str:
-    if isinstance(error, BackendUnavailableError):
-        return f"the backend takes no events: {error}"
-    if isinstance(error, (DeliveryError, LaneStopped)):
-        return str(error)
-    return fault.described(error)
+def _waiting(engine: Engine, stopped_by: str | None, is_stopped: bool) -> str | None:
+    """Describe why nothing is delivered at the moment; None where something is."""
+    if is_stopped and stopped_by is not None:
+        # The replay retries, and who reads this may be told that it has ended.
+        return stopped_by.replace(", will retry", "")
+    reason = next((attempts.message for _, _, attempts in engine.lanes.held_events()), None)
+    return f"{engine.lanes.held} events fail: {reason}" if reason is not None else None
 
 
 def _type_of(event: Event) -> str:

@@ -54,6 +54,7 @@ class MarquezLike:
         self.states: dict[str, str] = {}
         self.status = 200
         self.date: str | None = None
+        self.location: str | None = None
         self.authorization: list[str | None] = []
         fake = self
 
@@ -79,6 +80,8 @@ class MarquezLike:
                 body = json.dumps(content).encode()
                 self.send_response_only(status)
                 self.send_header("Date", fake.date or self.date_time_string())
+                if fake.location:
+                    self.send_header("Location", fake.location)
                 self.send_header("Content-Length", str(len(body)))
                 self.end_headers()
                 self.wfile.write(body)

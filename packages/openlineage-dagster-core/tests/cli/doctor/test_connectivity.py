@@ -54,6 +54,19 @@ def test_any_answer_counts_but_for_those_that_tell_of_trouble(
     assert f"HTTP {status}" in found.message
 
 
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+def test_a_redirect_is_a_problem_that_names_the_target(status: int, marquez_like: Any) -> None:
+    marquez_like.status = status
+    marquez_like.location = "https://me:geheim@lineage.example/api/v1/namespaces?limit=1"
+
+    (found,) = look(type="http", url=marquez_like.url)
+
+    assert found.status is Status.PROBLEM
+    assert f"redirects to https://lineage.example (HTTP {status}" in found.message
+    assert "geheim" not in found.message
+    assert "OPENLINEAGE_URL" in (found.remedy or "")
+
+
 def test_nobody_there_is_a_problem(refusing: str) -> None:
     (found,) = look(type="http", url=refusing.replace("//", "//me:geheim@"))
 

@@ -68,20 +68,19 @@ def test_a_sensor_that_is_up_to_date_is_well(instance: dg.DagsterInstance) -> No
 
 
 def test_a_sensor_that_is_behind_is_a_warning(instance: dg.DagsterInstance) -> None:
-    (found,) = look(instance, cursor(behind=40, behind_seconds=7200.0))
+    (found,) = look(instance, cursor(behind=40, behind_since=time.time() - 7200))
 
     assert found.status is Status.WARNING
     assert "2 h and 40 events behind" in found.message
 
 
-def test_what_was_parked_and_held_back_is_a_warning(instance: dg.DagsterInstance) -> None:
-    parked = [["run-1", 3, "HTTP 422"], ["run-2", 5, "refused with 400"]]
-    _, held, refused = look(instance, cursor(parked=2, last_parked=parked, held={"run-3": [4, 1]}))
+def test_what_was_parked_is_a_warning(instance: dg.DagsterInstance) -> None:
+    parked = [["run-1", 3, "", "HTTP 422", 0.0], ["run-2", 5, "STEP_START", "refused", 1.0]]
+    _, found = look(instance, cursor(parked=2, last_parked=parked))
 
-    assert held.status is refused.status is Status.WARNING
-    assert "holds back 1 runs" in held.message
-    assert "set aside 2 events" in refused.message
-    assert "run run-2: refused with 400" in refused.message
+    assert found.status is Status.WARNING
+    assert "has parked 2 events; the last is STEP_START of run run-2: refused" in found.message
+    assert "parked retry --all" in (found.remedy or "")
 
 
 @pytest.mark.parametrize(
@@ -90,8 +89,8 @@ def test_what_was_parked_and_held_back_is_a_warning(instance: dg.DagsterInstance
         (None, Status.NOTE, "nothing yet"),
         ('{"last_storage_id": 7}', Status.NOTE, "0.1 or 0.2"),
         ('{"version": 9}', Status.NOTE, "another version"),
-        ("[]", Status.PROBLEM, "none of ours"),
-        ("what", Status.PROBLEM, "none of ours"),
+        ("[]", Status.PROBLEM, "is not ours"),
+        ("what", Status.PROBLEM, "is not ours"),
     ],
 )
 def test_other_cursors_are_told_apart(

@@ -49,7 +49,7 @@ def test_a_page_is_written_and_what_is_left_out_is_counted(
     assert status_of(["graph", str(events)]) == OK
     captured = capsys.readouterr()
     assert captured.out == "lineage.html: 2 datasets and 1 jobs of events.jsonl.\n"
-    assert captured.err == "2 lines are no OpenLineage events; they are left out.\n"
+    assert captured.err == "2 lines are not OpenLineage events; they are left out.\n"
     assert Path("lineage.html").read_text(encoding="utf-8").startswith("<!doctype html>")
 
 

@@ -15,6 +15,7 @@ from urllib.parse import urljoin, urlsplit
 import requests
 
 from openlineage_dagster_core.cli.doctor.configured import DEFAULT_ENDPOINT
+from openlineage_dagster_core.delivery.bounded_http import redirect_target
 
 SECONDS = 5.0
 """For a connection, and then for an answer."""
@@ -80,6 +81,7 @@ class Answer:
         asked_at: when it was asked, in seconds since the epoch.
         date: the backend's clock, in seconds since the epoch; None where it does not tell.
         is_marquez: whether it answers as Marquez does.
+        redirects_to: where it redirects to, beside the endpoint; None where it does not.
     """
 
     address: Address
@@ -88,6 +90,7 @@ class Answer:
     asked_at: float
     date: float | None
     is_marquez: bool
+    redirects_to: str | None = None
 
 
 class NotReachedError(Exception):
@@ -117,6 +120,7 @@ def ask(address: Address) -> Answer:
         asked_at,
         _date(response.headers.get("Date")),
         _is_marquez(response),
+        _redirect(response),
     )
 
 
@@ -141,7 +145,7 @@ def get(address: Address, path: str, **query: int) -> requests.Response:
             headers=dict(address.headers),
             timeout=SECONDS,
             verify=address.verify,
-            # The headers are for this address and no other.
+            # As when events are sent: the headers are meant for this address alone.
             allow_redirects=False,
         )
     except requests.exceptions.SSLError:
@@ -181,6 +185,15 @@ def _date(header: str | None) -> float | None:
     with contextlib.suppress(TypeError, ValueError):
         found = parsedate_to_datetime(header) if header else None
     return found.timestamp() if found is not None else None
+
+
+def _redirect(response: requests.Response) -> str | None:
+    location = response.headers.get("Location")
+    if not 300 <= response.status_code < 400 or location is None:
+        return None
+    target = redirect_target(response.url or "", location)
+    # Events have another path than the question.
+    return target.removesuffix("/api/v1/namespaces").removesuffix("namespaces")
 
 
 def _is_marquez(response: requests.Response) -> bool:

@@ -44,10 +44,10 @@ def doctor(
     send: bool,
     as_json: bool,
 ) -> int:
-    """Check how OpenLineage is set up here, and say what to do where something is wrong.
+    """Check how OpenLineage is set up, and print what to do about each problem.
 
-    Sends no event without --send. It sees the environment it is run in: run it where Dagster runs,
-    as the account that Dagster runs under.
+    Sends no event without --send. It checks the environment of its own process: run it where
+    Dagster runs, under the same account.
     """
     from openlineage_dagster_core.cli.doctor.finding import exit_status
     from openlineage_dagster_core.cli.doctor.printing import Printer
@@ -82,9 +82,9 @@ def examine(
     from openlineage_dagster_core.cli.doctor import (
         clocks,
         connectivity,
+        delivery,
         mechanisms,
         namespaces,
-        outbox,
         sensor_state,
         transport,
         versions,
@@ -113,7 +113,7 @@ def examine(
                 sending.CHECK,
                 lambda: sending.look(subject.settings, environ, destinations, marquez),
             )
-        for check in (mechanisms, namespaces, outbox, sensor_state):
+        for check in (mechanisms, namespaces, delivery, sensor_state):
             yield from findings_of(check.CHECK, partial(check.look, subject))
         yield from findings_of(clocks.CHECK, lambda: clocks.look(subject, answers))
 

@@ -1,4 +1,4 @@
-"""Checks that what events are sent to is there, without sending one."""
+"""Checks that the place where events are sent can be reached, without sending one."""
 
 from __future__ import annotations
 
@@ -83,6 +83,13 @@ def _answered(shown: str, answer: Answer) -> Finding:
     took = f"HTTP {answer.status} after {answer.seconds * 1000:.0f} ms"
     if answer.is_marquez:
         return fine(CHECK, f"{shown} is a Marquez and answers ({took})")
+    if answer.redirects_to is not None:
+        return problem(
+            CHECK,
+            f"{shown} redirects to {answer.redirects_to} ({took}), and redirects are not followed: "
+            "no event arrives",
+            "Set OPENLINEAGE_URL, or url in openlineage.yml, to the final address.",
+        )
     if answer.status in (401, 403):
         return warning(
             CHECK,
@@ -161,7 +168,7 @@ def _kafka(where: str, config: Mapping[str, object]) -> Finding:
 
 
 def _console(where: str, _: Mapping[str, object]) -> Finding:
-    return note(CHECK, f"{where}console prints events to the output of each process, no further")
+    return note(CHECK, f"{where}console prints events to the log of the process that sends them")
 
 
 def _noop(where: str, _: Mapping[str, object]) -> Finding:

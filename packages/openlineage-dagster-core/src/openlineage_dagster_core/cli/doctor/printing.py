@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.text import Text
 
 from openlineage_dagster_core.cli.doctor.finding import Finding, Status
+from openlineage_dagster_core.cli.terminal_text import escaped
 
 _STYLES = {
     Status.OK: "green",
@@ -39,11 +40,11 @@ class Printer:
         """
         line = Text(f"{finding.status.value:<{_MARK_WIDTH}}", style=_STYLES[finding.status])
         line.append(f"{finding.check:<{_CHECK_WIDTH}}", style="dim")
-        line.append(_in_one_line(finding.message), style="default")
+        line.append(escaped(finding.message), style="default")
         self._print(line)
         if finding.remedy:
             indent = " " * (_MARK_WIDTH + _CHECK_WIDTH)
-            self._print(Text(f"{indent}-> {_in_one_line(finding.remedy)}", style="default"))
+            self._print(Text(f"{indent}-> {escaped(finding.remedy)}", style="default"))
 
     def sum_up(self, findings: Iterable[Finding]) -> None:
         """Print how many there are of each kind.
@@ -62,8 +63,3 @@ class Printer:
     def _print(self, text: Text) -> None:
         # Whole lines, which the terminal breaks, and which can be searched in a file.
         self._console.print(text, soft_wrap=True)
-
-
-def _in_one_line(text: str) -> str:
-    """Keep what others wrote from moving the cursor."""
-    return "".join(char if char.isprintable() else " " for char in text)

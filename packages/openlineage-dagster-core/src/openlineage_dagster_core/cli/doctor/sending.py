@@ -125,6 +125,8 @@ def _next_step(status: int | None) -> str:
         return "Give it the right key: OPENLINEAGE_API_KEY, or auth in openlineage.yml."
     if status in (404, 405):
         return "See that url and endpoint are those where the backend takes OpenLineage events."
+    if status is not None and 300 <= status < 400:
+        return "Set OPENLINEAGE_URL, or url in openlineage.yml, to the final address."
     return NEXT_STEP
 
 

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from openlineage_dagster_core.cli.code import CodeTarget
-from openlineage_dagster_core.cli.deployment import OUTBOX_FOLDER
 from openlineage_dagster_core.settings import ENV_URL, SENSOR_SETTINGS, Settings
 
 if TYPE_CHECKING:
@@ -81,11 +80,3 @@ class Subject:
         # A wrong address is the transport's to report.
         rest = {name: value for name, value in self.environ.items() if name != ENV_URL}
         return Settings.from_options({}, rest)
-
-    @property
-    def outbox_directory(self) -> Path | None:
-        """Where Mechanism A keeps what waits; None where there is no instance."""
-        given = getattr(self.storage, "outbox_directory", None)
-        if given is not None:
-            return Path(given)
-        return self.home / OUTBOX_FOLDER if self.home is not None else None

@@ -17,6 +17,7 @@ from openlineage_dagster_core.cli.graph.source import (
     read_marquez,
 )
 from openlineage_dagster_core.cli.options import code_options, home_option
+from openlineage_dagster_core.cli.terminal_text import echo, escaped
 
 
 @click.command(
@@ -72,14 +73,19 @@ def graph(
 
 def _read(source: str | None, home: Path | None, code: CodeTarget) -> Read:
     from rich.console import Console
+    from rich.text import Text
 
-    # Where it is no terminal nothing is shown.
+    # Prints nothing where standard error is not a terminal.
     with Console(stderr=True, highlight=False).status("Reading") as status:
+
+        def tell(text: str) -> None:
+            status.update(Text(escaped(text)))
+
         if source is None:
-            return read_event_log(home, code, status.update)
+            return read_event_log(home, code, tell)
         if is_address(source):
             return read_marquez(source)
-        return read_file(Path(source), status.update)
+        return read_file(Path(source), tell)
 
 
 def _write(output: Path, read: Read) -> None:
@@ -104,11 +110,9 @@ def _tell(output: Path, read: Read, as_json: bool) -> None:
         }
         click.echo(json.dumps(said))
         return
-    click.echo(
+    echo(
         f"{output}: {len(lineage.datasets):,} datasets and {len(lineage.jobs):,} jobs of "
         f"{read.name}."
     )
     if read.left_out:
-        click.echo(
-            f"{read.left_out:,} lines are no OpenLineage events; they are left out.", err=True
-        )
+        echo(f"{read.left_out:,} lines are not OpenLineage events; they are left out.", err=True)

@@ -1,4 +1,4 @@
-"""The Dagster event log → OpenLineage events."""
+"""Converts the event log of an instance to OpenLineage events."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def events_of_instance(deployment: Deployment) -> Iterator[Event]:
-    """Convert all that an instance has recorded.
+    """Convert the whole event log of an instance.
 
     Args:
         deployment: the instance, and how OpenLineage is set up there.
@@ -23,7 +23,7 @@ def events_of_instance(deployment: Deployment) -> Iterator[Event]:
     Raises:
         FactsUnavailableError: the instance cannot be read.
     """
-    # They bring Dagster along.
+    # These load all of Dagster.
     from openlineage_dagster_core.replay.selection import Selection
     from openlineage_dagster_core.serialisation import to_object
 

@@ -1,0 +1,192 @@
+"""The command `status`: who delivers, how far behind, and what is parked."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from openlineage_dagster_core.cli.age import in_words
+from openlineage_dagster_core.cli.code import CodeTarget
+from openlineage_dagster_core.cli.deployment import opened
+from openlineage_dagster_core.cli.failure import INCOMPLETE, OK, explained
+from openlineage_dagster_core.cli.options import code_options, home_option
+from openlineage_dagster_core.cli.terminal_text import echo
+
+if TYPE_CHECKING:
+    from openlineage_dagster_core.cli.delivery_status import DeliveryStatus
+
+WATCH_SECONDS = 1.0
+"""Seconds between two readings with `--watch`."""
+
+
+@click.command(
+    epilog="""\b
+Examples:
+  openlineage-dagster status
+  openlineage-dagster status --watch
+  openlineage-dagster status --json | jq .waiting.events
+
+\b
+Exit status: 0 all is well; 1 events are parked, delivery is in trouble, or events wait and nothing
+delivers them; 2 the status cannot be read.
+"""
+)
+@click.option("--watch", is_flag=True, help="Read the status again every second, until Ctrl-C.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON, one object a line.")
+@home_option
+@code_options
+def status(watch: bool, as_json: bool, home: Path | None, code: CodeTarget) -> int:
+    """Show who delivers the event log, how far behind, and what is parked.
+
+    Works for both mechanisms. With a sensor that has a name of your own, name its definitions with
+    -m or -f.
+    """
+    from openlineage_dagster_core.cli.delivery_status import deliveries
+
+    with opened(home, code) as deployment:
+        is_first = True
+        while True:
+            with explained("The status cannot be read", "Check that the database answers."):
+                found = deliveries(deployment)
+            if watch and not as_json and not is_first:
+                click.clear()
+            is_first = False
+            for each in found:
+                if as_json:
+                    click.echo(json.dumps(as_object(each)))
+                else:
+                    _print(each)
+            if not watch:
+                return OK if all(each.is_well for each in found) else INCOMPLETE
+            time.sleep(WATCH_SECONDS)
+
+
+def as_object(found: DeliveryStatus) -> dict[str, Any]:
+    """Write a status for machines.
+
+    Args:
+        found: the status.
+
+    Returns:
+        What `--json` prints.
+    """
+    cursor, heartbeat, requests = found.cursor, found.heartbeat, found.requests
+    return {
+        "mechanism": "storage" if found.sensor is None else "sensor",
+        "is_well": found.is_well,
+        "is_delivering": found.is_delivering,
+        "deliverer": None
+        if heartbeat is None
+        else {
+            "host": heartbeat.host,
+            "pid": heartbeat.pid,
+            "started_at": heartbeat.started_at,
+            "heartbeat_at": heartbeat.at,
+            "version": heartbeat.version,
+            "is_service": heartbeat.is_service,
+            "last_sent_at": heartbeat.last_sent_at or None,
+        },
+        "sensor": None
+        if found.sensor is None
+        else {
+            "name": found.sensor,
+            "is_running": found.is_running,
+            "evaluated_at": found.evaluated_at or None,
+        },
+        "waiting": {
+            "events": found.waiting.events,
+            "is_at_least": found.waiting.is_at_least,
+            "since": found.waiting.since or None,
+            "seconds": round(found.waiting.seconds, 1),
+        },
+        "events_read": cursor.read if cursor is not None else 0,
+        "events_sent": cursor.sent if cursor is not None else 0,
+        "trouble": {"reason": found.trouble, "since": found.trouble_since or None}
+        if found.trouble
+        else None,
+        "parked": len(found.parked),
+        "parked_in_total": cursor.parked if cursor is not None else 0,
+        "requests": {
+            "retry": list(requests.retry) if requests is not None else [],
+            "drop": list(requests.drop) if requests is not None else [],
+        },
+        "differing_parts": found.differing_parts,
+        "configurations": [
+            {"host": each.host, "first_at": each.first_at, "last_at": each.last_at}
+            for each in found.configurations
+        ],
+    }
+
+
+def _print(found: DeliveryStatus) -> None:
+    _line("deliverer" if found.sensor is None else "sensor", _who(found))
+    waiting = str(found.waiting)
+    if found.waiting.since:
+        waiting += f", {in_words(found.waiting.seconds)}"
+    _line("behind", waiting)
+    cursor = found.cursor
+    if cursor is None:
+        _line("delivered", "nothing yet")
+    else:
+        last = found.heartbeat.last_sent_at if found.heartbeat is not None else 0.0
+        ago = f"; the last {_ago(last)}" if last else ""
+        _line(
+            "delivered",
+            f"{cursor.read:,} events of the log as {cursor.sent:,} OpenLineage events{ago}",
+        )
+    if found.trouble:
+        since = found.trouble_since
+        _line("trouble", found.trouble + (f" (for {in_words(_age(since))})" if since else ""))
+    if found.parked:
+        _line("parked", f"{len(found.parked)} events: see `openlineage-dagster parked list`")
+    requests = found.requests
+    if requests is not None and (requests.retry or requests.drop):
+        _line("requests", f"{len(requests.retry)} to retry, {len(requests.drop)} to drop")
+    if found.differing_parts:
+        hosts = ", ".join(sorted({each.host for each in found.configurations}))
+        _line(
+            "differences",
+            f"processes differ in {', '.join(found.differing_parts)} (seen on {hosts} within an "
+            "hour)",
+        )
+
+
+def _line(heading: str, text: str) -> None:
+    echo(f"{heading:<12}{text}")
+
+
+def _who(found: DeliveryStatus) -> str:
+    """Describe the process that delivers, or why none does."""
+    if found.sensor is not None:
+        if not found.is_running:
+            return f"{found.sensor} is stopped; start it in the Dagster UI, under Automation"
+        evaluated = _ago(found.evaluated_at) if found.evaluated_at else "never"
+        silent = "" if found.is_delivering else "; check that dagster-daemon runs"
+        return f"{found.sensor} runs; last evaluated: {evaluated}{silent}"
+    heartbeat = found.heartbeat
+    how = (
+        "start `openlineage-dagster deliver`: the configuration has `deliver: external`"
+        if found.is_external
+        else "the next process of Dagster that stores an event starts one"
+    )
+    if heartbeat is None:
+        return f"none has been started yet; {how}"
+    process = f"process {heartbeat.pid} on {heartbeat.host}"
+    if not found.is_delivering:
+        end = "ended" if heartbeat.has_ended else "was last seen"
+        return f"none is alive; the last one, {process}, {end} {_ago(heartbeat.at)}; {how}"
+    kind = "a service" if heartbeat.is_service else "started by a process of Dagster"
+    since = in_words(_age(heartbeat.started_at))
+    return f"{process}, {kind}, for {since}, version {heartbeat.version}"
+
+
+def _age(moment: float) -> float:
+    return max(0.0, time.time() - moment)
+
+
+def _ago(moment: float) -> str:
+    return f"{in_words(_age(moment))} ago"

@@ -1,0 +1,295 @@
+"""Bounds one HTTP request in time and size, and refuses redirects, for `requests` sessions.
+
+The timeout of `requests` limits each wait for the next bytes, so a backend that drips one byte a
+second holds a request for ever. `BoundedAdapter` gives a request a deadline instead: the
+connection, the sending and the reading of headers and body share the seconds that are left.
+
+It hooks into urllib3 where urllib3 lets users do so: the pools of a pool manager, the connection
+class of a pool, the response class of a connection. Where a version of urllib3 lacks one of them,
+the timeout of `requests` remains, and the reading of the body is still bounded.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import http.client
+import io
+import socket
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+from urllib.parse import urljoin, urlsplit
+
+import requests
+import urllib3
+from requests.adapters import HTTPAdapter
+
+from openlineage_dagster_core.errors import BackendUnavailableError
+from openlineage_dagster_core.validation import without_credentials
+
+NO_RETRIES: dict[str, Any] = {
+    "total": 0,
+    "connect": 0,
+    "read": 0,
+    "backoff_factor": 0,
+    "status_forcelist": [],
+}
+"""Options of urllib3's `Retry`. The client's own five retries stall 9 s an event against a dead
+backend; the engine retries instead."""
+
+ANSWER_BYTES = 8 * 1024
+"""Bytes read of an answer's body at most; the connection is closed where the body is longer."""
+
+TARGET_CHARACTERS = 200
+"""Characters of a redirect's target shown at most."""
+
+
+class _Request(threading.local):
+    """The request that a thread has under way."""
+
+    deadline: float | None = None
+    """When it must have ended, on the monotonic clock; None for a request without a limit."""
+
+
+_request = _Request()
+
+
+class BoundedAdapter(HTTPAdapter):
+    """Sends requests once, each within its timeout, without following redirects.
+
+    A name lookup cannot be interrupted: the system's resolver limits it, not the timeout.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(max_retries=urllib3.Retry(**NO_RETRIES))
+
+    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
+        """Make the pool manager, with pools whose connections keep the deadline."""
+        super().init_poolmanager(*args, **kwargs)
+        _limit_connections(self.poolmanager)
+
+    def proxy_manager_for(self, *args: Any, **kwargs: Any) -> Any:
+        """Return the pool manager of a proxy, with pools whose connections keep the deadline.
+
+        Args:
+            args: those of `HTTPAdapter.proxy_manager_for`.
+            kwargs: likewise.
+
+        Returns:
+            The pool manager.
+        """
+        manager = super().proxy_manager_for(*args, **kwargs)
+        _limit_connections(manager)
+        return manager
+
+    def send(
+        self,
+        request: requests.PreparedRequest,
+        stream: bool = False,  # noqa: ARG002 -- the signature is that of requests
+        timeout: Any = None,
+        verify: Any = True,
+        cert: Any = None,
+        proxies: Any = None,
+    ) -> requests.Response:
+        """Send a request and read the beginning of the answer.
+
+        Args:
+            request: the request.
+            stream: ignored; the beginning of the body is always read.
+            timeout: the limit of the whole request in seconds.
+            verify: see `HTTPAdapter.send`.
+            cert: see `HTTPAdapter.send`.
+            proxies: see `HTTPAdapter.send`.
+
+        Returns:
+            The answer, with at most `ANSWER_BYTES` of its body.
+
+        Raises:
+            BackendUnavailableError: the backend redirects, or answers with no final status.
+            requests.RequestException: there is no answer.
+        """
+        is_limited = isinstance(timeout, (int, float))
+        _request.deadline = time.monotonic() + timeout if is_limited else None
+        try:
+            response = super().send(
+                request, stream=True, timeout=timeout, verify=verify, cert=cert, proxies=proxies
+            )
+            _read_beginning(response)
+        finally:
+            _request.deadline = None
+        check_status(response)
+        return response
+
+
+def check_status(response: requests.Response) -> None:
+    """Refuse an answer that neither takes nor refuses an event.
+
+    Args:
+        response: the backend's answer.
+
+    Raises:
+        BackendUnavailableError: the status is neither 2xx, 4xx nor 5xx. For a redirect the message
+            names the target: following it would turn POST into GET, or send the event, the API key
+            and the client certificate to an address that nobody configured.
+    """
+    status = response.status_code
+    if 200 <= status < 300 or 400 <= status < 600:
+        return
+    location = response.headers.get("Location")
+    if not 300 <= status < 400 or location is None:
+        message = f"HTTP {status}: not an answer that an OpenLineage backend gives"
+        raise BackendUnavailableError(f"{message}; check OPENLINEAGE_URL", status)
+    target = redirect_target(response.url or "", location)
+    raise BackendUnavailableError(
+        f"HTTP {status}: redirects to {target}; set OPENLINEAGE_URL to the final address", status
+    )
+
+
+def redirect_target(address: str, location: str) -> str:
+    """Return a redirect's target, fit to be shown.
+
+    Args:
+        address: the address that answered.
+        location: the answer's header.
+
+    Returns:
+        The target's address without credentials, query string and fragment.
+    """
+    try:
+        parts = urlsplit(urljoin(address, location))
+    except ValueError:
+        return "an address that is not valid"
+    target = parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment="").geturl()
+    return without_credentials(target)[:TARGET_CHARACTERS]
+
+
+def _read_beginning(response: requests.Response) -> None:
+    """Read the beginning of an answer's body, and keep the connection where that is all of it.
+
+    The body explains a status, for the log. It does not change what the status says, so an answer
+    counts even where reading its body fails or takes too long.
+    """
+    raw: Any = response.raw
+    content = b""
+    with contextlib.suppress(Exception):
+        content = raw.read(ANSWER_BYTES, decode_content=True)
+    # urllib3 has taken the connection away from an answer that was read to its end.
+    raw.close()
+    raw.release_conn()
+    # Older versions of urllib3 decode more than they are asked for.
+    response._content = content[:ANSWER_BYTES]  # noqa: SLF001 -- as tests of requests do
+    response._content_consumed = True  # type: ignore[attr-defined]  # noqa: SLF001
+
+
+def _limit_connections(manager: Any) -> None:
+    """Have a pool manager make connections that keep the deadline of the request."""
+    pools = getattr(manager, "pool_classes_by_scheme", None)
+    if isinstance(pools, dict):
+        manager.pool_classes_by_scheme = {
+            scheme: _limited_pool(pool) for scheme, pool in pools.items()
+        }
+
+
+@functools.cache
+def _limited_pool(pool: type[Any]) -> type[Any]:
+    """Derive a class of pools whose connections keep the deadline of the request."""
+    connection = getattr(pool, "ConnectionCls", None)
+    if not isinstance(connection, type) or issubclass(connection, _LimitedConnection):
+        return pool
+    if not issubclass(connection, http.client.HTTPConnection):
+        return pool
+    # The names appear in the messages of errors, so they stay as users know them.
+    limited = type(connection.__name__, (_LimitedConnection, connection), {})
+    return type(pool.__name__, (pool,), {"ConnectionCls": limited})
+
+
+class _LimitedResponse(http.client.HTTPResponse):
+    """Reads status, headers and body before the request's deadline."""
+
+    def __init__(self, sock: socket.socket, *args: Any, **kwargs: Any) -> None:
+        super().__init__(sock, *args, **kwargs)
+        if _request.deadline is not None and isinstance(self.fp, io.BufferedReader):
+            reader = _LimitedReader(self.fp.detach(), sock.settimeout, _request.deadline)
+            self.fp = io.BufferedReader(reader)
+
+
+class _LimitedConnection(http.client.HTTPConnection):
+    """Connects and sends before the request's deadline; mixed into a connection of urllib3's."""
+
+    response_class = _LimitedResponse
+
+    # At a higher level the connection prints headers, and with them secrets.
+    debuglevel = 0
+
+    def _new_conn(self) -> socket.socket:
+        """Open the socket. urllib3 gives each address of a host the whole timeout."""
+        if _request.deadline is not None:
+            self.timeout: Any = _seconds_left(_request.deadline) / self._count_addresses()
+        sock: socket.socket = super()._new_conn()  # type: ignore[misc]
+        if _request.deadline is not None:
+            # For the TLS handshake, which the socket's timeout limits as a whole.
+            sock.settimeout(_seconds_left(_request.deadline))
+        return sock
+
+    def _count_addresses(self) -> int:
+        # Connecting looks the name up again and reports the error.
+        with contextlib.suppress(OSError, UnicodeError):
+            found = socket.getaddrinfo(self.host, self.port, type=socket.SOCK_STREAM)
+            return max(1, len(found))
+        return 1
+
+    def send(self, data: Any) -> None:
+        """Send a part of the request; the socket's timeout limits it as a whole.
+
+        Args:
+            data: the headers or the body.
+        """
+        if _request.deadline is not None and self.sock is not None:
+            self.sock.settimeout(_seconds_left(_request.deadline))
+        super().send(data)
+
+
+class _LimitedReader(io.RawIOBase):
+    """Reads a socket's file before a deadline.
+
+    Args:
+        file: the socket's own file.
+        set_timeout: the socket's `settimeout`.
+        deadline: on the monotonic clock.
+    """
+
+    def __init__(
+        self, file: io.RawIOBase, set_timeout: Callable[[float], None], deadline: float
+    ) -> None:
+        super().__init__()
+        self._file = file
+        self._set_timeout = set_timeout
+        self._deadline = deadline
+
+    def readable(self) -> bool:
+        return True
+
+    def fileno(self) -> int:
+        return self._file.fileno()
+
+    def readinto(self, buffer: Any) -> int | None:
+        self._set_timeout(_seconds_left(self._deadline))
+        return self._file.readinto(buffer)
+
+    def close(self) -> None:
+        self._file.close()
+        super().close()
+
+
+def _seconds_left(deadline: float) -> float:
+    """Return the seconds until a deadline.
+
+    Raises:
+        TimeoutError: it has passed.
+    """
+    left = deadline - time.monotonic()
+    if left <= 0:
+        raise TimeoutError("timed out")
+    return left

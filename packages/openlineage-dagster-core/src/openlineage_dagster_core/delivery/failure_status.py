@@ -1,0 +1,102 @@
+"""Finds the status and the answer that a transport's exception hides.
+
+openlineage-python's transports raise what their libraries raise, often wrapped in an exception of
+their own. None of those libraries is imported here: their exceptions are recognised by their shape.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+
+def status_of(error: BaseException, handled: BaseException | None = None) -> int | None:
+    """Return the HTTP status of a failed request.
+
+    Args:
+        error: what a transport raised. The exceptions that caused it are searched as well.
+        handled: an exception that the caller was already handling; it is not part of this failure.
+
+    Returns:
+        The first status found, None where no exception carries one.
+    """
+    for each in chain(error, handled):
+        status = _status(each)
+        if status is not None:
+            return status
+    return None
+
+
+def answer_of(error: BaseException, handled: BaseException | None = None) -> str:
+    """Return what the backend said about a failed request.
+
+    Args:
+        error: see `status_of`.
+        handled: see `status_of`.
+
+    Returns:
+        The text that comes with the status, empty where there is none.
+    """
+    for each in chain(error, handled):
+        if _status(each) is not None:
+            return _answer(each)
+    return ""
+
+
+def chain(error: BaseException, handled: BaseException | None = None) -> Iterator[BaseException]:
+    """List an exception and those that caused it, the outermost first.
+
+    Args:
+        error: what a transport raised.
+        handled: see `status_of`.
+
+    Yields:
+        Each exception once: causes (`raise … from …`) before contexts.
+    """
+    seen = {id(handled)}
+    waiting: list[BaseException | None] = [error]
+    while waiting:
+        each = waiting.pop()
+        if each is not None and id(each) not in seen:
+            seen.add(id(each))
+            yield each
+            waiting += [each.__context__, each.__cause__]
+
+
+def _status(error: BaseException) -> int | None:
+    response = getattr(error, "response", None)
+    candidates = (
+        # requests and httpx
+        getattr(response, "status_code", None),
+        # botocore
+        _at(response, "ResponseMetadata", "HTTPStatusCode"),
+        # google-api-core: an int, or an enum whose value is one
+        getattr(error, "code", None),
+    )
+    for candidate in candidates:
+        status = getattr(candidate, "value", candidate)
+        if isinstance(status, int) and 100 <= status <= 599:
+            return int(status)
+    return None
+
+
+def _answer(error: BaseException) -> str:
+    response = getattr(error, "response", None)
+    candidates = (
+        # requests and httpx
+        getattr(response, "text", None),
+        # botocore
+        _at(response, "Error", "Message"),
+        # google-api-core
+        getattr(error, "message", None),
+    )
+    return next((text for text in candidates if isinstance(text, str)), "")
+
+
+def _at(value: Any, *keys: str) -> Any:
+    """Return what nested mappings hold under these keys, None where they do not."""
+    for key in keys:
+        if not isinstance(value, dict):
+            return None
+        value = value.get(key)
+    return value

@@ -1,0 +1,153 @@
+"""The failure policy: which event is to blame, and when the backend is.
+
+What the backend refuses is parked at once. What fails by itself, whatever the exception, is held
+with what depends on it while all others are tried; it is parked once it has failed again and again
+with others sent in between. A backend that takes nothing ends the pass.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from dataclasses import dataclass
+
+from openlineage_dagster_core.errors import BackendUnavailableError, DeliveryError
+
+PARK_AFTER = 5
+"""How often an event fails, with others sent in between, before it is parked: some 15 seconds."""
+
+FIRST_RETRY_SECONDS = 0.5
+LONGEST_RETRY_SECONDS = 15.0
+
+DOUBTFUL_FAILURES = 3
+"""Different events that fail one after the other before anything is sent: the backend is down."""
+
+FAILURES_IN_A_ROW = 8
+"""The same where something was sent in this pass: some events may all have the same fault."""
+
+ABOUT_THE_BACKEND = frozenset({301, 302, 303, 307, 308, 401, 403, 404, 407, 429, 502, 503, 504})
+"""Answers that a gateway, a key or an address gives, whatever the event."""
+
+
+@dataclass
+class Attempts:
+    """What became of the attempts to send one event.
+
+    Args:
+        failures: how many failed.
+        evidence: how many of those failed although others were sent since the one before.
+        sent_before: how many others had been sent at the last failure.
+        retry_at: when to try again, by the monotonic clock.
+        message: what went wrong last.
+    """
+
+    failures: int = 0
+    evidence: int = 0
+    sent_before: int = 0
+    retry_at: float = 0.0
+    message: str = ""
+
+
+class Failures:
+    """Judges failures over all passes of one delivery; the caller has the lock.
+
+    Args:
+        timeout: the limit of one request, in seconds.
+
+    Attributes:
+        has_sent: whether the backend took anything in this pass.
+        stopped_by: why the backend is taken for one that takes nothing; None while it is not.
+        blocks_until: when the next pass may begin, by the monotonic clock.
+    """
+
+    def __init__(self, timeout: float) -> None:
+        self._timeout = timeout
+        self._sent = 0
+        self._in_a_row = 0
+        self._lost_seconds = 0.0
+        self._pause = 0.0
+        self.has_sent = False
+        self.stopped_by: str | None = None
+        self.blocks_until = 0.0
+
+    def begin(self) -> None:
+        """Begin a pass."""
+        self.has_sent = False
+        self.stopped_by = None
+        self._in_a_row, self._lost_seconds = 0, 0.0
+
+    def succeed(self) -> None:
+        """Note that the backend answered for an event: it took or refused it."""
+        self._sent += 1
+        self._in_a_row, self._lost_seconds, self._pause = 0, 0.0, 0.0
+        self.has_sent = True
+
+    def needs_probe(self, attempts: Attempts) -> bool:
+        """Decide whether an event that is known to be taken must be sent first.
+
+        Args:
+            attempts: of the event that is tried again.
+
+        Returns:
+            Whether nothing was sent since it failed.
+        """
+        return attempts.failures > 0 and self._sent == attempts.sent_before
+
+    def fail(self, attempts: Attempts, error: Exception, seconds: float) -> bool:
+        """Note that an event was not taken.
+
+        Args:
+            attempts: of the event; changed.
+            error: whatever was raised.
+            seconds: how long the attempt took.
+
+        Returns:
+            Whether the event is to be parked; else it is held.
+        """
+        if attempts.failures and self._sent > attempts.sent_before:
+            attempts.evidence += 1
+        attempts.failures += 1
+        attempts.sent_before = self._sent
+        attempts.message = str(error) if isinstance(error, DeliveryError) else type(error).__name__
+        attempts.retry_at = time.monotonic() + _backoff(attempts.failures)
+        if attempts.evidence >= PARK_AFTER:
+            return True
+        self._in_a_row += 1
+        self._lost_seconds += seconds
+        allowed = FAILURES_IN_A_ROW if self.has_sent else _allowed_at_first(error)
+        if self._in_a_row >= allowed or self._lost_seconds > 2 * self._timeout:
+            self.blame_backend(attempts.message)
+        return False
+
+    def blame_backend(self, message: str) -> None:
+        """End the pass: the backend takes nothing.
+
+        Args:
+            message: what went wrong last, fit for a log.
+        """
+        self.stop(f"the backend takes no events, will retry: {message}")
+
+    def stop(self, reason: str) -> None:
+        """End the pass, and let the next one wait a while.
+
+        Args:
+            reason: why, fit for a log.
+        """
+        if self.stopped_by is not None:
+            return
+        self.stopped_by = reason
+        self._pause = min(LONGEST_RETRY_SECONDS, max(FIRST_RETRY_SECONDS, 2 * self._pause))
+        self.blocks_until = time.monotonic() + self._pause * random.uniform(0.75, 1.25)  # noqa: S311
+
+
+def _backoff(failures: int) -> float:
+    pause = FIRST_RETRY_SECONDS * 2.0 ** min(failures - 1, 10)
+    return min(LONGEST_RETRY_SECONDS, pause) * random.uniform(0.8, 1.2)  # noqa: S311 -- jitter
+
+
+def _allowed_at_first(error: Exception) -> int:
+    """Tell how many events may fail before anything was sent in a pass."""
+    if not isinstance(error, BackendUnavailableError):
+        return DOUBTFUL_FAILURES
+    is_clear = error.is_silent or error.status in ABOUT_THE_BACKEND
+    return 1 if is_clear else DOUBTFUL_FAILURES

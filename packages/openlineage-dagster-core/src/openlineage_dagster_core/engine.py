@@ -1,0 +1,488 @@
+"""The engine: one pass over the event log. Read, find facts, convert, deliver, move the cursor.
+
+The deliverer of Mechanism A, the sensor of Mechanism B and `replay` each drive one.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol
+
+from dagster import DagsterEventType, EventLogEntry
+
+from openlineage_dagster_core import fault
+from openlineage_dagster_core.conversion import convert
+from openlineage_dagster_core.delivery.dependencies import dependencies_of
+from openlineage_dagster_core.delivery.lanes import Lanes, Payload
+from openlineage_dagster_core.errors import (
+    EventRefusedError,
+    FactsUnavailableError,
+    RunDeletedError,
+)
+from openlineage_dagster_core.event_log.cursor import ParkedEvent
+from openlineage_dagster_core.event_log.reader import DoneEvent, EventLogReader
+from openlineage_dagster_core.event_log.stored_event import StoredEvent
+from openlineage_dagster_core.facts.event_log import EventLogFacts
+from openlineage_dagster_core.families import CONVERTED, RUN_ENDS
+from openlineage_dagster_core.identity import Identity
+
+if TYPE_CHECKING:
+    from openlineage_dagster_core.conversion.envelope import Event
+
+UNDER_WAY_AT_MOST = 20_000
+"""Events of the log that are read and not delivered: more are not read on."""
+
+DECODED_BYTES = 2_000_000
+"""Text of the log that is decoded at a time: the objects take ten times as much."""
+
+DELETED_REMEMBERED = 1000
+
+REST_FOLLOWS = "the rest follows at the next pass"
+"""`Outcome.stopped_by` where only the time or the limit of a pass was used up."""
+
+logger = logging.getLogger(__name__)
+
+
+class EventSender(Protocol):
+    """Prepares and sends OpenLineage events: a `LineageClient`, or what counts what one sends."""
+
+    def prepare(self, event: Any) -> Any:
+        """Make an event ready to be sent, by any of the senders.
+
+        Args:
+            event: an OpenLineage event.
+
+        Returns:
+            What `send` takes; it has a `size`, in bytes.
+
+        Raises:
+            EventRefusedError: the event cannot be written.
+        """
+
+    def send(self, prepared: Any) -> None:
+        """Send an event and wait for the answer.
+
+        Args:
+            prepared: from `prepare`.
+
+        Raises:
+            EventRefusedError: the backend refuses this event.
+            BackendUnavailableError: it takes no events now.
+        """
+
+
+@dataclass
+class Outcome:
+    """What a pass did.
+
+    Args:
+        read: events of the log that were delivered.
+        sent: OpenLineage events that the backend took.
+        parked: events of the log that were refused or could not be converted.
+        held: OpenLineage events that failed and are tried again, while others go on.
+        unreadable: runs whose log could not be read, and is read again.
+        waiting: events of the log that were read and wait.
+        behind_since: when the oldest of those happened, in seconds since the epoch; 0 for none.
+        has_more: whether the pass ended before all that is new was read.
+        stopped_by: why the pass ended early; None where it did not.
+    """
+
+    read: int = 0
+    sent: int = 0
+    parked: int = 0
+    held: int = 0
+    unreadable: int = 0
+    waiting: int = 0
+    behind_since: float = 0.0
+    has_more: bool = False
+    stopped_by: str | None = None
+
+    @property
+    def has_news(self) -> bool:
+        """Whether anything was done, or could not be."""
+        done = self.read or self.sent or self.parked
+        return bool(done or self.held or self.unreadable or self.stopped_by)
+
+    def __str__(self) -> str:
+        text = f"read {self.read} events, sent {self.sent}, parked {self.parked}"
+        if self.held:
+            text += f", {self.held} fail and wait while others go on"
+        if self.unreadable:
+            text += f", {self.unreadable} runs cannot be read"
+        if self.waiting:
+            behind = max(0.0, time.time() - self.behind_since) if self.behind_since else 0.0
+            text += f"; {self.waiting} events and {behind:.0f} s behind"
+        return f"{text}; {self.stopped_by}" if self.stopped_by else text
+
+
+@dataclass(eq=False)
+class _Source:
+    """An event of the log on its way: which of its OpenLineage events are delivered."""
+
+    engine: Engine
+    event: StoredEvent
+    event_type: str
+    timestamp: float
+    ends_run: bool
+    made: int = 0
+    is_converted: bool = False
+    done: int = 0
+    first: int = 0
+    """How many OpenLineage events are delivered, the first ones."""
+    later: set[int] = field(default_factory=set)
+    is_parked: bool = False
+
+    def delivered(self, position: int) -> None:
+        """Note that the backend took an OpenLineage event."""
+        self._pass(position)
+
+    def parked(self, position: int, reason: str) -> None:
+        """Note that an OpenLineage event is set aside."""
+        self.engine.park(self, reason)
+        self._pass(position)
+
+    def _pass(self, position: int) -> None:
+        # The thread that converts calls it as well as those that send.
+        with self.engine.lock:
+            self.done += 1
+            self.later.add(position)
+            while self.first in self.later:
+                self.later.discard(self.first)
+                self.first += 1
+            self.engine.check(self)
+
+
+class Engine:
+    """Delivers an event log, pass by pass; keeps in memory what is under way between them.
+
+    Args:
+        reader: reads the log and holds the cursor.
+        facts: of the runs.
+        identity: gives names and ids.
+        senders: each sends from a thread of its own.
+        concerned: the Dagster events whose OpenLineage events are sent.
+        may_send: asked before each request; False ends the pass.
+        on_parked: told of each event of the log that is parked.
+
+    Attributes:
+        reader: likewise.
+        lanes: what waits to be sent.
+        timeout: the limit of one request, in seconds.
+        has_ended: whether no thread waits for an answer of the backend after the last pass.
+        lock: guards what is noted of events under way.
+    """
+
+    def __init__(
+        self,
+        reader: EventLogReader,
+        facts: EventLogFacts,
+        identity: Identity,
+        senders: Sequence[EventSender],
+        *,
+        concerned: Collection[DagsterEventType] = CONVERTED,
+        may_send: Callable[[], bool] = lambda: True,
+        on_parked: Callable[[ParkedEvent], None] = lambda _: None,
+    ) -> None:
+        self.reader = reader
+        self._facts = facts
+        self._identity = identity
+        self._senders = senders
+        self._concerned = concerned
+        self._on_parked = on_parked
+        self.timeout = identity.settings.timeout
+        self.lanes: Lanes[Payload] = Lanes(
+            [sender.send for sender in senders], timeout=self.timeout, may_send=may_send
+        )
+        self._read_ahead: deque[StoredEvent] = deque()
+        self._decoded: deque[tuple[StoredEvent, EventLogEntry]] = deque()
+        self._is_prepared = True
+        self._limit: int | None = None
+        self._converting: tuple[_Source, EventLogEntry, Iterator[Event]] | None = None
+        self._next: tuple[Payload, Event, int] | None = None
+        # An event that is read once more is there twice.
+        self._under_way: dict[_Source, None] = {}
+        self.lock = threading.RLock()
+        self._done: list[DoneEvent] = []
+        self._partly = dict(reader.cursor.partly)
+        self._deleted: deque[str] = deque(maxlen=DELETED_REMEMBERED)
+        self._parked = 0
+        self.has_ended = True
+
+    def begin(self, start: float | None) -> None:
+        """Find where to begin, at the first pass of a cursor that does not know.
+
+        Args:
+            start: see `EventLogReader.begin`.
+        """
+        cursor = self.reader.cursor
+        if cursor.is_new and start is not None:
+            self.reader.begin(start)
+        elif cursor.after_storage_id:
+            self.reader.begin(None)
+        cursor.is_new = False
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether nothing is under way; what is new in the log is another question."""
+        return not (self._read_ahead or self._decoded or self._converting or self._under_way)
+
+    def deliver(
+        self,
+        budget: float,
+        *,
+        limit: int | None = None,
+        patience: float = 0.0,
+        waits_for_held: bool = False,
+    ) -> Outcome:
+        """Do one pass.
+
+        Args:
+            budget: how long to go on, in seconds.
+            limit: the number of events of the log to read at most.
+            patience: how long after the budget an answer of the backend is waited for, in seconds.
+            waits_for_held: whether to try events that fail again within this pass.
+
+        Returns:
+            What was done.
+        """  # fmt: skip
+        deadline = time.monotonic() + budget
+        sent_before, parked_before = self.lanes.sent, self._parked
+        outcome = Outcome()
+        self.lanes.begin(deadline)
+        try:
+            outcome.has_more = not self._read(deadline, limit)
+        except Exception as error:
+            # Whatever a database raises; what is under way is finished, and the cursor kept.
+            outcome.stopped_by = f"the event log cannot be read, will retry: {_cause(error)}"
+            logger.warning(
+                "OpenLineage: the event log cannot be read, will retry: %s", fault.described(error)
+            )
+        finally:
+            self.lanes.finish(deadline, waits_for_held=waits_for_held)
+            self.has_ended = self.lanes.end(patience)
+            outcome.read = self.settle()
+        stopped_by = self.lanes.stopped_by
+        if stopped_by is not None:
+            outcome.stopped_by = stopped_by
+        elif outcome.stopped_by is None and outcome.has_more:
+            outcome.stopped_by = REST_FOLLOWS
+        cursor = self.reader.cursor
+        outcome.sent = self.lanes.sent - sent_before
+        outcome.parked = self._parked - parked_before
+        outcome.held, outcome.unreadable = self.lanes.held, self.reader.unreadable
+        outcome.waiting, outcome.behind_since = cursor.behind, cursor.behind_since
+        cursor.sent += outcome.sent
+        return outcome
+
+    def _read(self, deadline: float, limit: int | None) -> bool:
+        """Convert what is new; return False where some is left for the next pass."""
+        self._limit = limit
+        if not self._go_on(deadline) or not self._work_through(deadline):
+            return False
+        if not self._may_read(deadline):
+            return False
+        for batch in self.reader.read():
+            for run_id in self.reader.forgets():
+                self._facts.forget(run_id)
+            self._read_ahead.extend(batch)
+            if not self._work_through(deadline) or not self._may_read(deadline):
+                return False
+        return True
+
+    def _work_through(self, deadline: float) -> bool:
+        """Decode and convert what was read; return False where some is left."""
+        while self._decoded or self._read_ahead:
+            if not self._decoded:
+                self._decode()
+            if not self._is_prepared:
+                entries = [entry for _, entry in self._decoded]
+                self._facts.prepare(entries, self.reader.has_all_of)
+                self._is_prepared = True
+            while self._decoded:
+                if self._limit is not None and self._limit <= 0:
+                    return False
+                if not self._take(*self._decoded.popleft(), deadline):
+                    return False
+                if self._limit is not None:
+                    self._limit -= 1
+        return True
+
+    def _decode(self) -> None:
+        """Decode some of what was read; what its facts need is read together."""
+        weight = 0
+        while self._read_ahead and weight < DECODED_BYTES:
+            event = self._read_ahead.popleft()
+            weight += event.weight
+            entry = self._entry_of(event)
+            if entry is not None:
+                self._decoded.append((event, entry))
+        self._is_prepared = False
+
+    def _may_read(self, deadline: float) -> bool:
+        return (
+            time.monotonic() < deadline
+            and self.lanes.has_room
+            and self.lanes.stopped_by is None
+            and len(self._under_way) < UNDER_WAY_AT_MOST
+        )
+
+    def _entry_of(self, event: StoredEvent) -> EventLogEntry | None:
+        try:
+            return event.entry()
+        except Exception as error:
+            source = _Source(self, event, "", event.timestamp, ends_run=False)
+            self._under_way[source] = None
+            self.park(source, f"not readable by Dagster: {type(error).__name__}")
+            self._conclude(source)
+            return None
+
+    def _take(self, event: StoredEvent, entry: EventLogEntry, deadline: float) -> bool:
+        """Begin to convert an event; return False where it must go on at the next pass."""
+        event_type = entry.dagster_event_type
+        source = _Source(
+            self,
+            event,
+            event_type.name if event_type is not None else "",
+            entry.timestamp,
+            ends_run=event_type in RUN_ENDS,
+        )
+        try:
+            events = self._converted(source, entry)
+        except FactsUnavailableError:
+            # The database does not answer: the same event comes first at the next pass.
+            self._decoded.appendleft((event, entry))
+            raise
+        with self.lock:
+            self._under_way[source] = None
+        self._converting = (source, entry, events)
+        return self._go_on(deadline)
+
+    def _converted(self, source: _Source, entry: EventLogEntry) -> Iterator[Event]:
+        """Find the facts of an event and begin its conversion."""
+        if entry.dagster_event_type not in CONVERTED:
+            return iter(())
+        try:
+            facts = self._facts.facts_of(source.event, entry)
+        except RunDeletedError as error:
+            if error.run_id not in self._deleted:
+                self._deleted.append(error.run_id)
+                self.park(source, "its run was deleted; nothing of it is sent any more")
+            return iter(())
+        if facts is None or entry.dagster_event_type not in self._concerned:
+            return iter(())
+        source.first = source.done = source.made = self._partly.pop(source.event.id, 0)
+        return convert(entry, facts, self._identity, skip=source.first)
+
+    def _go_on(self, deadline: float) -> bool:
+        """Convert and put what is left of an event; return False where there was no time."""
+        if self._converting is None:
+            return True
+        source, entry, events = self._converting
+        while True:
+            if self._next is None and not self._prepare(source, events):
+                break
+            if self._next is not None:
+                prepared, event, position = self._next
+                if not self.lanes.put(prepared, dependencies_of(event), source, position, deadline):
+                    return False
+                self._next = None
+                if time.monotonic() >= deadline:
+                    return False
+        self._converting = None
+        source.is_converted = True
+        self._facts.advance(entry)
+        self.check(source)
+        return True
+
+    def _prepare(self, source: _Source, events: Iterator[Event]) -> bool:
+        """Make the next OpenLineage event; return False after the last."""
+        try:
+            event = next(events, None)
+        except Exception as error:
+            self.park(source, f"not converted: {fault.described(error)}")
+            return False
+        if event is None:
+            return False
+        position, source.made = source.made, source.made + 1
+        try:
+            self._next = (self._senders[0].prepare(event), event, position)
+        except EventRefusedError as error:
+            source.parked(position, error.in_full)
+        except Exception as error:
+            source.parked(position, f"not prepared: {fault.described(error)}")
+        return True
+
+    def check(self, source: _Source) -> None:
+        """Conclude an event of the log whose last OpenLineage event is delivered.
+
+        Args:
+            source: the event.
+        """
+        if source.is_converted and source.done >= source.made:
+            self._conclude(source)
+
+    def _conclude(self, source: _Source) -> None:
+        with self.lock:
+            if source in self._under_way:
+                del self._under_way[source]
+                self._done.append(DoneEvent(source.event.id, source.timestamp, source.ends_run))
+                if source.event.is_again and not source.is_parked:
+                    self.reader.cursor.unpark(source.event.id)
+
+    def park(self, source: _Source, reason: str) -> None:
+        """Set an event of the log aside.
+
+        Args:
+            source: the event.
+            reason: why.
+        """
+        if source.is_parked:
+            # Another of its OpenLineage events was refused before.
+            return
+        run_id, storage_id = source.event.id
+        source.is_parked = True
+        parked = ParkedEvent(run_id, storage_id, source.event_type, reason, round(time.time(), 3))
+        with self.lock:
+            self._parked += 1
+            self.reader.cursor.park(parked)
+        self._on_parked(parked)
+        logger.error(
+            "OpenLineage: %s of run %s (storage id %s) is parked: %s; no impact on your runs",
+            source.event_type or "an event",
+            run_id or "-",
+            storage_id,
+            reason.split(": ", maxsplit=1)[0] if reason.startswith("refused") else reason,
+        )
+
+    def settle(self) -> int:
+        """Move the cursor past what was delivered.
+
+        Returns:
+            The number of events of the log that were delivered since the last call.
+        """
+        with self.lock:
+            done, self._done = self._done, []
+            # Of an event that is there twice, the second one counts.
+            partly = {source.event.id: source.first for source in self._under_way}
+        self.reader.settle(done)
+        self.reader.cursor.partly = {
+            event_id: first for event_id, first in (self._partly | partly).items() if first
+        }
+        return len(done)
+
+    def retry(self, parked: Collection[ParkedEvent]) -> None:
+        """Deliver parked events again at the next pass, and what depends on them after them.
+
+        Args:
+            parked: the events; they stay parked until the backend takes them.
+        """
+        self.reader.retry([each.id for each in parked])
+
+
+def _cause(error: BaseException) -> str:
+    return str(error) if isinstance(error, FactsUnavailableError) else type(error).__name__

@@ -1,0 +1,343 @@
+"""Reads event logs that each run has one of: Dagster's default, SQLite with a file a run."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta, timezone
+from typing import TYPE_CHECKING
+
+from dagster import DagsterRunStatus, RunsFilter
+from dagster._core.event_api import EventLogCursor
+
+from openlineage_dagster_core import fault
+from openlineage_dagster_core.event_log.cursor import UNKNOWN
+from openlineage_dagster_core.event_log.merging import in_order
+from openlineage_dagster_core.event_log.outstanding import Outstanding
+from openlineage_dagster_core.event_log.reader import CLOCKS_DIFFER_SECONDS, DoneEvent
+from openlineage_dagster_core.event_log.run_log import events_of_run
+from openlineage_dagster_core.event_log.shard_files import ShardFiles
+from openlineage_dagster_core.event_log.stored_event import EventId, StoredEvent
+from openlineage_dagster_core.families import RUN_FAMILY
+
+if TYPE_CHECKING:
+    from dagster import DagsterInstance
+    from dagster._core.storage.dagster_run import RunRecord
+
+    from openlineage_dagster_core.event_log.cursor import Cursor
+
+RUNS_A_PASS = 100
+RUNS_A_PAGE = 500
+EVENTS_A_BATCH = 200
+
+SETTLED_SECONDS = 60.0
+"""Seconds after which a run's row that changed is surely found by the time of its change."""
+
+RUNLESS = ""
+"""The run id of events reported from outside any run: they have a log too."""
+
+UNDER_WAY = [
+    DagsterRunStatus.QUEUED,
+    DagsterRunStatus.STARTING,
+    DagsterRunStatus.STARTED,
+    DagsterRunStatus.CANCELING,
+]
+
+logger = logging.getLogger(__name__)
+
+
+class RunLogs:
+    """Finds the runs that have changed and reads each from where it was, merged by time.
+
+    SQLite commits one write after the other, so what is read up to a storage id is all there is up
+    to it. How far each run is delivered may be too long for the cursor's text. Then the runs are
+    found again, and what happened in the last minutes before all was delivered is delivered again.
+
+    Args:
+        instance: holds the event logs.
+        cursor: how far they are delivered; moves.
+
+    Attributes:
+        cursor: the same.
+        unreadable: the number of runs whose log could not be read at the last attempt.
+    """
+
+    def __init__(self, instance: DagsterInstance, cursor: Cursor) -> None:
+        self.cursor = cursor
+        self.unreadable = 0
+        self.use(instance)
+        self._logs: dict[str, Outstanding] = {
+            run_id: Outstanding(max(0, low)) for run_id, (low, _) in cursor.runs.items()
+        }
+        self._begun: dict[str, float] = {}
+        self._runless = Outstanding(max(0, cursor.runs.get(RUNLESS, (0, 0.0))[0]), cursor.recent)
+        self._read_to: dict[str, int] = {}
+        self._began_with = {run_id for run_id, (low, _) in cursor.runs.items() if low}
+        self._now = time.time()
+        self._has_found_all = False
+        self._again: set[EventId] = set()
+        self._forgotten: set[str] = set()
+
+    def use(self, instance: DagsterInstance) -> None:
+        """Read on in another opening of the same instance.
+
+        Args:
+            instance: holds the same event logs.
+        """
+        self._instance = instance
+        self._files = ShardFiles(instance)
+        self._has_read_all = False
+
+    def begin(self, start: float | None) -> None:
+        """Find the time to begin at.
+
+        Storage ids of 0.2 are those of the cross-run index, which differ from those of a run.
+
+        Args:
+            start: see `EventLogReader`.
+        """
+        cursor = self.cursor
+        if start is None:
+            before = EventLogCursor.from_storage_id(cursor.after_storage_id + 1).to_string()
+            times = [
+                record.timestamp
+                for event_type in RUN_FAMILY
+                for record in self._instance.fetch_run_status_changes(
+                    event_type, limit=1, cursor=before
+                ).records
+            ]
+            start = max([0.0, *times])
+        cursor.begins_at = cursor.updated_after = cursor.complete_after = min(start, self._now)
+        cursor.after_storage_id = 0
+        cursor.runs.clear()
+        self._logs.clear()
+
+    def has_news(self) -> bool:
+        """Look at the files: no query.
+
+        Returns:
+            Whether any of them has changed since it was read.
+        """
+        return (
+            bool(self._again)
+            or not self._has_read_all
+            or self._files.have_changed(self._under_way())
+        )
+
+    def _under_way(self) -> list[str]:
+        return [RUNLESS, *(run_id for run_id in self.cursor.runs if run_id != RUNLESS)]
+
+    def read(self) -> Iterator[Sequence[StoredEvent]]:
+        """Find the runs that have changed, and read what each has added.
+
+        Yields:
+            Batches of events in the order in which they happened, whichever run they are of.
+        """
+        self._now = time.time()
+        if self.cursor.must_find_runs:
+            self._find_runs_under_way()
+            self.cursor.must_find_runs = False
+        if self._files.runs_have_changed() or not self._has_found_all:
+            self._find_runs()
+        if not self._has_read_all:
+            self._files.forget_all()
+        self.unreadable = 0
+        self._has_read_all = False
+        yield from self._wanted_again()
+        batch: list[StoredEvent] = []
+        for event in in_order(self._changed_logs(), lambda event: event.timestamp):
+            batch.append(event)
+            if len(batch) >= EVENTS_A_BATCH:
+                yield self._noted(batch)
+                batch = []
+        if batch:
+            yield self._noted(batch)
+        self._has_read_all = not self.unreadable
+
+    def retry(self, events: Collection[EventId]) -> None:
+        """Read events once more at the next call of `read`.
+
+        Args:
+            events: where the log has them.
+        """
+        self._again |= set(events)
+
+    def _wanted_again(self) -> Iterator[Sequence[StoredEvent]]:
+        """Read events that were parked, and what the same run stored after them."""
+        for run_id in sorted({event.run_id for event in self._again}):
+            wanted = [event.storage_id for event in self._again if event.run_id == run_id]
+            found = events_of_run(
+                self._instance, run_id, after=min(wanted) - 1, until=self._known_until(run_id)
+            )
+            events = [replace(event, is_again=True) for event in found]
+            self._forgotten.add(run_id)
+            self._again = {event for event in self._again if event.run_id != run_id}
+            yield events
+
+    def _known_until(self, run_id: str) -> int | None:
+        """Find the storage id after which a run is still to be read; None for a forgotten run."""
+        if run_id == RUNLESS:
+            return max(self._read_to.get(run_id, 0), self._runless.low, *self._runless.delivered)
+        if run_id in self.cursor.runs:
+            return max(self._read_to.get(run_id, 0), self._log_of(run_id).low)
+        return None
+
+    def _noted(self, batch: list[StoredEvent]) -> list[StoredEvent]:
+        for event in batch:
+            self._log_of(event.id.run_id).add(event.id.storage_id, event.timestamp)
+            self._read_to[event.id.run_id] = event.id.storage_id
+        return batch
+
+    def _log_of(self, run_id: str) -> Outstanding:
+        if run_id == RUNLESS:
+            return self._runless
+        if run_id not in self._logs:
+            self._logs[run_id] = Outstanding(0)
+        return self._logs[run_id]
+
+    def _changed_logs(self) -> Iterator[tuple[float, Iterator[StoredEvent]]]:
+        changed = [run_id for run_id in self._under_way() if self._files.has_changed(run_id)]
+        for run_id in sorted(changed, key=lambda run_id: self._begun.get(run_id, 0.0)):
+            yield self._begun.get(run_id, 0.0), self._new_events(run_id)
+
+    def _new_events(self, run_id: str) -> Iterator[StoredEvent]:
+        low, _ = self.cursor.runs.get(run_id, (UNKNOWN if self.cursor.sent_until else 0, 0.0))
+        since = self.cursor.begins_at if run_id == RUNLESS else 0.0
+        if low == UNKNOWN:
+            since = max(since, self.cursor.sent_until - CLOCKS_DIFFER_SECONDS)
+        after = max(self._read_to.get(run_id, 0), self._log_of(run_id).low)
+        self._files.note(run_id)
+        try:
+            for event in events_of_run(self._instance, run_id, after=after):
+                is_known = run_id == RUNLESS and event.id.storage_id in self._runless
+                if event.timestamp > since and not is_known:
+                    yield event
+        except Exception as error:
+            # It is read again the next time and holds up no other.
+            self.unreadable += 1
+            self._files.forget(run_id)
+            logger.warning(
+                "OpenLineage: run %s cannot be read, will retry: %s", run_id, fault.described(error)
+            )
+
+    def settle(self, done: Iterable[DoneEvent]) -> None:
+        """Move each run on, and forget those that have ended.
+
+        Args:
+            done: the events that were delivered.
+        """
+        cursor = self.cursor
+        touched = set()
+        for event in done:
+            run_id = event.id.run_id
+            cursor.read += 1
+            if run_id != RUNLESS and run_id not in cursor.runs:
+                # It was forgotten, and only a parked event of it was delivered again.
+                continue
+            touched.add(run_id)
+            self._log_of(run_id).deliver(event.id.storage_id)
+            if event.ends_run:
+                cursor.runs[run_id] = (cursor.runs[run_id][0], event.timestamp)
+        for run_id in touched:
+            log = self._log_of(run_id)
+            log.advance(self._read_to.get(run_id, 0), 0.0)
+            _, ended_at = cursor.runs.pop(run_id, (0, 0.0))
+            cursor.runs[run_id] = (log.low, ended_at)
+        cursor.recent = self._runless.delivered
+        waiting = [log for log in (*self._logs.values(), self._runless) if len(log)]
+        if self._has_read_all and not waiting:
+            cursor.complete_after = cursor.updated_after
+            if self._has_found_all:
+                cursor.sent_until = max(cursor.sent_until, self._now)
+        for run_id, (_, ended_at) in list(cursor.runs.items()):
+            if ended_at and ended_at < self._forgettable_before() and not len(self._log_of(run_id)):
+                self._forget(run_id)
+        cursor.behind = sum(map(len, waiting))
+        cursor.behind_since = min((each.oldest() for each in waiting), default=0.0)
+
+    def _forget(self, run_id: str) -> None:
+        del self.cursor.runs[run_id]
+        for of_run in (self._logs, self._begun, self._read_to):
+            of_run.pop(run_id, None)
+        self._began_with.discard(run_id)
+        self._files.forget(run_id)
+
+    def has_all_of(self, runs: Sequence[RunRecord]) -> Collection[str]:
+        """Find the runs of which nothing was delivered before this reader began.
+
+        Args:
+            runs: their rows.
+
+        Returns:
+            Their run ids.
+        """
+        return {run.dagster_run.run_id for run in runs} - self._began_with
+
+    def forgets(self) -> Iterable[str]:
+        """List the runs of events that are read once more; SQLite has no late events.
+
+        Returns:
+            Their run ids since the last call.
+        """
+        forgotten, self._forgotten = self._forgotten, set()
+        return forgotten
+
+    def _find_runs_under_way(self) -> None:
+        position = None
+        while True:
+            records = self._instance.get_run_records(
+                RunsFilter(statuses=UNDER_WAY), limit=RUNS_A_PAGE, cursor=position
+            )
+            for record in records:
+                self._take_up(record)
+            if len(records) < RUNS_A_PAGE:
+                return
+            position = records[-1].dagster_run.run_id
+
+    def _take_up(self, record: RunRecord) -> None:
+        """Begin to read a run; how far one is that was known when all was delivered, is not."""
+        run_id = record.dagster_run.run_id
+        is_new = record.create_timestamp.timestamp() >= self.cursor.sent_until
+        if run_id not in self.cursor.runs and not is_new:
+            self._began_with.add(run_id)
+        self.cursor.runs.setdefault(run_id, (0 if is_new else UNKNOWN, 0.0))
+        self._begun[run_id] = record.create_timestamp.timestamp()
+
+    def _find_runs(self) -> None:
+        cursor = self.cursor
+        since = datetime.fromtimestamp(cursor.updated_after, timezone.utc)
+        limit = RUNS_A_PASS
+        while True:
+            records = self._instance.get_run_records(
+                RunsFilter(updated_after=since),
+                limit=limit,
+                order_by="update_timestamp",
+                ascending=True,
+            )
+            self._has_found_all = len(records) < limit
+            settled = self._now - SETTLED_SECONDS
+            if not self._has_found_all:
+                # A full page: the next one begins with the runs that share its last moment.
+                last = records[-1].update_timestamp - timedelta(milliseconds=1)
+                settled = min(settled, last.timestamp())
+            if self._has_found_all or settled > cursor.updated_after:
+                break
+            # More share one moment than there is room for.
+            limit *= 2
+        # A run that ended before was delivered and forgotten; since then only its tags, say,
+        # changed. That all was delivered is the only proof that it was.
+        sent_before = min(self._forgettable_before(), cursor.sent_until - SETTLED_SECONDS)
+        ended_before = max(cursor.begins_at, sent_before)
+        for record in records:
+            if record.end_time is None or record.end_time > ended_before:
+                self._take_up(record)
+        cursor.updated_after = max(cursor.updated_after, settled)
+
+    def _forgettable_before(self) -> float:
+        """Find the time before which ended runs are past; finding and forgetting must agree.
+
+        Not `updated_after` itself: a run's row is written somewhat later than its last event.
+        """
+        return self.cursor.updated_after - SETTLED_SECONDS

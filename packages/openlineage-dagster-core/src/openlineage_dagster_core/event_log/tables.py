@@ -1,0 +1,229 @@
+"""Asks Dagster's SQL tables what its public API does not answer; the adapter for them.
+
+Private parts used: `SqlEventLogStorageTable` and `AssetEventTagsTable`, and the storage's
+`index_connection` and `run_connection`. They are the same from Dagster 1.11.6 on. The public calls
+decode every row that they return, answer for one event type or one asset at a time, and stop at the
+first row that Dagster cannot decode.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager
+from datetime import datetime, timezone
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from dagster import AssetKey
+from dagster._core.storage.event_log.schema import AssetEventTagsTable, SqlEventLogStorageTable
+from sqlalchemy import and_, func, or_, select, union
+
+from openlineage_dagster_core.event_log.stored_event import EventId, StoredEvent
+from openlineage_dagster_core.families import FOLLOWED_VALUES
+
+if TYPE_CHECKING:
+    from dagster._core.storage.event_log.base import EventLogStorage
+    from sqlalchemy.engine import Connection
+    from sqlalchemy.sql import Select
+
+KEYS_A_QUERY = 300
+"""Assets or ids named in one query; an old SQLite allows 999 parameters."""
+
+DATA_VERSION_TAG = "dagster/data_version"
+"""The only tag of a materialization that Dagster keeps in a table, beside those of partitions."""
+
+_T = TypeVar("_T")
+
+_FOLLOWED = sorted(FOLLOWED_VALUES)
+_event = SqlEventLogStorageTable.c
+_tag = AssetEventTagsTable.c
+
+
+class EventTables:
+    """The tables of an event log storage that keeps them in a SQL database.
+
+    Args:
+        storage: the storage; `of` says whether it has tables.
+    """
+
+    fills_pages = True
+
+    def __init__(self, storage: EventLogStorage[Any]) -> None:
+        self._storage: Any = storage
+
+    @staticmethod
+    def of(storage: EventLogStorage[Any]) -> EventTables | None:
+        """Find the tables of a storage.
+
+        Args:
+            storage: any event log storage.
+
+        Returns:
+            The tables; None for a storage without, such as the client of Dagster+.
+        """
+        # A later import: Dagster's SQL storages take a while.
+        from dagster._core.storage.event_log.sql_event_log import SqlEventLogStorage
+
+        return EventTables(storage) if isinstance(storage, SqlEventLogStorage) else None
+
+    def rows(
+        self, after: int, limit: int, *, until: int | None = None, run_id: str | None = None
+    ) -> list[StoredEvent]:
+        """Read followed events in the order of their storage ids, without decoding them.
+
+        Args:
+            after: the storage id before the first.
+            limit: the most rows to read.
+            until: the last storage id.
+            run_id: only this run's; None for all runs.
+
+        Returns:
+            The events.
+        """
+        query = (
+            select(_event.id, _event.run_id, _event.event, _event.timestamp)
+            .where(_event.id > after, _event.dagster_event_type.in_(_FOLLOWED))
+            .order_by(_event.id)
+            .limit(limit)
+        )
+        if until is not None:
+            query = query.where(_event.id <= until)
+        if run_id is not None:
+            query = query.where(_event.run_id == run_id)
+        with self._connection(run_id) as connection:
+            found = connection.execute(query).fetchall()
+        return [
+            StoredEvent(EventId(run or "", number), text, None, _seconds(timestamp))
+            for number, run, text, timestamp in found
+        ]
+
+    def ids(self, after: int, until: int) -> list[int]:
+        """List the storage ids of followed events of all runs.
+
+        Args:
+            after: the storage id before the first.
+            until: the last storage id.
+
+        Returns:
+            The ids that are visible now.
+        """
+        query = select(_event.id).where(
+            _event.id > after,
+            _event.id <= until,
+            _event.dagster_event_type.in_(_FOLLOWED),
+        )
+        with self._connection(None) as connection:
+            return [number for (number,) in connection.execute(query)]
+
+    def first_ids(self, run_ids: Collection[str]) -> dict[str, int]:
+        """Find the first followed event of each run.
+
+        Args:
+            run_ids: the Dagster run ids.
+
+        Returns:
+            Its storage id by run id; a run without any is left out.
+        """
+        query = (
+            select(_event.run_id, func.min(_event.id))
+            .where(_event.run_id.in_(sorted(run_ids)), _event.dagster_event_type.in_(_FOLLOWED))
+            .group_by(_event.run_id)
+        )
+        with self._connection(None) as connection:
+            return dict(connection.execute(query).tuples().all())
+
+    def versioned(
+        self, keys: Collection[AssetKey], since: float, until: float
+    ) -> list[StoredEvent]:
+        """Read each asset's events with a data version: the last before a time, and those after it.
+
+        Every materialization that a step makes of an asset of its own has a data version. Only that
+        tag is in a table; the tags that name what an asset was made from are in the event's text.
+
+        Args:
+            keys: the assets.
+            since: the time, in seconds since the epoch.
+            until: what happened at this time and later is left out, in seconds since the epoch.
+
+        Returns:
+            Materializations and observations in the order of their storage ids.
+        """
+        found: dict[int, StoredEvent] = {}
+        for some in _in_pieces(sorted(keys)):
+            found.update(
+                self._with_ids(_versions(some, None, since), _versions(some, since, until))
+            )
+        return [found[number] for number in sorted(found)]
+
+    def last_versioned(self, before: Mapping[AssetKey, int]) -> list[StoredEvent]:
+        """Read each asset's last event with a data version before another event.
+
+        Args:
+            before: the storage id of the other event by asset.
+
+        Returns:
+            Materializations and observations.
+        """
+        found: dict[int, StoredEvent] = {}
+        for some in _in_pieces(sorted(before)):
+            is_before = or_(
+                *[
+                    and_(_tag.asset_key == key.to_string(), _tag.event_id < before[key])
+                    for key in some
+                ]
+            )
+            found.update(self._with_ids(_versions(some, None, None).where(is_before)))
+        return list(found.values())
+
+    def _with_ids(self, *ids: Select[Any]) -> dict[int, StoredEvent]:
+        with self._connection(None) as connection:
+            numbers = [number for (number,) in connection.execute(union(*ids))]
+            found = {}
+            for some in _in_pieces(numbers):
+                query = select(_event.id, _event.run_id, _event.event, _event.timestamp)
+                for number, run, text, timestamp in connection.execute(
+                    query.where(_event.id.in_(some))
+                ):
+                    found[number] = StoredEvent(
+                        EventId(run or "", number), text, None, _seconds(timestamp)
+                    )
+        return found
+
+    @property
+    def has_versions(self) -> bool:
+        """Whether the table of tags is there: the instance may never have been migrated."""
+        return bool(self._storage.has_table(AssetEventTagsTable.name))
+
+    def _connection(self, run_id: str | None) -> AbstractContextManager[Connection]:
+        connect = self._storage.index_connection
+        if run_id is not None and self._storage.is_run_sharded:
+            connect = partial(self._storage.run_connection, run_id)
+        connection: AbstractContextManager[Connection] = connect()
+        return connection
+
+
+def _versions(keys: Iterable[AssetKey], since: float | None, until: float | None) -> Select[Any]:
+    """Choose the events with a data version: the last of each asset where `since` is None."""
+    is_chosen = [
+        _tag.asset_key.in_([key.to_string() for key in keys]),
+        _tag.key == DATA_VERSION_TAG,
+    ]
+    if until is not None:
+        is_chosen.append(_tag.event_timestamp < _stored(until))
+    if since is not None:
+        return select(_tag.event_id).where(*is_chosen, _tag.event_timestamp >= _stored(since))
+    return select(func.max(_tag.event_id)).where(*is_chosen).group_by(_tag.asset_key)
+
+
+def _in_pieces(items: list[_T]) -> Iterator[list[_T]]:
+    for first in range(0, len(items), KEYS_A_QUERY):
+        yield items[first : first + KEYS_A_QUERY]
+
+
+def _stored(seconds: float) -> datetime:
+    """Convert a time to what Dagster stores: UTC without a zone."""
+    return datetime.fromtimestamp(seconds, timezone.utc).replace(tzinfo=None)
+
+
+def _seconds(timestamp: datetime | None) -> float:
+    return timestamp.replace(tzinfo=timezone.utc).timestamp() if timestamp is not None else 0.0

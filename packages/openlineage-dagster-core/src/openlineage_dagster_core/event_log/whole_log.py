@@ -1,0 +1,368 @@
+"""Reads the one event log of all runs: PostgreSQL, MySQL, Dagster+, SQLite in one file."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Protocol
+
+from dagster import AssetKey, EventRecordsFilter
+
+from openlineage_dagster_core.event_log.outstanding import Outstanding
+from openlineage_dagster_core.event_log.reader import CLOCKS_DIFFER_SECONDS, LATE_SECONDS, DoneEvent
+from openlineage_dagster_core.event_log.run_log import FIRST_PAGE, events_of_run, page_size
+from openlineage_dagster_core.event_log.stored_event import EventId, StoredEvent
+from openlineage_dagster_core.event_log.subjects import asset_of
+from openlineage_dagster_core.event_log.tables import EventTables
+from openlineage_dagster_core.families import FOLLOWED
+
+if TYPE_CHECKING:
+    from dagster import DagsterInstance
+    from dagster._core.storage.dagster_run import RunRecord
+
+    from openlineage_dagster_core.event_log.cursor import Cursor
+
+LOOKS = ((10.0, 5.0), (120.0, 15.0), (LATE_SECONDS, 60.0))
+"""How often late events are looked for: up to so many seconds after news, every so many seconds."""
+
+MARK_SECONDS = 60.0
+"""Seconds between two notes of how far the log was read at a time."""
+
+
+@dataclass(frozen=True)
+class _Mark:
+    """How far the log was read at a time.
+
+    Args:
+        storage_id: the highest one that was read.
+        at: when, by the monotonic clock.
+        time: the same in seconds since the epoch.
+    """
+
+    storage_id: int
+    at: float
+    time: float
+
+
+@dataclass
+class _Repeat:
+    """Events that are read once more, and what depends on them.
+
+    Args:
+        wanted: their storage ids.
+        after: up to this storage id all is done.
+        runs: the runs of those that came by.
+        assets: their assets.
+        touched: the runs of all events that were given out.
+    """
+
+    wanted: set[int]
+    after: int
+    runs: set[str] = field(default_factory=set)
+    assets: set[AssetKey] = field(default_factory=set)
+    touched: set[str] = field(default_factory=set)
+
+
+class Source(Protocol):
+    """Asks the storage.
+
+    Attributes:
+        fills_pages: whether a page that is not full is the last one.
+    """
+
+    fills_pages: bool
+
+    def rows(self, after: int, limit: int, *, until: int | None = None) -> list[StoredEvent]:
+        """Read followed events of all runs in order; see `EventTables.rows`."""
+
+    def ids(self, after: int, until: int) -> list[int]:
+        """List their storage ids; see `EventTables.ids`."""
+
+    def first_ids(self, run_ids: Collection[str]) -> dict[str, int]:
+        """Find the first followed event of each run; see `EventTables.first_ids`."""
+
+
+class WholeLog:
+    """Reads by storage id, which grows over all runs.
+
+    On PostgreSQL and MySQL an event can become visible after one with a higher storage id. So the
+    ids of the last minutes are listed again now and then; an event that was not among them before
+    is read, and with it the events after it that belong to the same run or asset: what they left
+    behind at the backend is older than it should be.
+
+    Args:
+        instance: holds the event log.
+        cursor: how far it is delivered; moves.
+
+    Attributes:
+        cursor: the same.
+        unreadable: always 0: a log that cannot be read raises.
+    """
+
+    def __init__(self, instance: DagsterInstance, cursor: Cursor) -> None:
+        self.cursor = cursor
+        self.unreadable = 0
+        self.use(instance)
+        self._events = Outstanding(cursor.low, cursor.recent)
+        self._read_to = max(cursor.seen, cursor.low)
+        self._began_at = time.time()
+        self._began_after = self._read_to
+        self._limit = FIRST_PAGE
+        self._marks = self._marks_of(cursor)
+        self._news_at = time.monotonic()
+        self._looked_at = float("-inf")
+        self._forgotten: set[str] = set()
+        self._wanted_again: set[int] = set()
+        self._repeat: _Repeat | None = None
+
+    def _marks_of(self, cursor: Cursor) -> deque[_Mark]:
+        """Take over what a process before this one noted, whose clock may have been ahead."""
+        now, monotonic = time.time(), time.monotonic()
+        return deque(
+            _Mark(storage_id, monotonic - max(0.0, now - at - CLOCKS_DIFFER_SECONDS), at)
+            for storage_id, at in cursor.marks
+            if storage_id <= self._read_to
+        )
+
+    def use(self, instance: DagsterInstance) -> None:
+        """Read on in another opening of the same instance.
+
+        Args:
+            instance: holds the same event log.
+        """
+        self._storage = instance.event_log_storage
+        self._source: Source = EventTables.of(self._storage) or _TypeByType(instance)
+
+    def begin(self, start: float | None) -> None:
+        """Find the storage id to begin after.
+
+        Args:
+            start: see `EventLogReader`.
+        """
+        cursor = self.cursor
+        newest = self._storage.get_maximum_record_id() or 0
+        if start is None:
+            low, cursor.after_storage_id = cursor.after_storage_id, 0
+        elif start >= time.time():
+            low = newest
+        else:
+            first = [
+                record.storage_id
+                for event_type in FOLLOWED
+                for record in self._storage.get_event_records(
+                    EventRecordsFilter(event_type, after_timestamp=start), limit=1, ascending=True
+                )
+            ]
+            low = min([newest, *(each - 1 for each in first)])
+        cursor.low = cursor.seen = self._read_to = self._began_after = low
+        self._events = Outstanding(low)
+
+    def has_news(self) -> bool:
+        """Ask for the highest storage id: one query.
+
+        Returns:
+            Whether there is one that was not read, or late events are due to be looked for.
+        """
+        newest = self._storage.get_maximum_record_id() or 0
+        is_to_repeat = self._repeat is not None or bool(self._wanted_again)
+        return newest > self._read_to or is_to_repeat or self._must_look()
+
+    def read(self) -> Iterator[Sequence[StoredEvent]]:
+        """Read late events where it is time to look for them, then up to the newest.
+
+        Yields:
+            Batches of events.
+        """
+        yield from self._repeated()
+        if self._wanted_again:
+            wanted, self._wanted_again = self._wanted_again, set()
+            yield from self._again(wanted)
+        if self._must_look():
+            visible = self._source.ids(self._events.low, self._read_to)
+            self._looked_at = time.monotonic()
+            yield from self._again({each for each in visible if each not in self._events})
+        while True:
+            page = self._source.rows(self._read_to, self._limit)
+            is_last = len(page) < self._limit if self._source.fills_pages else not page
+            self._limit = page_size(page)
+            if page:
+                self._read_to = page[-1].id.storage_id
+                self._news_at = time.monotonic()
+                new = [event for event in page if event.id.storage_id not in self._events]
+                self._note(new)
+                yield new
+            self._mark()
+            if is_last:
+                return
+
+    def _note(self, events: Iterable[StoredEvent]) -> None:
+        for event in events:
+            self._events.add(event.id.storage_id, event.timestamp)
+
+    def _must_look(self) -> bool:
+        """Return True where late events are due to be looked for."""
+        low = self._events.low
+        if self._read_to <= low and not self._events:
+            return False
+        now = time.monotonic()
+        quiet = now - self._news_at
+        pause = next((pause for until, pause in LOOKS if quiet <= until), LOOKS[-1][1])
+        return now - self._looked_at >= pause
+
+    def retry(self, events: Collection[EventId]) -> None:
+        """Read events once more at the next call of `read`.
+
+        Args:
+            events: where the log has them.
+        """
+        self._wanted_again |= {event.storage_id for event in events}
+
+    def _again(self, wanted: set[int]) -> Iterator[Sequence[StoredEvent]]:
+        """Read events that were passed over, and what depends on them after them."""
+        if wanted:
+            self._repeat = _Repeat(wanted, min(wanted) - 1)
+            yield from self._repeated()
+
+    def _repeated(self) -> Iterator[Sequence[StoredEvent]]:
+        """Go on where the pass before stopped: what depends on an event must not be left out."""
+        repeat = self._repeat
+        while repeat is not None and repeat.after < self._read_to:
+            page = self._source.rows(repeat.after, self._limit, until=self._read_to)
+            if not page:
+                break
+            found = [event for event in page if _belongs(event, repeat)]
+            repeat.touched |= {event.id.run_id for event in found} - {""}
+            repeat.after = page[-1].id.storage_id
+            self._forgotten |= repeat.touched
+            self._note(found)
+            # Also where it is empty: the pass may have to end.
+            yield [replace(event, is_again=True) for event in found]
+        if repeat is not None:
+            # Of a run that only shares an asset, some events were left out just now.
+            self._forgotten |= repeat.touched
+            self._repeat = None
+
+    def _mark(self) -> None:
+        now = time.monotonic()
+        if not self._marks or now - self._marks[-1].at >= MARK_SECONDS:
+            self._marks.append(_Mark(self._read_to, now, time.time()))
+
+    def settle(self, done: Iterable[DoneEvent]) -> None:
+        """Move the cursor past what is delivered, and `low` past what is settled as well.
+
+        Args:
+            done: the events that were delivered.
+        """
+        for event in done:
+            self._events.deliver(event.id.storage_id)
+            self.cursor.read += 1
+        settled = 0
+        # What had appeared by then was looked for after that, and is known.
+        while self._marks and self._marks[0].at <= self._looked_at - LATE_SECONDS:
+            settled = self._marks.popleft().storage_id
+        self._events.advance(settled, time.time() - LATE_SECONDS - CLOCKS_DIFFER_SECONDS)
+        cursor = self.cursor
+        cursor.low, cursor.recent = self._events.low, self._events.delivered
+        cursor.seen = self._read_to
+        cursor.marks = [(mark.storage_id, round(mark.time, 1)) for mark in self._marks]
+        cursor.behind = len(self._events)
+        cursor.behind_since = self._events.oldest()
+
+    def has_all_of(self, runs: Sequence[RunRecord]) -> Collection[str]:
+        """Find the runs that began after this reader did.
+
+        Args:
+            runs: their rows.
+
+        Returns:
+            Their run ids.
+        """
+        if not self._began_after:
+            return [run.dagster_run.run_id for run in runs]
+        certain = self._began_at + CLOCKS_DIFFER_SECONDS
+        found = [
+            run.dagster_run.run_id for run in runs if run.create_timestamp.timestamp() > certain
+        ]
+        doubtful = {run.dagster_run.run_id for run in runs} - set(found)
+        if doubtful:
+            first = self._source.first_ids(doubtful)
+            found += [run for run in doubtful if first.get(run, 0) > self._began_after]
+        return found
+
+    def forgets(self) -> Iterable[str]:
+        """List the runs of late events.
+
+        Returns:
+            Their run ids since the last call.
+        """
+        forgotten, self._forgotten = self._forgotten, set()
+        return forgotten
+
+
+def _belongs(event: StoredEvent, repeat: _Repeat) -> bool:
+    """Return True for a wanted event, and for one after it that its backend state depends on."""
+    is_wanted = event.id.storage_id in repeat.wanted
+    if not is_wanted and event.id.run_id in repeat.runs:
+        return True
+    if not is_wanted and not repeat.assets:
+        return False
+    try:
+        asset = asset_of(event.entry())
+    except Exception:
+        asset = None
+    if is_wanted:
+        repeat.runs |= {event.id.run_id} - {""}
+        repeat.assets |= {asset} if asset is not None else set()
+    return is_wanted or asset in repeat.assets
+
+
+class _TypeByType:
+    """Asks a storage that answers for one event type at a time, such as that of Dagster+.
+
+    Args:
+        instance: holds the storage.
+    """
+
+    fills_pages = False
+
+    def __init__(self, instance: DagsterInstance) -> None:
+        self._instance = instance
+
+    def rows(self, after: int, limit: int, *, until: int | None = None) -> list[StoredEvent]:
+        events: list[StoredEvent] = []
+        horizons = []
+        for event_type in sorted(FOLLOWED, key=lambda each: each.value):
+            found = self._instance.event_log_storage.get_event_records(
+                EventRecordsFilter(event_type, after_cursor=after), limit=limit, ascending=True
+            )
+            events += [
+                StoredEvent(
+                    EventId(record.run_id or "", record.storage_id),
+                    decoded=record.event_log_entry,
+                    timestamp=record.timestamp,
+                )
+                for record in found
+            ]
+            if len(found) == limit:
+                # There is more of this type, and it may come before what others have.
+                horizons.append(found[-1].storage_id)
+        horizon = min([*horizons, *([until] if until is not None else [])], default=None)
+        events.sort(key=lambda event: event.id.storage_id)
+        return [each for each in events if horizon is None or each.id.storage_id <= horizon][:limit]
+
+    def ids(self, after: int, until: int) -> list[int]:
+        found: list[int] = []
+        while page := self.rows(after, FIRST_PAGE, until=until):
+            found += [event.id.storage_id for event in page]
+            after = found[-1]
+        return found
+
+    def first_ids(self, run_ids: Collection[str]) -> dict[str, int]:
+        found = {}
+        for run_id in run_ids:
+            first = next(events_of_run(self._instance, run_id, page=1), None)
+            if first is not None:
+                found[run_id] = first.id.storage_id
+        return found

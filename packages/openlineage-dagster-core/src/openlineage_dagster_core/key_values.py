@@ -1,0 +1,149 @@
+"""The instance's key-value table, where a deployment's processes leave each other word.
+
+Dagster's own daemons use it for their cursors (`get_cursor_values`, `set_cursor_values`). It has no
+delete and no compare-and-set; MySQL's column holds 64 KB and tells keys apart by their first 64
+characters. On SQLite an upsert of several keys writes nothing where only some of them exist.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Mapping
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from dagster import DagsterInstance
+
+PREFIX = "openlineage/"
+
+LONGEST_KEY = 64
+
+LONGEST_VALUE = 60_000
+"""Characters of a value; all values are ASCII."""
+
+
+ROWS_A_QUERY = 50
+"""Rows written by one query: each may have `LONGEST_VALUE` characters."""
+
+_AFTER_COUNT = "|"
+
+
+def _chunks_of(value: str) -> int:
+    count = value.partition(_AFTER_COUNT)[0]
+    return int(count) if count.isdigit() and len(count) < 4 else 1
+
+
+class KeyValues:
+    """Reads and writes values of ours.
+
+    Args:
+        instance: has the table.
+    """
+
+    def __init__(self, instance: DagsterInstance) -> None:
+        self._storage = instance.run_storage
+        self._exist: set[str] = set()
+
+    def get(self, keys: Collection[str]) -> dict[str, str]:
+        """Read values, with one query.
+
+        Args:
+            keys: without the prefix.
+
+        Returns:
+            The values by key; a key without a value is left out.
+        """
+        if not keys:
+            return {}
+        found = self._storage.get_cursor_values({PREFIX + key for key in keys})
+        values = {key[len(PREFIX) :]: value for key, value in found.items() if value}
+        self._exist |= values.keys()
+        return values
+
+    def put(self, values: Mapping[str, str]) -> None:
+        """Write values, with one query for all keys that exist.
+
+        Args:
+            values: by key, without the prefix.
+
+        Raises:
+            ValueError: a key or a value is too long.
+        """
+        for key, value in values.items():
+            if len(PREFIX + key) > LONGEST_KEY or len(value) > LONGEST_VALUE:
+                msg = f"too long for the instance's key-value table: {key} ({len(value)})"
+                raise ValueError(msg)
+        known = {key: value for key, value in values.items() if key in self._exist}
+        new = {key: value for key, value in values.items() if key not in self._exist}
+        for some in (known, new):
+            if some:
+                self._set(some)
+        if len(new) > 1:
+            # Another process may have written one of them first.
+            found = self.get(new.keys())
+            for key, value in new.items():
+                if found.get(key) != value:
+                    self._set({key: value})
+        self._exist |= new.keys()
+
+    def _set(self, values: Mapping[str, str]) -> None:
+        self._storage.set_cursor_values({PREFIX + key: value for key, value in values.items()})
+
+    def get_long(self, keys: Collection[str]) -> dict[str, str]:
+        """Read values that may be longer than one row holds.
+
+        Args:
+            keys: without the prefix.
+
+        Returns:
+            The values by key; a key without a value is left out.
+        """
+        found = self.get(keys)
+        chunks = {
+            f"{key}.{number}"
+            for key, value in found.items()
+            for number in range(1, _chunks_of(value))
+        }
+        others = self.get(chunks)
+        return {
+            key: "".join(
+                [
+                    value.partition(_AFTER_COUNT)[2],
+                    *(others.get(f"{key}.{number}", "") for number in range(1, _chunks_of(value))),
+                ]
+            )
+            for key, value in found.items()
+        }
+
+    def put_long(self, values: Mapping[str, str]) -> None:
+        """Write values that may be longer than one row holds.
+
+        Args:
+            values: by key, without the prefix; all of them were written by `put_long`.
+        """
+        rows = {}
+        for key, value in values.items():
+            size = LONGEST_VALUE - 10
+            parts = [value[first : first + size] for first in range(0, len(value), size)] or [""]
+            rows[key] = f"{len(parts)}{_AFTER_COUNT}{parts[0]}"
+            rows.update({f"{key}.{number}": part for number, part in enumerate(parts) if number})
+        keys = list(rows)
+        # A statement has its limits, too.
+        for first in range(0, len(keys), ROWS_A_QUERY):
+            self.put({key: rows[key] for key in keys[first : first + ROWS_A_QUERY]})
+
+
+def parsed(text: str | None) -> dict[str, Any]:
+    """Read a JSON object that a process wrote.
+
+    Args:
+        text: the value; None where there is none.
+
+    Returns:
+        The object; empty where the text is none.
+    """
+    try:
+        found = json.loads(text) if text else {}
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}

@@ -1,0 +1,166 @@
+"""Reads the logs of selected runs, in the order of the whole log."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from typing import TYPE_CHECKING
+
+from openlineage_dagster_core.event_log.cursor import Cursor
+from openlineage_dagster_core.event_log.merging import in_order
+from openlineage_dagster_core.event_log.reader import DoneEvent
+from openlineage_dagster_core.event_log.run_log import events_of_run
+from openlineage_dagster_core.event_log.stored_event import EventId, StoredEvent
+from openlineage_dagster_core.event_log.tables import EventTables
+
+if TYPE_CHECKING:
+    from dagster import DagsterInstance
+    from dagster._core.storage.dagster_run import RunRecord
+
+RUNS_A_PAGE = 200
+EVENTS_A_BATCH = 200
+
+
+@dataclass
+class _Run:
+    """How far a run is."""
+
+    is_finished: bool
+    read: int = 0
+    done: int = 0
+    is_read: bool = False
+
+
+class SelectedRuns:
+    """Reads runs from their first event to their last, merged with each other.
+
+    Args:
+        instance: holds the event log.
+        runs: the rows of the runs, in the order in which they were stored.
+        runless: tells by its time whether an event reported from outside any run is read; None
+            reads none.
+        on_done: told of each run all of whose events are delivered, and whether it has ended.
+
+    Attributes:
+        cursor: counts what is delivered; it has no place.
+        unreadable: always 0: a log that cannot be read raises.
+        failure: what reading raised; nothing can be read after it.
+    """
+
+    def __init__(
+        self,
+        instance: DagsterInstance,
+        runs: Iterable[RunRecord],
+        runless: Callable[[float], bool] | None,
+        on_done: Callable[[str, bool], None],
+    ) -> None:
+        self.cursor = Cursor()
+        self.unreadable = 0
+        self.failure: Exception | None = None
+        self._instance = instance
+        self._is_sharded = instance.event_log_storage.is_run_sharded
+        self._runs: dict[str, _Run] = {}
+        self._on_done = on_done
+        self._events = in_order(self._logs(iter(runs), runless), self._place_of)
+        self._under_way = 0
+
+    def use(self, instance: DagsterInstance) -> None:
+        """Do nothing: a replay has one instance."""
+
+    def begin(self, start: float | None) -> None:
+        """Do nothing: the selection says where it begins."""
+
+    def has_news(self) -> bool:
+        """Return True: only reading tells."""
+        return True
+
+    def read(self) -> Iterator[Sequence[StoredEvent]]:
+        """Read on.
+
+        Yields:
+            Batches of events.
+        """
+        while batch := self._batch():
+            self._under_way += len(batch)
+            yield batch
+
+    def _batch(self) -> list[StoredEvent]:
+        if self.failure is not None:
+            # The iterator has ended with it, which is not the end of the runs.
+            raise self.failure
+        try:
+            return list(islice(self._events, EVENTS_A_BATCH))
+        except Exception as error:
+            self.failure = error
+            raise
+
+    def retry(self, events: Collection[EventId]) -> None:
+        """Do nothing: a replay ends with what it cannot deliver."""
+
+    def settle(self, done: Iterable[DoneEvent]) -> None:
+        """Count delivered events, and report the runs that are done.
+
+        Args:
+            done: the events.
+        """
+        for event in done:
+            self.cursor.read += 1
+            self._under_way -= 1
+            run = self._runs.get(event.id.run_id)
+            if run is not None:
+                run.done += 1
+        for run_id, run in list(self._runs.items()):
+            if run.is_read and run.done >= run.read:
+                del self._runs[run_id]
+                self._on_done(run_id, run.is_finished)
+        self.cursor.behind = self._under_way
+
+    def has_all_of(self, runs: Sequence[RunRecord]) -> Collection[str]:
+        """Find the runs of which every event comes: all of them.
+
+        Args:
+            runs: their rows.
+
+        Returns:
+            Their run ids.
+        """
+        return [run.dagster_run.run_id for run in runs]
+
+    def forgets(self) -> Iterable[str]:
+        """Return nothing: no event comes late."""
+        return ()
+
+    def _place_of(self, event: StoredEvent) -> float:
+        return event.timestamp if self._is_sharded else event.id.storage_id
+
+    def _logs(
+        self, runs: Iterator[RunRecord], runless: Callable[[float], bool] | None
+    ) -> Iterator[tuple[float, Iterator[StoredEvent]]]:
+        if runless is not None:
+            yield 0.0, self._runless(runless)
+        tables = EventTables.of(self._instance.event_log_storage)
+        while page := list(islice(runs, RUNS_A_PAGE)):
+            places = {
+                run.dagster_run.run_id: run.create_timestamp.timestamp()
+                if self._is_sharded
+                else 0.0
+                for run in page
+            }
+            if not self._is_sharded and tables is not None:
+                places.update(tables.first_ids(places))
+            for run in sorted(page, key=lambda run: places[run.dagster_run.run_id]):
+                yield places[run.dagster_run.run_id], self._log_of(run)
+
+    def _log_of(self, record: RunRecord) -> Iterator[StoredEvent]:
+        run_id = record.dagster_run.run_id
+        run = self._runs[run_id] = _Run(record.dagster_run.is_finished)
+        for event in events_of_run(self._instance, run_id):
+            run.read += 1
+            yield event
+        run.is_read = True
+
+    def _runless(self, takes: Callable[[float], bool]) -> Iterator[StoredEvent]:
+        for event in events_of_run(self._instance, ""):
+            if takes(event.timestamp or event.entry().timestamp):
+                yield event

@@ -1,0 +1,1 @@
+"""What only the process that executes a run knows, kept in the instance for who delivers it."""

@@ -1,0 +1,169 @@
+"""How an asset or a job was defined over time: each version once, and when it began to hold."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from openlineage_dagster_core.key_values import LONGEST_VALUE, parsed
+
+CHANGES_KEPT = 50
+"""Changes of one definition that are kept, the latest ones."""
+
+LONGEST_HISTORY = 4 * LONGEST_VALUE
+"""Characters of a history; the oldest versions go first."""
+
+
+def digest_of(text: str) -> str:
+    """Tell versions apart.
+
+    Args:
+        text: a version.
+
+    Returns:
+        Its digest, in 16 characters.
+    """
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:16]
+
+
+@dataclass
+class History:
+    """The versions of one definition.
+
+    Args:
+        changes: since when which version holds, in seconds since the epoch; the latest last.
+        versions: the packed text of each version, by digest.
+    """
+
+    changes: list[tuple[float, str]] = field(default_factory=list)
+    versions: dict[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def from_object(cls, stored: dict[str, Any]) -> History:
+        """Read a history.
+
+        Args:
+            stored: what `to_object` gave.
+
+        Returns:
+            The history; empty where the object is none.
+        """
+        try:
+            changes = [(float(since), str(digest)) for since, digest in stored.get("changes", [])]
+            versions = {str(key): str(text) for key, text in stored.get("versions", {}).items()}
+        except (TypeError, ValueError, AttributeError):
+            return cls()
+        return cls([each for each in changes if each[1] in versions], versions)
+
+    @classmethod
+    def from_text(cls, text: str | None) -> History:
+        """Read a history.
+
+        Args:
+            text: JSON, or None.
+
+        Returns:
+            The history; empty where the text is none.
+        """
+        return cls.from_object(parsed(text))
+
+    def to_object(self) -> dict[str, Any]:
+        """Give what is written.
+
+        Returns:
+            An object for JSON.
+        """
+        return {"changes": self.changes, "versions": self.versions}
+
+    def to_text(self) -> str:
+        """Write the history.
+
+        Returns:
+            JSON.
+        """
+        return json.dumps(self.to_object(), separators=(",", ":"))
+
+    @property
+    def latest(self) -> str | None:
+        """The digest of the version that holds now."""
+        return self.changes[-1][1] if self.changes else None
+
+    def add(self, since: float, text: str) -> None:
+        """Let another version hold from now on.
+
+        Args:
+            since: when it began, in seconds since the epoch.
+            text: the version.
+        """
+        digest = digest_of(text)
+        self.versions.setdefault(digest, _packed(text))
+        self.changes = sorted([*self.changes, (since, digest)])[-CHANGES_KEPT:]
+        while True:
+            used = {each for _, each in self.changes}
+            self.versions = {key: each for key, each in self.versions.items() if key in used}
+            size = sum(map(len, self.versions.values()))
+            if size <= LONGEST_HISTORY or len(self.changes) <= 1:
+                return
+            self.changes = self.changes[1:]
+
+    def at(self, time: float) -> str | None:
+        """Find the version that held at a time.
+
+        Args:
+            time: in seconds since the epoch.
+
+        Returns:
+            Its digest: of the latest version that had begun, else of the first; None without any.
+        """
+        began = [digest for since, digest in self.changes if since <= time]
+        return began[-1] if began else (self.changes[0][1] if self.changes else None)
+
+    def text(self, digest: str) -> str:
+        """Give a version.
+
+        Args:
+            digest: of the version.
+
+        Returns:
+            Its text.
+        """
+        return zlib.decompress(base64.b85decode(self.versions[digest])).decode(
+            "utf-8", "surrogatepass"
+        )
+
+
+def _packed(text: str) -> str:
+    return base64.b85encode(zlib.compress(text.encode("utf-8", "surrogatepass"), 6)).decode()
+
+
+def asset_row(path: Sequence[str]) -> str:
+    """Name the row of an asset's history.
+
+    Args:
+        path: the asset key's.
+
+    Returns:
+        The key in the instance's key-value table.
+    """
+    return f"asset/{digest_of(json.dumps(list(path)))}"
+
+
+def job_row(name: str) -> str:
+    """Name the row of a job's history.
+
+    Args:
+        name: the Dagster job's.
+
+    Returns:
+        The key in the instance's key-value table.
+    """
+    return f"job/{digest_of(name)}"
+
+
+EPOCH_ROW = "definitions"
+"""The row that changes whenever the history of any asset or job does."""

@@ -1,0 +1,101 @@
+"""What the process that executed a run adds to it: its parent, its environment, or silence.
+
+Most runs have none of that. The table has no delete, so a run shares a row with others, and each
+row keeps the latest few.
+"""
+
+from __future__ import annotations
+
+import json
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from openlineage_dagster_core.facts.model import OutsideParent
+from openlineage_dagster_core.key_values import LONGEST_VALUE, parsed
+from openlineage_dagster_core.snapshots.definitions_codec import decode_parent, encode_parent
+
+ROWS = 8192
+RUNS_A_ROW = 8
+
+
+@dataclass(frozen=True)
+class ProcessFacts:
+    """What a process says of the run that it executes.
+
+    Args:
+        parent: what started the process, as its environment says.
+        environment: the variables that the user wants to see.
+        is_disabled: whether it has `OPENLINEAGE_DISABLED`.
+    """
+
+    parent: OutsideParent | None = None
+    environment: Mapping[str, str] = field(default_factory=dict)
+    is_disabled: bool = False
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is nothing to keep."""
+        return self == ProcessFacts()
+
+
+def run_row(run_id: str) -> str:
+    """Name the row that a run shares.
+
+    Args:
+        run_id: the Dagster run id.
+
+    Returns:
+        The key in the instance's key-value table.
+    """
+    return f"run/{zlib.crc32(run_id.encode()) % ROWS}"
+
+
+def added(row: str | None, run_id: str, facts: ProcessFacts) -> str:
+    """Write what a process says into its run's row.
+
+    Args:
+        row: what the row has; None for a new one.
+        run_id: the Dagster run id.
+        facts: what to write.
+
+    Returns:
+        The row, with the latest runs.
+    """
+    written = {
+        "parent": encode_parent(facts.parent) if facts.parent is not None else None,
+        "environment": dict(facts.environment),
+        "disabled": facts.is_disabled,
+    }
+    before = {run: each for run, each in parsed(row).items() if run != run_id}
+    runs = dict([*before.items(), (run_id, written)][-RUNS_A_ROW:])
+    text = json.dumps(runs, separators=(",", ":"))
+    while len(text) > LONGEST_VALUE and len(runs) > 1:
+        del runs[next(iter(runs))]
+        text = json.dumps(runs, separators=(",", ":"))
+    if len(text) > LONGEST_VALUE:
+        text = json.dumps({run_id: {**written, "environment": {}}}, separators=(",", ":"))
+    return text
+
+
+def found(row: str | None, run_id: str) -> ProcessFacts:
+    """Read what a process said of its run.
+
+    Args:
+        row: of that run.
+        run_id: the Dagster run id.
+
+    Returns:
+        What it said; nothing where it said nothing.
+    """
+    written: Any = parsed(row).get(run_id)
+    if not isinstance(written, dict):
+        return ProcessFacts()
+    try:
+        parent = decode_parent(written["parent"]) if written.get("parent") else None
+        environment = dict(written.get("environment") or {})
+    except (KeyError, TypeError, ValueError):
+        # Another version of ours wrote it: what is not known of one run must not stop the others.
+        parent, environment = None, {}
+    return ProcessFacts(parent, environment, bool(written.get("disabled")))

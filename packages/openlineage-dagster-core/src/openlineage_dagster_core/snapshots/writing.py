@@ -1,0 +1,95 @@
+"""Keeps the definitions of a run that starts, and what its process adds, in the instance."""
+
+from __future__ import annotations
+
+import json
+import os
+from typing import TYPE_CHECKING
+
+from openlineage_dagster_core.key_values import parsed
+from openlineage_dagster_core.snapshots.definitions_codec import encode_asset, encode_job
+from openlineage_dagster_core.snapshots.history import (
+    EPOCH_ROW,
+    History,
+    asset_row,
+    digest_of,
+    job_row,
+)
+from openlineage_dagster_core.snapshots.process_facts import ProcessFacts, added, run_row
+
+if TYPE_CHECKING:
+    from openlineage_dagster_core.facts.model import Definitions
+    from openlineage_dagster_core.key_values import KeyValues
+
+SELECTIONS_KEPT = 100
+"""Selections of a job's assets that are known to be kept."""
+
+
+def keep_definitions(
+    key_values: KeyValues, job_name: str, definitions: Definitions, at: float
+) -> None:
+    """Keep what a run's assets and its job are like.
+
+    Where they are as they were at the last run, one row is read and nothing is written.
+
+    Args:
+        key_values: where to.
+        job_name: the Dagster job.
+        definitions: of the run.
+        at: when the run started, in seconds since the epoch.
+    """
+    assets = {
+        asset_row(asset.key.path): encode_asset(asset) for asset in definitions.assets.values()
+    }
+    job = definitions.jobs.get(job_name)
+    job_text = encode_job(job) if job is not None else None
+    digests = {row: digest_of(text) for row, text in assets.items()}
+    selection = digest_of(json.dumps([sorted(digests.items()), digest_of(job_text or "")]))
+    row = job_row(job_name)
+    stored = key_values.get_long([EPOCH_ROW, row])
+    epoch, of_job = stored.get(EPOCH_ROW), parsed(stored.get(row))
+    selections = of_job.get("selections", []) if of_job.get("epoch") == epoch else []
+    if epoch is not None and selection in selections:
+        return
+    histories = {
+        each: History.from_text(text) for each, text in key_values.get_long(assets.keys()).items()
+    }
+    written: dict[str, str] = {}
+    for each, text in assets.items():
+        history = histories.get(each, History())
+        if history.latest != digests[each]:
+            history.add(at, text)
+            written[each] = history.to_text()
+    history = History.from_object(of_job)
+    is_new_job = job_text is not None and history.latest != digest_of(job_text)
+    if job_text is not None and is_new_job:
+        history.add(at, job_text)
+    if written or is_new_job or epoch is None:
+        selections, epoch = [], f"{at}-{os.getpid()}"
+        written[EPOCH_ROW] = epoch
+    written[row] = json.dumps(
+        {
+            **history.to_object(),
+            "epoch": epoch,
+            "selections": [*selections, selection][-SELECTIONS_KEPT:],
+        },
+        separators=(",", ":"),
+    )
+    # The assets come first: who reads the new epoch finds them.
+    last = {name: written.pop(name) for name in (EPOCH_ROW, row) if name in written}
+    key_values.put_long(written)
+    key_values.put_long(last)
+
+
+def keep_process_facts(key_values: KeyValues, run_id: str, facts: ProcessFacts) -> None:
+    """Keep what the executing process adds to a run, where it adds anything.
+
+    Args:
+        key_values: where to.
+        run_id: the Dagster run id.
+        facts: what it adds.
+    """
+    if facts.is_empty:
+        return
+    row = run_row(run_id)
+    key_values.put({row: added(key_values.get([row]).get(row), run_id, facts)})

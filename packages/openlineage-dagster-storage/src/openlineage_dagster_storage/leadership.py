@@ -1,0 +1,248 @@
+"""Makes one deliverer the leader: a lock held in the database, which a death frees.
+
+Private parts of Dagster used: `index_connection` of its SQL event log storages, for a database
+session of our own with the storage's address and credentials.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import select
+import socket
+import threading
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from filelock import FileLock, Timeout
+
+if TYPE_CHECKING:
+    from dagster import DagsterInstance
+
+POSTGRES_CLASS = 0x0D46
+"""The first half of the advisory lock's number; the second is the schema's."""
+
+CHANNEL = "run_events"
+"""The channel on which dagster-postgres announces each stored event."""
+
+MYSQL_NAME = "openlineage_dagster"
+LOCK_FILE = "openlineage-deliverer.lock"
+
+MYSQL_CHECK_SECONDS = 1.0
+"""Seconds for which a MySQL session that answered is trusted."""
+
+
+class Leadership(Protocol):
+    """Held by the one process that delivers."""
+
+    announces: bool
+    """Whether `wait` returns as soon as something is stored."""
+
+    def is_held(self) -> bool:
+        """Check that the lock is still this process's; asked before each request.
+
+        Returns:
+            False where it is lost.
+        """
+
+    def wait(self, seconds: float) -> bool:
+        """Wait for news.
+
+        Args:
+            seconds: how long at most.
+
+        Returns:
+            Whether something was stored, or the lock is lost; False says nothing.
+        """
+
+    def release(self) -> None:
+        """Give the lock up."""
+
+
+def acquire(instance: DagsterInstance) -> Leadership | None:
+    """Try to become the leader.
+
+    Args:
+        instance: whose log is to be delivered.
+
+    Returns:
+        The leadership; None where another process has it.
+    """
+    storage: Any = instance.event_log_storage
+    stack = contextlib.ExitStack()
+    with contextlib.ExitStack() as opening:
+        connect = getattr(storage, "index_connection", None)
+        connection: Any = opening.enter_context(connect()) if connect is not None else None
+        dialect = connection.dialect.name if connection is not None else ""
+        if dialect in ("postgresql", "mysql", "mariadb"):
+            stack = opening.pop_all()
+        database = connection.engine.url.database if dialect == "sqlite" else None
+    if dialect == "postgresql":
+        return _PostgresLeadership.acquire(connection, stack)
+    if dialect in ("mysql", "mariadb"):
+        return _MySQLLeadership.acquire(connection, stack)
+    folder = Path(database).parent if database else Path(instance.root_directory)
+    return _FileLeadership.acquire(folder)
+
+
+class _PostgresLeadership:
+    """An advisory lock of a session, which also listens to what Dagster announces."""
+
+    announces = True
+
+    def __init__(self, connection: Any, stack: contextlib.ExitStack) -> None:
+        self._stack = stack
+        self._session: Any = connection.connection.dbapi_connection
+        self._looking = threading.Lock()
+        self._is_held = True
+        self._is_announced = False
+
+    @classmethod
+    def acquire(cls, connection: Any, stack: contextlib.ExitStack) -> _PostgresLeadership | None:
+        from sqlalchemy import text
+
+        taken = connection.execute(
+            text("SELECT pg_try_advisory_lock(:class, hashtext(current_schema()))"),
+            {"class": POSTGRES_CLASS},
+        ).scalar()
+        if not taken:
+            stack.close()
+            return None
+        connection.execute(text(f"LISTEN {CHANNEL}"))
+        leadership = cls(connection, stack)
+        _notice_dead_peer(leadership._session.fileno())
+        return leadership
+
+    def is_held(self) -> bool:
+        self._look(0.0)
+        return self._is_held
+
+    def wait(self, seconds: float) -> bool:
+        if not self._is_announced:
+            self._look(seconds)
+        is_announced, self._is_announced = self._is_announced, False
+        return is_announced or not self._is_held
+
+    def _look(self, seconds: float) -> None:
+        """Take what the server says; it says, too, that a session has ended."""
+        if not self._is_held:
+            return
+        try:
+            if not select.select([self._session], [], [], seconds)[0]:
+                return
+            with self._looking:
+                # Its last words come before the end of a session, which a further look finds.
+                # Another thread may have taken it all.
+                while not self._session.closed and select.select([self._session], [], [], 0.0)[0]:
+                    self._session.poll()
+                if self._session.notifies:
+                    self._session.notifies.clear()
+                    self._is_announced = True
+                self._is_held = not self._session.closed
+        except Exception:
+            # Whatever the driver raises, the session is no more.
+            self._is_held = False
+
+    def release(self) -> None:
+        self._is_held = False
+        with contextlib.suppress(Exception):
+            self._stack.close()
+
+
+def _notice_dead_peer(descriptor: int) -> None:
+    """Have the system notice within half a minute that the server is unreachable."""
+    options = {"TCP_KEEPIDLE": 10, "TCP_KEEPINTVL": 5, "TCP_KEEPCNT": 3}
+    with (
+        contextlib.suppress(OSError),
+        socket.fromfd(descriptor, socket.AF_INET, socket.SOCK_STREAM) as peer,
+    ):
+        peer.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        for name, value in options.items():
+            if hasattr(socket, name):
+                peer.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
+
+
+class _MySQLLeadership:
+    """A named lock of a session."""
+
+    announces = False
+
+    def __init__(self, connection: Any, stack: contextlib.ExitStack, name: str) -> None:
+        self._connection = connection
+        self._stack = stack
+        self._name = name
+        self._is_held = True
+        self._checked_at = time.monotonic()
+
+    @classmethod
+    def acquire(cls, connection: Any, stack: contextlib.ExitStack) -> _MySQLLeadership | None:
+        from sqlalchemy import text
+
+        # Names are the server's, not the database's.
+        name = f"{MYSQL_NAME}.{connection.engine.url.database}"[:64]
+        if connection.execute(text("SELECT GET_LOCK(:name, 0)"), {"name": name}).scalar() != 1:
+            stack.close()
+            return None
+        return cls(connection, stack, name)
+
+    def is_held(self) -> bool:
+        from sqlalchemy import text
+
+        if self._is_held and time.monotonic() - self._checked_at > MYSQL_CHECK_SECONDS:
+            try:
+                holds = self._connection.execute(
+                    text("SELECT IS_USED_LOCK(:name) = CONNECTION_ID()"), {"name": self._name}
+                ).scalar()
+                self._is_held = holds == 1
+            except Exception:
+                self._is_held = False
+            self._checked_at = time.monotonic()
+        return self._is_held
+
+    def wait(self, seconds: float) -> bool:
+        time.sleep(seconds)
+        return False
+
+    def release(self) -> None:
+        self._is_held = False
+        with contextlib.suppress(Exception):
+            self._stack.close()
+
+
+class _FileLeadership:
+    """A lock on a file beside an SQLite database, which one machine's processes share."""
+
+    announces = False
+
+    def __init__(self, lock: FileLock) -> None:
+        self._lock = lock
+        self._file = _file_of(lock)
+
+    @classmethod
+    def acquire(cls, folder: Path) -> _FileLeadership | None:
+        # Every thread that sends asks for it.
+        lock = FileLock(folder / LOCK_FILE, mode=0o600, thread_local=False)
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            return None
+        return cls(lock)
+
+    def is_held(self) -> bool:
+        # A home that was deleted and made anew has another file.
+        return self._lock.is_locked and _file_of(self._lock) == self._file is not None
+
+    def wait(self, seconds: float) -> bool:
+        time.sleep(seconds)
+        return False
+
+    def release(self) -> None:
+        self._lock.release()
+
+
+def _file_of(lock: FileLock) -> tuple[int, int] | None:
+    try:
+        status = Path(lock.lock_file).stat()
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino

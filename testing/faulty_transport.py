@@ -1,0 +1,73 @@
+"""A transport by class path that fails for one job, as some raise what their library raises."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import attr
+import requests
+from openlineage.client.event_v2 import DatasetEvent
+from openlineage.client.serde import Serde
+from openlineage.client.transport.transport import Config, Transport
+
+SECONDS = 10.0
+
+
+@attr.define
+class FaultyConfig(Config):
+    """Where to send, and what fails.
+
+    Args:
+        url: of the backend.
+        fails_for: the name of a job.
+    """
+
+    url: str
+    fails_for: str
+
+    @classmethod
+    def from_dict(cls, params: dict[str, Any]) -> FaultyConfig:
+        """Read the configuration.
+
+        Args:
+            params: of the transport.
+
+        Returns:
+            The configuration.
+        """
+        return cls(params["url"], params["fails_for"])
+
+
+class FaultyTransport(Transport):
+    """Posts events, and raises RuntimeError for those of one job.
+
+    Args:
+        config: says which.
+    """
+
+    kind = "faulty"
+    config_class = FaultyConfig
+
+    def __init__(self, config: FaultyConfig) -> None:
+        self._config = config
+
+    def emit(self, event: Any) -> None:
+        """Post an event.
+
+        Args:
+            event: an OpenLineage event.
+
+        Raises:
+            RuntimeError: it is of the job that fails.
+        """
+        if not isinstance(event, DatasetEvent) and event.job.name == self._config.fails_for:
+            msg = "An error occurred (ThrottlingException) when calling PostLineageEvent"
+            raise RuntimeError(msg)
+        body = Serde.to_json(event).encode()
+        headers = {"Content-Type": "application/json"}
+        answer = requests.post(self._config.url, body, timeout=SECONDS, headers=headers)
+        answer.raise_for_status()
+
+
+PATH = f"{__name__}.{FaultyTransport.__name__}"
+"""The type that names it in a configuration."""
