@@ -9,7 +9,9 @@ from collections.abc import Callable, Mapping, Sequence
 
 BENCHMARKS: Mapping[str, tuple[str, str]] = {
     "conversion": ("benchmarks.conversion", "how fast events are converted"),
-    "storage": ("benchmarks.storage.cost", "what Mechanism A costs whoever stores events"),
+    "storage": ("benchmarks.storage.cost", "what Mechanism A costs a process that stores events"),
+    "freshness": ("benchmarks.freshness.latency", "how soon Mechanism A's events arrive"),
+    "deliverer": ("benchmarks.deliverer.cost", "how fast Mechanism A's deliverer is, and its cost"),
     "sensor": ("benchmarks.sensor.keeping_up", "how Mechanism B keeps up with the event log"),
     "replay": ("benchmarks.replay.rate", "how fast the past is sent again"),
     "graph": ("benchmarks.graph", "how fast large pages of lineage are made and opened"),

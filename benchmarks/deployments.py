@@ -1,4 +1,4 @@
-"""Deployments of Dagster that differ in nothing but the event log storage, all of them new."""
+"""New deployments of Dagster that differ in nothing but the event log storage."""
 
 from __future__ import annotations
 
@@ -22,6 +22,9 @@ ROOT = Path(__file__).resolve().parents[1]
 EMPTY = "bench_empty"
 PREDECESSOR_VARIABLE = "BENCH_PREDECESSOR"
 """The environment variable that names the predecessor's interpreter."""
+
+FILE = "file:"
+"""Begins the address of a file that takes events."""
 
 _MAKE_TABLES = "import dagster; dagster.DagsterInstance.get().dispose()"
 
@@ -63,22 +66,41 @@ class Deployment:
     python: str
     runs: str
 
-    def environment(self, url: str | None) -> dict[str, str]:
-        """Say what its processes are to find in their environment.
+    def environment(self, address: str | None) -> dict[str, str]:
+        """Return the environment of the deployment's processes.
 
         Args:
-            url: the backend's.
+            address: the backend's URL, or `file:` and the path of a file; None for no transport.
 
         Returns:
-            Ours, with its own instead of the caller's Dagster and OpenLineage.
+            The caller's environment, with this deployment's Dagster and OpenLineage variables.
         """
         inherited = {
             name: value
             for name, value in os.environ.items()
             if not name.startswith(("DAGSTER_", "OPENLINEAGE_"))
         }
-        of_backend = {"OPENLINEAGE_URL": url} if url else {}
-        return {**inherited, **of_backend, "DAGSTER_HOME": str(self.home)}
+        return {**inherited, **_transport(address), "DAGSTER_HOME": str(self.home)}
+
+    def run_times(self) -> tuple[float, float]:
+        """Read when its only run started and ended: the times of RUN_START and RUN_SUCCESS.
+
+        Returns:
+            Both, in seconds since the epoch.
+
+        Raises:
+            RuntimeError: the run has not succeeded.
+        """
+        engine = sqlalchemy.create_engine(self.runs)
+        with contextlib.closing(engine.raw_connection()) as connection:
+            cursor = connection.cursor()
+            cursor.execute("select status, start_time, end_time from runs")
+            status, start, end = cursor.fetchall()[0]
+        engine.dispose()
+        if status != "SUCCESS":
+            msg = f"the run ended as {status}; see {self.home}"
+            raise RuntimeError(msg)
+        return float(start), float(end)
 
     def run_seconds(self) -> float:
         """Read how long its only run took, from RUN_START to RUN_SUCCESS.
@@ -87,18 +109,22 @@ class Deployment:
             Seconds.
 
         Raises:
-            RuntimeError: it has not succeeded.
+            RuntimeError: the run has not succeeded.
         """
-        engine = sqlalchemy.create_engine(self.runs)
-        with contextlib.closing(engine.raw_connection()) as connection:
-            cursor = connection.cursor()
-            cursor.execute("select status, end_time - start_time from runs")
-            status, seconds = cursor.fetchall()[0]
-        engine.dispose()
-        if status != "SUCCESS":
-            msg = f"the run ended as {status}; see {self.home}"
-            raise RuntimeError(msg)
-        return float(seconds)
+        start, end = self.run_times()
+        return end - start
+
+
+def _transport(address: str | None) -> dict[str, str]:
+    if not address:
+        return {}
+    if not address.startswith(FILE):
+        return {"OPENLINEAGE_URL": address}
+    return {
+        "OPENLINEAGE__TRANSPORT__TYPE": "file",
+        "OPENLINEAGE__TRANSPORT__LOG_FILE_PATH": address.removeprefix(FILE),
+        "OPENLINEAGE__TRANSPORT__APPEND": "true",
+    }
 
 
 class Deployments:
@@ -133,15 +159,18 @@ class Deployments:
         subprocess.run([made.python, "-c", _MAKE_TABLES], env=made.environment(None), check=True)
 
     @contextlib.contextmanager
-    def new(self, database: Database, subject: Subject) -> Iterator[Deployment]:
+    def new(
+        self, database: Database, subject: Subject, *, starts_deliverer: bool = False
+    ) -> Iterator[Deployment]:
         """Make a deployment without any run.
 
         Args:
             database: one that is prepared.
             subject: what it has as its event log storage.
+            starts_deliverer: whether processes that store events start ours where none is alive.
 
         Yields:
-            The deployment; its database is dropped afterwards.
+            The deployment; its deliverer is ended and its database is dropped afterwards.
         """
         name = f"bench_{os.getpid()}_{next(self._numbers)}"
         home = self._directory / name
@@ -149,8 +178,10 @@ class Deployments:
         if database is Database.POSTGRESQL:
             self._execute(f"create database {name} template {EMPTY}")
         try:
-            yield self._written(home, database, subject, name)
+            yield self._written(home, database, subject, name, starts_deliverer=starts_deliverer)
         finally:
+            if starts_deliverer:
+                end_processes(home)
             if database is Database.POSTGRESQL:
                 self._execute(f"drop database {name} with (force)")
 
@@ -187,7 +218,15 @@ class Deployments:
         with self._admin.connect() as connection:
             connection.execute(sqlalchemy.text(statement))
 
-    def _written(self, home: Path, database: Database, subject: Subject, name: str) -> Deployment:
+    def _written(
+        self,
+        home: Path,
+        database: Database,
+        subject: Subject,
+        name: str,
+        *,
+        starts_deliverer: bool = False,
+    ) -> Deployment:
         home.mkdir(exist_ok=True)
         content: dict[str, Any] = {"telemetry": {"enabled": False}}
         if database is Database.POSTGRESQL:
@@ -210,11 +249,12 @@ class Deployments:
                 {"base_dir": str(history / "runs")},
             )
         if not subject.is_bare:
-            events = _part(
-                "dagster_openlineage",
-                "OpenLineageEventLogStorage",
-                {"wrapped": events, "namespace": "bench"},
-            )
+            options: dict[str, Any] = {"wrapped": events, "namespace": "bench"}
+            if subject is Subject.OURS:
+                options["deliver"] = "automatic" if starts_deliverer else "external"
+                # In a container, the end of a run waits for its lineage otherwise.
+                options["flush_timeout"] = 0
+            events = _part("dagster_openlineage", "OpenLineageEventLogStorage", options)
         content["event_log_storage"] = events
         (home / "dagster.yaml").write_text(yaml.safe_dump(content))
         return Deployment(home, self.python_of(subject), runs)
@@ -222,3 +262,18 @@ class Deployments:
 
 def _part(module: str, name: str, config: dict[str, Any]) -> dict[str, Any]:
     return {"module": module, "class": name, "config": config}
+
+
+def end_processes(home: Path) -> None:
+    """Kill the processes of one deployment, such as a deliverer that a run has started.
+
+    Args:
+        home: the deployment's directory.
+    """
+    # Not installed where a benchmark starts no deliverer.
+    import psutil
+
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error):
+            if process.environ().get("DAGSTER_HOME") == str(home):
+                process.kill()

@@ -14,7 +14,7 @@ from dagster import deserialize_value, serialize_value
 from openlineage_dagster_core.facts.definitions import DefinedAssets, DefinedJobs
 from openlineage_dagster_core.facts.event_log import run_facts
 from openlineage_dagster_core.facts.model import Definitions, RunFacts
-from openlineage_dagster_core.facts.progress import FOLLOWED
+from openlineage_dagster_core.families import FOLLOWED
 
 JOB = "nightly"
 FIRST_DAY = datetime(2026, 1, 5, tzinfo=timezone.utc)
@@ -54,7 +54,7 @@ class EventLog:
             for number in range(assets_per_width * len(widths))
         ]
         with dg.DagsterInstance.ephemeral() as instance:
-            job = self._repository().get_job(JOB)
+            job = self.repository().get_job(JOB)
             job.execute_in_process(
                 instance=instance,
                 run_id=_RUN_ID.format(0),
@@ -82,7 +82,7 @@ class EventLog:
         Returns:
             New ones, of assets that are newly defined: nothing remembers them.
         """
-        repository = self._repository()
+        repository = self.repository()
         return Definitions(DefinedAssets(repository.asset_graph), DefinedJobs(repository))
 
     def run(self, number: int, mark: int = 0) -> tuple[RunFacts, list[dg.EventLogEntry]]:
@@ -119,7 +119,12 @@ class EventLog:
             entries.append(entry._replace(timestamp=begin + position * SECONDS_BETWEEN_ENTRIES))
         return facts, entries
 
-    def _repository(self) -> dg.RepositoryDefinition:
+    def repository(self) -> dg.RepositoryDefinition:
+        """Define the assets and the job.
+
+        Returns:
+            A new repository: no cache knows its definitions.
+        """
         assets = [
             # Of each width a third has checks, a third partitions.
             _asset(number, width, list(_parents(number, self._made)), number // self._widths % 3)

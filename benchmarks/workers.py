@@ -29,12 +29,14 @@ class Worker:
 
     Args:
         deployment: what it works on.
-        url: of its backend.
+        address: of its backend; see `Deployment.environment`.
         module: the program.
         argument: the program's only one.
     """
 
-    def __init__(self, deployment: Deployment, url: str | None, module: str, argument: str) -> None:
+    def __init__(
+        self, deployment: Deployment, address: str | None, module: str, argument: str
+    ) -> None:
         self._log = Path(deployment.home, "worker.log")
         with self._log.open("w") as log:
             self._process = subprocess.Popen(
@@ -44,7 +46,7 @@ class Worker:
                 stderr=log,
                 text=True,
                 cwd=ROOT,
-                env=deployment.environment(url),
+                env=deployment.environment(address),
             )
 
     def started(self) -> str:
@@ -130,20 +132,20 @@ class Worker:
 
 @contextlib.contextmanager
 def working(
-    deployment: Deployment, url: str | None, module: str, argument: str
+    deployment: Deployment, address: str | None, module: str, argument: str
 ) -> Iterator[Worker]:
     """Run a worker.
 
     Args:
         deployment: what it works on.
-        url: of its backend.
+        address: of its backend; see `Deployment.environment`.
         module: the program.
         argument: the program's only one.
 
     Yields:
         The worker, which is starting.
     """
-    worker = Worker(deployment, url, module, argument)
+    worker = Worker(deployment, address, module, argument)
     try:
         yield worker
     finally:

@@ -18,7 +18,7 @@ from rich.console import Console
 
 from benchmarks.backends import Behaviour, Receipt, running
 from benchmarks.deployments import ROOT, Database, Deployment, Deployments, Subject
-from benchmarks.sensor.event_log import EventLog, Recording
+from benchmarks.stored_log import Recording, StoredLog
 from benchmarks.tables import new_table
 
 LEAST_SHARE = 0.6
@@ -89,7 +89,7 @@ def main(arguments: Sequence[str]) -> int:
         stack.callback(deployments.close)
         deployments.prepare(Database.POSTGRESQL)
         deployment = stack.enter_context(deployments.new(Database.POSTGRESQL, Subject.BARE))
-        log = EventLog(deployment, Recording(), AT_A_TIME)
+        log = StoredLog(deployment, Recording(), AT_A_TIME)
         stack.callback(log.close)
         log.fill(options.events)
         rates = _measure(deployment, log, options.rounds, directory / "events.ndjson")
@@ -100,7 +100,7 @@ def main(arguments: Sequence[str]) -> int:
     return 0 if rates.is_complete and rates.share >= LEAST_SHARE else 1
 
 
-def _measure(deployment: Deployment, log: EventLog, rounds: int, file: Path) -> Rates:
+def _measure(deployment: Deployment, log: StoredLog, rounds: int, file: Path) -> Rates:
     rates = Rates(log.lineage_events, log.events)
     _run(deployment, None, *REPLAY, "--to", f"file:{file}")
     for _ in range(rounds):

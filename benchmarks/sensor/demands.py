@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from benchmarks.backends import Behaviour
 from benchmarks.deployments import Subject
+from benchmarks.memory import MEGABYTE
 from benchmarks.sensor.draining import Drain
 from benchmarks.sensor.growing import Growth
 from benchmarks.sensor.in_flight import InFlight
@@ -21,8 +22,6 @@ CURSOR_BYTES = 4096
 MEMORY_MB = 150
 """About what the events of a tick and the facts of some thousand runs may take, however long the
 log is; a log of 200,000 events that was held as a whole would take several times as much."""
-
-MEGABYTE = 1024 * 1024
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 
 from benchmarks.backends import Behaviour, Receipt, running
 from benchmarks.deployments import Deployment, Deployments
-from benchmarks.sensor.event_log import EventLog
 from benchmarks.sensor.ticks import LONGEST_SECONDS, Setting, Tick, evaluating, position
+from benchmarks.stored_log import StoredLog
 from benchmarks.workers import NoAnswerError
 
 
@@ -99,7 +99,7 @@ class Drain:
 def drain(
     deployments: Deployments,
     deployment: Deployment,
-    log: EventLog,
+    log: StoredLog,
     setting: Setting,
     behaviour: Behaviour,
     cap: float = LONGEST_SECONDS,

@@ -9,8 +9,8 @@ from statistics import median
 
 from benchmarks.backends import Behaviour, running
 from benchmarks.deployments import Deployment, Deployments, Subject
-from benchmarks.sensor.event_log import EventLog
 from benchmarks.sensor.ticks import Sensor, Setting, Tick, evaluating, predecessors_cursor
+from benchmarks.stored_log import StoredLog
 
 
 @dataclass
@@ -51,7 +51,7 @@ class Place:
     """
 
     deployment: Deployment
-    log: EventLog
+    log: StoredLog
     cursor: str | None
 
 

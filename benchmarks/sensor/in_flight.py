@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from benchmarks.backends import Behaviour, running
 from benchmarks.deployments import Deployment, Deployments
-from benchmarks.sensor.event_log import EventLog
 from benchmarks.sensor.ticks import LONGEST_SECONDS, Setting, Tick, evaluating
+from benchmarks.stored_log import StoredLog
 from benchmarks.workers import NoAnswerError
 
 STEPS = 3
@@ -47,7 +47,7 @@ class InFlight:
 def start_runs(
     deployments: Deployments,
     deployment: Deployment,
-    log: EventLog,
+    log: StoredLog,
     setting: Setting,
     runs: int,
     cap: float = LONGEST_SECONDS,

@@ -16,11 +16,11 @@ from rich.console import Console
 from benchmarks.backends import Behaviour
 from benchmarks.deployments import PREDECESSOR_VARIABLE, Database, Deployments, Subject
 from benchmarks.sensor.draining import Drain, drain
-from benchmarks.sensor.event_log import EventLog, Recording
 from benchmarks.sensor.growing import Place, grow
 from benchmarks.sensor.in_flight import start_runs
 from benchmarks.sensor.report import Findings, for_machines, show
 from benchmarks.sensor.ticks import LONGEST_SECONDS, OURS, Setting
+from benchmarks.stored_log import Recording, StoredLog
 
 PARTS = ("drain", "growth", "in-flight")
 LIMITS = (30, 500, 5000)
@@ -177,7 +177,7 @@ class Measurement:
         deployment = self._stack.enter_context(
             self._deployments.new(Database.POSTGRESQL, Subject.BARE)
         )
-        log = EventLog(deployment, self._recording, self._options.at_a_time)
+        log = StoredLog(deployment, self._recording, self._options.at_a_time)
         self._stack.callback(log.close)
         if events:
             self._say(f"storing {events:,} events")

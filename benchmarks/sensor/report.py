@@ -11,7 +11,8 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.backends import Behaviour
-from benchmarks.sensor.demands import MEGABYTE, Demand, best, demands
+from benchmarks.memory import MEGABYTE
+from benchmarks.sensor.demands import Demand, best, demands
 from benchmarks.sensor.draining import Drain
 from benchmarks.sensor.growing import Growth
 from benchmarks.sensor.in_flight import InFlight

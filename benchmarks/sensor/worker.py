@@ -6,17 +6,16 @@ It runs beside 0.2.1 as well as beside ours, which have the same name: it uses n
 from __future__ import annotations
 
 import json
-import resource
 import sys
 import time
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import dagster as dg
 import sqlalchemy
 
 from benchmarks.fifty_assets import definitions
+from benchmarks.memory import peak_memory
 from benchmarks.protocol import requests, take_output
 from dagster_openlineage import openlineage_sensor
 
@@ -45,22 +44,6 @@ def main() -> None:
                 "peak": peak_memory(),
             }
         )
-
-
-def peak_memory() -> int:
-    """Find how much memory this process has had at most.
-
-    Returns:
-        Bytes. The system's figure for a process begins with that of the one it was started from,
-        where nothing better is known.
-    """
-    status = Path("/proc/self/status")
-    if status.exists():
-        for line in status.read_text().splitlines():
-            if line.startswith("VmHWM:"):
-                return int(line.split()[1]) * 1024
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * 1024
 
 
 def _counted(instance: dg.DagsterInstance) -> list[str]:

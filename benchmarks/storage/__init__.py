@@ -1,1 +1,1 @@
-"""What Mechanism A costs the process that stores events."""
+"""What Mechanism A costs a process that stores events."""

@@ -1,4 +1,4 @@
-"""What Mechanism A costs the process that stores events, beside bare storages and 0.2.1."""
+"""What Mechanism A costs a process that stores events, compared with bare storages and 0.2.1."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from typing import TypeVar
 
 from rich.console import Console
 
-from benchmarks.backends import Behaviour
+from benchmarks.backends import STATES, Behaviour
 from benchmarks.deployments import PREDECESSOR_VARIABLE, Database, Deployments, Subject
 from benchmarks.storage.importing import time_imports
 from benchmarks.storage.report import Findings, for_machines, show
@@ -87,7 +87,7 @@ def _measure_storing(
     )
     databases = _chosen(Database, options.database)
     for database in databases:
-        for behaviour in _chosen(Behaviour, options.backend):
+        for behaviour in _states(options):
             progress.print(f"storing: {database.value}, backend {behaviour.value}", style="dim")
             subjects = [Subject.BARE, Subject.OURS, Subject.BARE_AGAIN]
             # What a dead backend costs it has nothing to do with the database.
@@ -104,14 +104,18 @@ def _measure_runs(
         for executor in options.executor or EXECUTORS[:1]:
             progress.print(f"running 50 assets: {database.value}, {executor}", style="dim")
             variants: dict[Variant, int] = {}
-            for behaviour in _chosen(Behaviour, options.backend):
+            for behaviour in _states(options):
                 variants[Subject.OURS, behaviour] = options.runs
             variants[Subject.BARE_AGAIN, None] = options.runs
-            for behaviour in _chosen(Behaviour, options.backend) if options.predecessor else ():
+            for behaviour in _states(options) if options.predecessor else ():
                 # Without an answer it takes many minutes.
                 if behaviour.answers:
                     variants[Subject.PREDECESSOR, behaviour] = 1
             findings.runs.append(run(deployments, database, executor, variants, options.run_cap))
+
+
+def _states(options: argparse.Namespace) -> list[Behaviour]:
+    return _chosen(Behaviour, options.backend) if options.backend else list(STATES)
 
 
 def _chosen(kind: type[E], names: Iterable[str] | None) -> list[E]:
@@ -123,7 +127,7 @@ def _parser() -> argparse.ArgumentParser:
     choose = parser.add_argument_group("what is measured; everything, where nothing is chosen")
     choose.add_argument("--only", choices=PARTS)
     choose.add_argument("--database", action="append", choices=[each.value for each in Database])
-    choose.add_argument("--backend", action="append", choices=[each.value for each in Behaviour])
+    choose.add_argument("--backend", action="append", choices=[each.value for each in STATES])
     choose.add_argument(
         "--executor", action="append", choices=EXECUTORS, help="of the runs (default: in_process)"
     )
@@ -139,7 +143,7 @@ def _parser() -> argparse.ArgumentParser:
     ):
         extent.add_argument(name, type=int, default=default, help=f"{text} [%(default)s]")
     for name, seconds, text in (
-        # After fifteen seconds ours imports what it sends with.
+        # Ours looks for a deliverer every fifteen seconds.
         ("--warm-up", 20.0, "seconds before the first round"),
         ("--predecessor-seconds", 5.0, "what 0.2.1 may take for the events of a kind"),
         ("--cap", 20.0, "seconds after which one request to 0.2.1 is given up"),

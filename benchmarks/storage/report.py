@@ -12,7 +12,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.backends import Behaviour
+from benchmarks.backends import STATES, Behaviour
 from benchmarks.deployments import Subject
 from benchmarks.storage.demands import CLIENTS, MILLISECONDS, Demand, demands
 from benchmarks.storage.importing import Imports
@@ -23,15 +23,15 @@ from benchmarks.tables import NOTHING, new_table
 
 NOTES = """\
 bare: two deployments of the same kind, taken together; noise: one of them beside the other. A run
-is held against the bare one before it and the one after it, and the ratio is those ratios' median.
-All take turns in rounds, each so short that the machine's speed is the same for all of them. What
-ours does in the background goes on meanwhile.
-0.2.1 stores fewer events: what it may take is limited; > means that it was given up.
+is compared with the bare one before it and the one after it; the ratio is the median of those
+ratios. A figure that differs by no more than the noise keeps its limit. All take turns in rounds,
+each so short that the machine's speed is the same for all of them. Ours has a deliverer that lives
+already, and delivers what the others' turns leave it time for.
+0.2.1 stores fewer events: the time that it may take is limited; > means that it was given up.
 cpu: of the thread that stores, without what it waits for; of a run, of all its processes, without
-that which sends what it left.
-delivered: what the backend took from ours while events were stored, and then in the last dispose;
-of the first run, until its process was gone; afterwards: what a process of its own sent, and how
-long it lived.
+the deliverer.
+delivered: what the backend took from ours until the last event was stored, or the first run's
+process had ended; later: what it took after that.
 """
 
 
@@ -162,7 +162,7 @@ def _around(scenes: Sequence[Scene]) -> Table:
         "database",
         "backend",
         "delivered",
-        "at dispose",
+        "later",
         "dispose of bare",
         "of ours",
     )
@@ -172,7 +172,7 @@ def _around(scenes: Sequence[Scene]) -> Table:
             scene.database.value,
             scene.behaviour.value,
             f"{scene.taken.get(Subject.OURS, 0):,}",
-            f"{scene.taken_at_dispose.get(Subject.OURS, 0):,}",
+            f"{scene.taken_later.get(Subject.OURS, 0):,}",
             _ms(dispose.get(Subject.BARE), " ms"),
             _ms(dispose.get(Subject.OURS), " ms"),
         )
@@ -183,7 +183,7 @@ def _run(scene: RunScene) -> Table:
     table = new_table(
         f"run of 50 assets, {scene.executor}, {scene.database.value}: seconds, medians",
         "who", "backend", "runs", "bare", "process", "ratio", "START to SUCCESS", "ratio", "cpu",
-        "ratio", "delivered", "afterwards", "for",
+        "ratio", "delivered", "later", "within",
     )  # fmt: skip
     for (subject, behaviour), times in scene.times.items():
         if times.given_up_after is not None:
@@ -204,11 +204,11 @@ def _run(scene: RunScene) -> Table:
 
 
 def _delivered(times: RunTimes, behaviour: Behaviour | None) -> list[str]:
-    afterwards = f"{times.afterwards:.2f} s" if times.afterwards else NOTHING
     if behaviour is None or not behaviour.answers:
-        return [NOTHING, NOTHING, afterwards]
-    in_the_end = times.delivered_in_all - times.delivered
-    return [f"{times.delivered:,}", f"{in_the_end:,}", afterwards]
+        return [NOTHING] * 3
+    later = times.delivered_in_all - times.delivered
+    within = f"{times.afterwards:.2f} s" if later else NOTHING
+    return [f"{times.delivered:,}", f"{later:,}", within]
 
 
 def _imports(imports: Mapping[Subject, Imports]) -> Table:
@@ -231,7 +231,7 @@ def _imports(imports: Mapping[Subject, Imports]) -> Table:
 
 
 def _demands(found: Sequence[Demand]) -> Table:
-    backends = [behaviour.value for behaviour in Behaviour]
+    backends = [behaviour.value for behaviour in STATES]
     table = new_table("demands", "what", "database", "limit", *backends, "noise", "verdict")
     rows: dict[tuple[str, str], list[Demand]] = {}
     for demand in found:

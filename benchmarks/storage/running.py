@@ -14,17 +14,17 @@ from itertools import combinations_with_replacement
 from pathlib import Path
 from statistics import mean, median
 
-import psutil
-
 from benchmarks.backends import Backend, Behaviour, running
+from benchmarks.deliverer.running import delivering
 from benchmarks.deployments import Database, Deployment, Deployments, Subject
 
 PROJECT = Path(__file__).parents[1] / "fifty_assets.py"
 LAST_CHARACTERS = 2000
-POLL_SECONDS = 0.05
+QUIET_SECONDS = 2.0
+"""Seconds without a receipt after which all is delivered."""
 
 Variant = tuple[Subject, Behaviour | None]
-"""Who runs against which backend; a bare one has none."""
+"""What runs against which backend; a bare run has none."""
 
 
 @dataclass(frozen=True)
@@ -49,9 +49,9 @@ class RunTimes:
     Args:
         runs: what each took.
         around: what the bare run before each and the one after it took.
-        delivered: how many events the backend took from the first, until its process was gone.
-        delivered_in_all: the same, until the process was gone as well that sends what is left.
-        afterwards: seconds from the one to the other.
+        delivered: events of the first run that the backend took until the run's process ended.
+        delivered_in_all: all events of the first run that the backend took.
+        afterwards: seconds from the end of the first run's process to the last receipt.
         given_up_after: seconds after which a run that did not end was given up.
     """
 
@@ -101,14 +101,16 @@ def run(
     variants: Mapping[Variant, int],
     cap: float,
 ) -> RunScene:
-    """Let all variants run in turn, with a bare run between any two, and nothing beside them.
+    """Run all variants in turn, with a bare run between any two.
+
+    Ours has a deliverer that was alive before the run.
 
     Args:
         deployments: makes one for each run.
         database: where Dagster keeps the run.
         executor: `in_process` or `multiprocess`.
-        variants: how often each is to run.
-        cap: after how many seconds the predecessor's run is given up.
+        variants: the number of runs of each.
+        cap: seconds after which a run of 0.2.1 is given up.
 
     Returns:
         What was measured.
@@ -129,18 +131,21 @@ def run(
         for number in range(max(variants.values())):
             for variant in (each for each, times in variants.items() if number < times):
                 subject, times = variant[0], scene.times[variant]
-                with deployments.new(database, subject) as deployment:
-                    limit = cap if subject is Subject.PREDECESSOR else None
-                    try:
-                        taken = _delivering(
-                            deployment, executor, backends.get(variant), times, limit
-                        )
-                    except subprocess.TimeoutExpired:
-                        times.given_up_after = limit
-                        before = bare()
-                        continue
-                    finally:
-                        _end_delivery(deployment.home)
+                limit = cap if subject is Subject.PREDECESSOR else None
+                try:
+                    taken = _run_one(
+                        deployments,
+                        database,
+                        executor,
+                        subject,
+                        backends.get(variant),
+                        times,
+                        limit,
+                    )
+                except subprocess.TimeoutExpired:
+                    times.given_up_after = limit
+                    before = bare()
+                    continue
                 after = bare()
                 times.runs.append(taken)
                 times.around.append((before, after))
@@ -148,24 +153,30 @@ def run(
     return scene
 
 
-def _delivering(
-    deployment: Deployment,
+def _run_one(
+    deployments: Deployments,
+    database: Database,
     executor: str,
+    subject: Subject,
     backend: Backend | None,
     times: RunTimes,
     limit: float | None,
 ) -> Taken:
-    taken_before = backend.taken() if backend else 0
-    taken = _to_end(deployment, executor, backend, limit)
-    if not times.runs:
-        times.delivered = backend.taken() - taken_before if backend else 0
-        # With a backend that takes nothing it takes long: once is enough.
-        ended = time.perf_counter()
-        while _is_delivery_going_on(deployment.home):
-            time.sleep(POLL_SECONDS)
-        times.afterwards = time.perf_counter() - ended
-        times.delivered_in_all = backend.taken() - taken_before if backend else 0
-    return taken
+    is_ours = subject is Subject.OURS
+    with contextlib.ExitStack() as stack:
+        deployment = stack.enter_context(
+            deployments.new(database, subject, starts_deliverer=is_ours)
+        )
+        if is_ours and backend is not None:
+            stack.enter_context(delivering(deployment, backend.url))
+        taken_before = backend.taken() if backend else 0
+        taken = _to_end(deployment, executor, backend, limit)
+        if not times.runs and backend is not None and backend.behaviour.answers:
+            times.delivered = backend.taken() - taken_before
+            ended = time.perf_counter()
+            times.delivered_in_all = backend.wait_until_quiet(QUIET_SECONDS) - taken_before
+            times.afterwards = max(0.0, time.perf_counter() - ended - QUIET_SECONDS)
+        return taken
 
 
 def _to_end(
@@ -203,28 +214,9 @@ def _to_end(
 
 
 def _processor_seconds() -> float:
-    """Count what the processes used that this one waited for."""
+    """Return the processor time of the processes that this one has waited for."""
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
     return used.ru_utime + used.ru_stime
-
-
-def _is_delivery_going_on(home: Path) -> bool:
-    # Not there where another benchmark runs.
-    from openlineage_dagster_storage.delivery_process import LOCK_NAME, locked
-
-    outbox = home / "openlineage"
-    if not (outbox / LOCK_NAME).exists():
-        return False
-    with locked(outbox) as lock:
-        return lock is None
-
-
-def _end_delivery(home: Path) -> None:
-    """See that what sends what a run left does not fall into the next run's time."""
-    for process in psutil.process_iter():
-        with contextlib.suppress(psutil.Error):
-            if process.environ().get("DAGSTER_HOME") == str(home):
-                process.kill()
 
 
 def _command(python: str, executor: str) -> Sequence[str]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from statistics import median
 
 from benchmarks.backends import Behaviour, running
+from benchmarks.deliverer.running import delivering
 from benchmarks.deployments import Database, Deployments, Subject
 from benchmarks.storage.kinds import Kind
 from benchmarks.workers import NoAnswerError, Worker, working
@@ -17,6 +18,9 @@ LONGEST_SECONDS = 600.0
 
 WORKER = "benchmarks.storage.worker"
 ENOUGH_FOR_P99 = 100
+
+QUIET_SECONDS = 2.0
+"""Seconds without a receipt after which all is delivered."""
 
 
 @dataclass(frozen=True)
@@ -81,8 +85,8 @@ class Scene:
         behaviour: what the backend does.
         times: by subject and kind.
         dispose_seconds: how long the last `dispose` took, by subject.
-        taken: how many events the backend took before that, by subject.
-        taken_at_dispose: how many it took during that, by subject.
+        taken: the number of events that the backend took until then, by subject.
+        taken_later: the number that it took after that, by subject.
         dagster: the version, by subject.
     """
 
@@ -91,7 +95,7 @@ class Scene:
     times: dict[tuple[Subject, Kind], Times] = field(default_factory=dict)
     dispose_seconds: dict[Subject, float] = field(default_factory=dict)
     taken: dict[Subject, int] = field(default_factory=dict)
-    taken_at_dispose: dict[Subject, int] = field(default_factory=dict)
+    taken_later: dict[Subject, int] = field(default_factory=dict)
     dagster: dict[Subject, str] = field(default_factory=dict)
 
     def of(self, subject: Subject, kind: Kind) -> Times:
@@ -235,12 +239,17 @@ def store(
         workers: dict[Subject, Worker] = {}
         backends = {}
         for subject in subjects:
-            deployment = stack.enter_context(deployments.new(database, subject))
+            is_ours = subject is Subject.OURS
+            deployment = stack.enter_context(
+                deployments.new(database, subject, starts_deliverer=is_ours)
+            )
             url = None
             if not subject.is_bare:
                 # Each has its own, which is asked what it took.
                 backends[subject] = stack.enter_context(running(behaviour))
                 url = backends[subject].url
+                if is_ours:
+                    stack.enter_context(delivering(deployment, url))
             # The predecessor may take seconds for each of fifty planned assets.
             job_name = "without_assets" if subject is Subject.PREDECESSOR else "in_process"
             workers[subject] = stack.enter_context(working(deployment, url, WORKER, job_name))
@@ -252,7 +261,9 @@ def store(
         scene.taken = {subject: backend.taken() for subject, backend in backends.items()}
         stage.dispose()
         for subject, backend in backends.items():
-            scene.taken_at_dispose[subject] = backend.taken() - scene.taken[subject]
+            if behaviour.answers:
+                later = backend.wait_until_quiet(QUIET_SECONDS)
+                scene.taken_later[subject] = later - scene.taken[subject]
     return scene
 
 

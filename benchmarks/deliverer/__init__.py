@@ -1,0 +1,1 @@
+"""What the deliverer of Mechanism A costs, and how fast it is."""

@@ -1,0 +1,1 @@
+"""How long after an event its lineage reaches the backend."""
