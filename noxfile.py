@@ -115,6 +115,7 @@ DATA_RENTGEN = [
 
 TEST_TOOLS = [
     "pytest>=8.3",
+    "pytest-timeout>=2.3",
     "hypothesis>=6.100",
     "jsonschema[format-nongpl]>=4.23",
     "referencing>=0.35",

@@ -30,6 +30,7 @@ from benchmarks import baseline
 from benchmarks.event_log import JOB, EventLog
 from openlineage_dagster_core.conversion import convert
 from openlineage_dagster_core.conversion.envelope import Event
+from openlineage_dagster_core.conversion.remembered import PerValue
 from openlineage_dagster_core.facts.model import AssetFacts, Definitions, Facts, RunFacts
 from openlineage_dagster_core.facts.progress import ProgressLog
 from openlineage_dagster_core.identity import Identity
@@ -200,7 +201,8 @@ class Passes:
         """Define everything anew, and empty our caches: the next pass is a first one."""
         gc.collect()
         for cache in gc.get_objects():
-            if isinstance(cache, _CACHE) and str(cache.__module__).startswith(OURS):
+            is_ours = isinstance(cache, _CACHE) and str(cache.__module__).startswith(OURS)
+            if is_ours or isinstance(cache, PerValue):
                 cache.cache_clear()
         gc.collect()
         self._decoded.clear()

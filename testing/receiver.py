@@ -186,11 +186,13 @@ def _bound(port: int, handler: type[BaseHTTPRequestHandler]) -> _Server:
 
 @pytest.fixture(autouse=True)
 def _environment_is_restored() -> Iterator[None]:
-    """The client writes into `os.environ` when it is made."""
+    """The client writes into `os.environ` when it is made, and the sensor keeps its clients."""
     before = dict(os.environ)
     yield
     os.environ.clear()
     os.environ.update(before)
+    if "openlineage_dagster_sensor.sensor" in sys.modules:
+        sys.modules["openlineage_dagster_sensor.sensor"]._clients.cache_clear()  # noqa: SLF001
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ import pytest
 
 from bare_storages import one_file
 from delivered import check_order, check_same, expected_events, first_arrivals
-from openlineage_dagster_sensor import openlineage_sensor, sensor
+from openlineage_dagster_sensor import openlineage_sensor
 from receiver import Receiver
 from recorded_run import execute
 from shop.definitions import defs as shop
@@ -24,12 +24,6 @@ def of_another_location() -> None: ...
 
 
 OTHER = dg.Definitions(assets=[of_another_location], jobs=[dg.define_asset_job("others")])
-
-
-@pytest.fixture(autouse=True)
-def _fresh_clients() -> Iterator[None]:
-    yield
-    sensor._clients.cache_clear()
 
 
 @pytest.fixture

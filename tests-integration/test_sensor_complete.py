@@ -1,5 +1,6 @@
 """The sensor on PostgreSQL: of a large log, and while many write, nothing is missed."""
 
+import json
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -17,17 +18,11 @@ import fifty_assets
 from delivered import run_id_of
 from everything_delivered import check_everything_delivered
 from many_runs import store_runs
-from openlineage_dagster_sensor import openlineage_sensor, sensor
+from openlineage_dagster_sensor import openlineage_sensor
 from receiver import Receiver
 from sensor_evaluations import IDLE
 
 RUNS = 50
-
-
-@pytest.fixture(autouse=True)
-def _fresh_clients() -> Iterator[None]:
-    yield
-    sensor._clients.cache_clear()
 
 
 @pytest.fixture
@@ -82,7 +77,8 @@ def test_of_a_large_log_everything_arrives_in_order_and_it_is_asked_little(
     assert len(receiver.events) == different
     with counted(instance) as statements:
         assert tick(instance, cursor, evaluate)[0] == IDLE
-    assert len(statements) <= 2
+    # Soon after news the ids of late events are listed, too.
+    assert len(statements) <= 3
 
 
 def test_while_many_write_nothing_is_missed(
@@ -140,4 +136,9 @@ def test_a_cursor_that_was_reset_sends_everything_again_with_the_same_ids(
     tick(instance, None, evaluate)
     first = list(receiver.events)
     tick(instance, None, evaluate)
-    assert receiver.events == first * 2
+    # What does not depend on each other goes side by side, in any order.
+    assert texts(receiver.events) == texts(first * 2)
+
+
+def texts(events: list[dict[str, Any]]) -> list[str]:
+    return sorted(json.dumps(event, sort_keys=True) for event in events)

@@ -15,20 +15,14 @@ import fifty_assets
 from delivered import run_id_of
 from everything_delivered import check_everything_delivered, repeats
 from many_runs import store_runs
-from openlineage_dagster_core.event_log.run_log import LONGEST_PAGE
+from openlineage_dagster_core.event_log.tables import LONGEST_PAGE
 from openlineage_dagster_core.families import FOLLOWED
-from openlineage_dagster_sensor import openlineage_sensor, sensor
+from openlineage_dagster_sensor import openlineage_sensor
 from receiver import Receiver
 from sensor_evaluations import IDLE
 
 RUNS = 7
 WRITERS, TICKS = 6, 4
-
-
-@pytest.fixture(autouse=True)
-def _fresh_clients() -> Iterator[None]:
-    yield
-    sensor._clients.cache_clear()
 
 
 @pytest.fixture

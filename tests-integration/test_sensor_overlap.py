@@ -11,7 +11,7 @@ import pytest
 import sensor_project
 from dagster_home import wait_until
 from everything_delivered import check_everything_delivered, repeats
-from openlineage_dagster_sensor import openlineage_sensor, sensor
+from openlineage_dagster_sensor import openlineage_sensor
 from receiver import Receiver
 from recorded_run import execute
 from sensor_daemon import Gate
@@ -20,12 +20,6 @@ from sensor_evaluations import IDLE
 BEFORE_IT_HANGS = 20
 AT_MOST = 500
 """Ticks; there are fewer events."""
-
-
-@pytest.fixture(autouse=True)
-def _fresh_clients() -> Iterator[None]:
-    yield
-    sensor._clients.cache_clear()
 
 
 @pytest.fixture

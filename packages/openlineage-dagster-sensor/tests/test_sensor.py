@@ -24,12 +24,6 @@ from receiver import Receiver
 from recorded_run import execute, states_by_run
 
 
-@pytest.fixture(autouse=True)
-def _fresh_client() -> Iterator[None]:
-    yield
-    sensor._clients.cache_clear()
-
-
 @pytest.fixture(params=["a log a run", "one log"])
 def instance(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[dg.DagsterInstance]:
     overrides = one_file(tmp_path) if request.param == "one log" else {}

@@ -37,8 +37,14 @@ if TYPE_CHECKING:
 UNDER_WAY_AT_MOST = 20_000
 """Events of the log that are read and not delivered: more are not read on."""
 
-DECODED_BYTES = 2_000_000
-"""Text of the log that is decoded at a time: the objects take ten times as much."""
+DECODED_BYTES = 20_000_000
+"""Memory for events that are decoded at a time, about."""
+
+SHORT_EVENT, LONG_EVENT = 10, 50
+"""How much more memory a decoded event takes than its text; a long one is full of columns."""
+
+LONG_TEXT = 10_000
+"""Characters of the text of a long event."""
 
 DELETED_REMEMBERED = 1000
 
@@ -317,7 +323,7 @@ class Engine:
         weight = 0
         while self._read_ahead and weight < DECODED_BYTES:
             event = self._read_ahead.popleft()
-            weight += event.weight
+            weight += event.weight * (LONG_EVENT if event.weight > LONG_TEXT else SHORT_EVENT)
             entry = self._entry_of(event)
             if entry is not None:
                 self._decoded.append((event, entry))

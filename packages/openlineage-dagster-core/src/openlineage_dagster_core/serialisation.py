@@ -34,7 +34,7 @@ Writer = Callable[[Any], str]
 Event = RunEvent | DatasetEvent | JobEvent
 """What can be written."""
 
-KEPT_BYTES = 32 * 1024 * 1024
+KEPT_BYTES = 16 * 1024 * 1024
 """How much text of shared facets is kept: some thousand definitions with wide schemas."""
 
 CLASSES = 1024

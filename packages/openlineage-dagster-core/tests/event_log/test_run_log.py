@@ -9,13 +9,7 @@ import pytest
 from bare_storages import one_file
 from log_entries import log_line, step_event
 from openlineage_dagster_core.event_log import run_log
-from openlineage_dagster_core.event_log.run_log import (
-    LONGEST_PAGE,
-    PAGE_BYTES,
-    events_of_run,
-    page_size,
-)
-from openlineage_dagster_core.event_log.stored_event import EventId, StoredEvent
+from openlineage_dagster_core.event_log.run_log import events_of_run
 
 AT = 1_700_000_000.0
 
@@ -31,10 +25,7 @@ def instance(
         yield made
 
 
-def test_the_followed_events_of_a_run_are_read_in_order(
-    instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(run_log, "page_size", lambda _: 3)
+def test_the_followed_events_of_a_run_are_read_in_order(instance: dg.DagsterInstance) -> None:
     for number in range(20):
         instance.event_log_storage.store_event(step_event("other", AT))
         instance.event_log_storage.store_event(log_line("run", AT))
@@ -66,13 +57,3 @@ def test_events_from_outside_any_run_are_read_by_an_empty_run_id(
 
 def test_a_run_without_events_gives_none(instance: dg.DagsterInstance) -> None:
     assert list(events_of_run(instance, "unknown")) == []
-
-
-def test_pages_of_wide_rows_are_short() -> None:
-    def of_weight(weight: int) -> list[StoredEvent]:
-        return [StoredEvent(EventId("r", 1), "x" * weight)]
-
-    assert page_size([]) == run_log.FIRST_PAGE
-    assert page_size(of_weight(100)) == LONGEST_PAGE
-    assert page_size(of_weight(PAGE_BYTES // 100)) == 100
-    assert page_size(of_weight(PAGE_BYTES)) == 10

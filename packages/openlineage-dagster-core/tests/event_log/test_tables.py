@@ -10,6 +10,7 @@ from dagster import AssetKey
 
 from bare_storages import one_file
 from log_entries import log_line, materialization, step_event
+from openlineage_dagster_core.event_log import tables as tables_module
 from openlineage_dagster_core.event_log.tables import EventTables
 
 AT = 1_700_000_000.25
@@ -38,18 +39,50 @@ def test_rows_are_read_in_order_and_as_they_were_stored(instance: dg.DagsterInst
     for entry in entries:
         instance.event_log_storage.store_event(entry)
     tables = tables_of(instance)
-    found = tables.rows(0, 10)
+    found = tables.rows(0, 10).events
     assert [event.id.run_id for event in found] == ["a", "b", "", "a"]
     assert [event.timestamp for event in found] == [AT, AT + 2, AT + 3, AT + 4]
     assert [event.entry() for event in found] == [entries[place] for place in (0, 2, 3, 4)]
     ids = [event.id.storage_id for event in found]
-    assert tables.rows(0, 2) == found[:2]
-    assert tables.rows(ids[1], 10) == found[2:]
-    assert tables.rows(0, 10, until=ids[1]) == found[:2]
-    assert tables.rows(0, 10, run_id="a") == [found[0], found[3]]
-    assert tables.rows(0, 10, run_id="") == [found[2]]
+    assert tables.rows(0, 2).events == found[:2]
+    assert tables.rows(ids[1], 10).events == found[2:]
+    assert tables.rows(0, 10, until=ids[1]).events == found[:2]
+    assert tables.rows(0, 10, run_id="a").events == [found[0], found[3]]
+    assert tables.rows(0, 10, run_id="").events == [found[2]]
     assert sorted(tables.ids(ids[0], ids[2])) == ids[1:3]
     assert tables.first_ids(["a", "b", "unknown"]) == {"a": ids[0], "b": ids[1]}
+
+
+def test_a_page_of_long_rows_is_short(
+    instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(6):
+        instance.event_log_storage.store_event(step_event("a", AT + number, "x" * 10_000))
+    tables = tables_of(instance)
+    everything = tables.rows(0)
+    assert (len(everything.events), everything.is_last) == (6, True)
+    length = everything.events[0].weight
+    monkeypatch.setattr(tables_module, "PAGE_BYTES", 2 * length + 1)
+    page = tables.rows(0)
+    assert (page.events, page.is_last) == (everything.events[:3], False)
+    page = tables.rows(page.events[-1].id.storage_id)
+    assert (page.events, page.is_last) == (everything.events[3:], False)
+    assert tables.rows(page.events[-1].id.storage_id) == ([], True)
+    monkeypatch.setattr(tables_module, "PAGE_BYTES", 1)
+    assert tables.rows(0).events == everything.events[:1], "one event at least"
+
+
+def test_where_lengths_cannot_be_added_up_a_page_has_few_rows(
+    instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(3):
+        instance.event_log_storage.store_event(step_event("a", AT + number))
+    monkeypatch.setattr(tables_module, "_has_window_functions", lambda _: False)
+    monkeypatch.setattr(tables_module, "PAGE_WITHOUT_WINDOWS", 2)
+    tables = tables_of(instance)
+    page = tables.rows(0)
+    assert (len(page.events), page.is_last) == (2, False)
+    assert len(tables.rows(page.events[-1].id.storage_id).events) == 1
 
 
 def test_of_events_with_a_data_version_the_last_before_a_time_and_all_after_it_are_read(
@@ -95,8 +128,8 @@ def test_where_each_run_has_a_file_it_is_read_from_there() -> None:
         for run in ("a", "b", "a"):
             instance.event_log_storage.store_event(step_event(run, AT))
         tables = tables_of(instance)
-        assert [event.id.storage_id for event in tables.rows(0, 10, run_id="a")] == [1, 2]
-        assert [event.id.storage_id for event in tables.rows(0, 10, run_id="b")] == [1]
+        assert [event.id.storage_id for event in tables.rows(0, 10, run_id="a").events] == [1, 2]
+        assert [event.id.storage_id for event in tables.rows(0, 10, run_id="b").events] == [1]
 
 
 def test_a_storage_that_is_no_database_has_no_tables() -> None:

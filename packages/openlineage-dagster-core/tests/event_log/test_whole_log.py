@@ -16,14 +16,14 @@ from hypothesis import strategies as st
 
 from bare_storages import one_file
 from log_entries import log_line, materialization, step_event
-from openlineage_dagster_core.event_log import run_log, whole_log
+from openlineage_dagster_core.event_log import whole_log
 from openlineage_dagster_core.event_log.cursor import Cursor
 from openlineage_dagster_core.event_log.reader import (
     CLOCKS_DIFFER_SECONDS,
     LATE_SECONDS,
     DoneEvent,
 )
-from openlineage_dagster_core.event_log.stored_event import EventId, StoredEvent
+from openlineage_dagster_core.event_log.stored_event import EventId, Page, StoredEvent
 from openlineage_dagster_core.event_log.whole_log import WholeLog
 from openlineage_dagster_core.families import FOLLOWED
 
@@ -37,9 +37,8 @@ class Log:
     A real database cannot be told when a transaction becomes visible.
     """
 
-    fills_pages = True
-
     def __init__(self) -> None:
+        self.page = 2000
         self.entries: dict[int, dg.EventLogEntry] = {}
         self.queries: list[str] = []
         self.now = NOW
@@ -67,16 +66,18 @@ class Log:
         self.queries.append("maximum")
         return max(self.entries, default=None)
 
-    def rows(self, after: int, limit: int, *, until: int | None = None) -> list[StoredEvent]:
+    def rows(self, after: int, *, until: int | None = None) -> Page:
         self.queries.append("rows")
-        return [
+        followed = self._followed(after, until)
+        events = [
             StoredEvent(
                 EventId(self.entries[each].run_id, each),
                 decoded=self.entries[each],
                 timestamp=self.entries[each].timestamp,
             )
-            for each in self._followed(after, until)[:limit]
+            for each in followed[: self.page]
         ]
+        return Page(events, is_last=len(followed) < self.page)
 
     def ids(self, after: int, until: int) -> list[int]:
         self.queries.append("ids")
@@ -168,17 +169,14 @@ def test_what_is_not_delivered_is_read_again_by_another_process_and_nothing_else
     assert delivered(opened(log, again(cursor))) == [5, 6, 9]
 
 
-def test_the_pages_follow_one_another(log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(whole_log, "FIRST_PAGE", 3)
-    monkeypatch.setattr(run_log, "LONGEST_PAGE", 3)
+def test_the_pages_follow_one_another(log: Log) -> None:
+    log.page = 3
     log.entries = {each: step_event("a", NOW) for each in range(1, 100)}
     assert delivered(opened(log)) == list(range(1, 100))
 
 
-def test_an_interrupted_pass_goes_on_after_the_last_batch(
-    log: Log, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(whole_log, "FIRST_PAGE", 10)
+def test_an_interrupted_pass_goes_on_after_the_last_batch(log: Log) -> None:
+    log.page = 10
     log.entries = {each: step_event("a", NOW) for each in range(1, 100)}
     reader = opened(log)
     first = next(iter(reader.read()))
@@ -225,12 +223,9 @@ def test_a_late_event_from_outside_any_run_is_followed_by_its_asset_alone(log: L
     assert list(reader.forgets()) == []
 
 
-def test_an_interrupted_look_back_leaves_nothing_out(
-    log: Log, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_interrupted_look_back_leaves_nothing_out(log: Log) -> None:
     """What depends on a late event is sent again however many passes that takes."""
-    monkeypatch.setattr(whole_log, "FIRST_PAGE", 3)
-    monkeypatch.setattr(whole_log, "page_size", lambda _: 3)
+    log.page = 3
     reader = opened(log)
     log.entries = {each: step_event("late", NOW) for each in range(2, 12)}
     delivered(reader)
@@ -437,8 +432,7 @@ def test_a_storage_id_of_an_earlier_version_is_where_it_begins(log: Log) -> None
 def test_where_one_type_can_be_asked_for_at_a_time_the_order_is_the_same(
     log: Log, monkeypatch: pytest.MonkeyPatch, types: list[DagsterEventType]
 ) -> None:
-    monkeypatch.setattr(whole_log, "FIRST_PAGE", 3)
-    monkeypatch.setattr(whole_log, "page_size", lambda _: 3)
+    monkeypatch.setattr(whole_log, "PUBLIC_PAGE", 3)
     monkeypatch.setattr(whole_log.EventTables, "of", staticmethod(lambda storage: None))
     log.entries = {
         each: step_event("a", NOW, event_type=types[each * each % 7 % len(types)])
@@ -468,8 +462,7 @@ def test_whenever_rows_become_visible_all_are_delivered_in_order(  # noqa: C901
     arrived: list[int] = []
     with pytest.MonkeyPatch.context() as patched:
         patched_in(patched, log)
-        patched.setattr(whole_log, "FIRST_PAGE", 4)
-        patched.setattr(whole_log, "page_size", lambda _: 4)
+        log.page = 4
         cursor = Cursor()
         reader = opened(log, cursor)
         queue: list[StoredEvent] = []

@@ -22,6 +22,7 @@ from openlineage.client.generated.datasource_dataset import DatasourceDatasetFac
 
 from openlineage_dagster_core.conversion import custom, described
 from openlineage_dagster_core.conversion.envelope import Source
+from openlineage_dagster_core.conversion.remembered import PerValue
 from openlineage_dagster_core.facets.column_lineage import FieldLineage, column_lineage_facet
 from openlineage_dagster_core.facets.data_quality_metrics import (
     dataset_metrics_facet,
@@ -47,14 +48,15 @@ from openlineage_dagster_core.identity import DatasetName
 from openlineage_dagster_core.serialisation import shared
 from openlineage_dagster_core.settings import DatasetIdentity
 
-SUBSETS_KEPT = 1024
+PARTITIONS_KEPT = 20_000
+"""Partitions of subsets that are kept with their facets: each takes about 500 bytes."""
 
 ASSET_SYMLINK = "ASSET"
 LOCATION_SYMLINK = "LOCATION"
 """Types of the other name; DataHub takes one of type TABLE for the dataset's own."""
 
-LINEAGES_KEPT = 512
-"""They may have hundreds of columns."""
+FIELDS_KEPT = 20_000
+"""Columns of column lineage that are kept with their facets: each takes about 800 bytes."""
 
 
 def dataset_of(source: Source, key: AssetKey) -> DatasetName:
@@ -205,14 +207,16 @@ def _partitions(parts: _Parts) -> list[Partition]:
     return [(partition, dict(dimensions)) for partition, dimensions in parts]
 
 
-@lru_cache(maxsize=SUBSETS_KEPT)
-def _input_subset(parts: _Parts) -> InputSubsetInputDatasetFacet:
+def _made_input_subset(parts: _Parts) -> InputSubsetInputDatasetFacet:
     return shared(input_subset_facet(_partitions(parts)))
 
 
-@lru_cache(maxsize=SUBSETS_KEPT)
-def _output_subset(parts: _Parts) -> OutputSubsetOutputDatasetFacet:
+def _made_output_subset(parts: _Parts) -> OutputSubsetOutputDatasetFacet:
     return shared(output_subset_facet(_partitions(parts)))
+
+
+_input_subset = PerValue(_made_input_subset, len, PARTITIONS_KEPT)
+_output_subset = PerValue(_made_output_subset, len, PARTITIONS_KEPT)
 
 
 def _column_lineage(
@@ -236,9 +240,15 @@ def _column_lineage(
     return _shared_column_lineage(tuple(fields))
 
 
-@lru_cache(maxsize=LINEAGES_KEPT)
-def _shared_column_lineage(fields: tuple[FieldLineage, ...]) -> ColumnLineageDatasetFacet:
+def _made_column_lineage(fields: tuple[FieldLineage, ...]) -> ColumnLineageDatasetFacet:
     return shared(column_lineage_facet(fields))
+
+
+def _count_columns(fields: tuple[FieldLineage, ...]) -> int:
+    return 1 + sum(1 + len(made_from) for _, made_from in fields)
+
+
+_shared_column_lineage = PerValue(_made_column_lineage, _count_columns, FIELDS_KEPT)
 
 
 def _add(facets: dict[str, Any], name: str, facet: object | None) -> None:

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import lru_cache
 from typing import Any, TypeVar
 
 from dagster import TableSchema
 from openlineage.client.generated.base import BaseFacet, DatasetFacet, JobFacet
 from openlineage.client.generated.schema_dataset import SchemaDatasetFacet
 
-from openlineage_dagster_core.conversion.remembered import PerObject
+from openlineage_dagster_core.conversion.remembered import PerObject, PerValue
 from openlineage_dagster_core.facets.documentation import (
     dataset_documentation_facet,
     job_documentation_facet,
@@ -29,8 +28,8 @@ from openlineage_dagster_core.facets.tags import (
 from openlineage_dagster_core.facts.model import AssetFacts, JobFacts, StepFacts
 from openlineage_dagster_core.serialisation import shared
 
-SCHEMAS_KEPT = 512
-"""They may have hundreds of columns; those of definitions are kept with these, too."""
+COLUMNS_KEPT = 20_000
+"""Columns of schemas that are kept with their facets: each takes about 500 bytes."""
 
 _Facet = TypeVar("_Facet", bound=BaseFacet)
 
@@ -136,6 +135,12 @@ def table_schema_facet(schema: TableSchema) -> SchemaDatasetFacet:
     return _schema_facet(_Columns(value, schema))
 
 
-@lru_cache(maxsize=SCHEMAS_KEPT)
-def _schema_facet(columns: _Columns) -> SchemaDatasetFacet:
+def _made_schema_facet(columns: _Columns) -> SchemaDatasetFacet:
     return shared(schema_facet(columns.schema))
+
+
+def _count_columns(columns: _Columns) -> int:
+    return 1 + len(columns.value)
+
+
+_schema_facet = PerValue(_made_schema_facet, _count_columns, COLUMNS_KEPT)

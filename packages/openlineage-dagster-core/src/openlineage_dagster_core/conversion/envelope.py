@@ -23,7 +23,7 @@ from openlineage.client.generated.job_type_job import JobTypeJobFacet
 from openlineage.client.generated.processing_engine_run import ProcessingEngineRunFacet
 from openlineage.client.generated.tags_run import TagsRunFacet
 
-from openlineage_dagster_core.conversion.remembered import RUNS_KEPT, PerObject
+from openlineage_dagster_core.conversion.remembered import PerObject
 from openlineage_dagster_core.facets.error import error_facet
 from openlineage_dagster_core.facets.job_type import job_type_facet
 from openlineage_dagster_core.facets.run import (
@@ -202,7 +202,7 @@ def _none_yet(_: RunFacts) -> dict[_DagsterRunKey, DagsterRunFacet]:
     return {}
 
 
-_dagster_run_facets = PerObject(_none_yet, kept=RUNS_KEPT)
+_dagster_run_facets = PerObject(_none_yet)
 
 
 def _name(text: str | None) -> str | None:
@@ -224,7 +224,7 @@ def _made_run_tags(run: RunFacts) -> TagsRunFacet | None:
     return shared(facet) if facet is not None else None
 
 
-_run_tags = PerObject(_made_run_tags, kept=RUNS_KEPT)
+_run_tags = PerObject(_made_run_tags)
 
 
 _EVENT = RunEvent(

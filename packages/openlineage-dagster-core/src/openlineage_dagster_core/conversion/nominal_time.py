@@ -9,7 +9,7 @@ from functools import lru_cache
 from openlineage.client.generated.base import RunFacet
 from openlineage.client.generated.nominal_time_run import NominalTimeRunFacet
 
-from openlineage_dagster_core.conversion.remembered import RUNS_KEPT, PerObject
+from openlineage_dagster_core.conversion.remembered import PerObject
 from openlineage_dagster_core.facets.nominal_time import guessed_window, nominal_time_facet
 from openlineage_dagster_core.facts.model import AssetFacts, Facts, RunFacts
 from openlineage_dagster_core.facts.partitions import Partitions
@@ -113,5 +113,5 @@ def _nothing(_: RunFacts) -> dict[int, dict[str, RunFacet]]:
     return {}
 
 
-_of_run = PerObject(_nothing, kept=RUNS_KEPT)
+_of_run = PerObject(_nothing)
 """By how much is planned, the nominal time of a run."""

@@ -1,39 +1,34 @@
-"""Values that are made once for an object that does not change, and kept while it is in use."""
+"""Values that are made once for an argument that does not change, and kept while that pays."""
 
 from __future__ import annotations
 
+import threading
+import weakref
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from typing import Generic, TypeVar
 
 _Object = TypeVar("_Object")
+_Key = TypeVar("_Key", bound=Hashable)
 _Value = TypeVar("_Value")
-
-KEPT = 4096
-"""Of definitions: each may have a schema of hundreds of columns."""
-
-RUNS_KEPT = 256
-"""Of runs: those under way, and some more."""
 
 
 class PerObject(Generic[_Object, _Value]):
-    """A function whose results are kept by the identity of its argument.
+    """A function whose results are kept as long as its argument lives.
 
-    By identity, for what the facts hold cannot be hashed, and comparing it would cost more than
-    making the value.
+    The argument is known by its identity: what the facts hold cannot be hashed, and comparing it
+    would cost more than making the value.
 
     Args:
-        make: makes the value.
-        kept: how many are kept; those made longest ago are forgotten first.
+        make: makes the value of an object, which it must not refer to.
     """
 
-    def __init__(self, make: Callable[[_Object], _Value], kept: int = KEPT) -> None:
+    def __init__(self, make: Callable[[_Object], _Value]) -> None:
         self._make = make
-        self._kept = kept
-        self._values: OrderedDict[int, tuple[_Object, _Value]] = OrderedDict()
+        self._values: dict[int, tuple[weakref.KeyedRef[int, _Object], _Value]] = {}
 
     def __call__(self, of: _Object) -> _Value:
-        """Give the value of an object.
+        """Return the value of an object.
 
         Args:
             of: an object that does not change.
@@ -42,11 +37,64 @@ class PerObject(Generic[_Object, _Value]):
             Its value, made now or before.
         """
         found = self._values.get(id(of))
-        # The object is kept with its value, so that no other can have its identity meanwhile.
-        if found is not None and found[0] is of:
+        if found is not None and found[0]() is of:
             return found[1]
         value = self._make(of)
-        self._values[id(of)] = (of, value)
-        while len(self._values) > self._kept:
-            self._values.popitem(last=False)
+        self._values[id(of)] = weakref.KeyedRef(of, self._forget, id(of)), value
         return value
+
+    def _forget(self, dead: weakref.KeyedRef[int, _Object]) -> None:
+        found = self._values.get(dead.key)
+        # Another object may have got the identity of the dead one.
+        if found is not None and found[0] is dead:
+            del self._values[dead.key]
+
+
+class PerValue(Generic[_Key, _Value]):
+    """A function whose results are kept by the value of its argument, up to a weight of all.
+
+    Args:
+        make: makes the result.
+        weigh: returns the weight of an argument and of its result, which grows with it.
+        limit: the weight of what is kept; what was used longest ago goes first.
+    """
+
+    def __init__(
+        self, make: Callable[[_Key], _Value], weigh: Callable[[_Key], int], limit: int
+    ) -> None:
+        self._make = make
+        self._weigh = weigh
+        self._limit = limit
+        self._lock = threading.Lock()
+        self._values: OrderedDict[_Key, _Value] = OrderedDict()
+        self._weight = 0
+
+    def __call__(self, of: _Key) -> _Value:
+        """Return the result for an argument.
+
+        Args:
+            of: the argument.
+
+        Returns:
+            The result, made now or before.
+        """
+        with self._lock:
+            known = self._values.get(of)
+            if known is not None:
+                self._values.move_to_end(of)
+                return known
+        value = self._make(of)
+        with self._lock:
+            if of not in self._values:
+                self._weight += self._weigh(of)
+            self._values[of] = value
+            while self._weight > self._limit and len(self._values) > 1:
+                oldest, _ = self._values.popitem(last=False)
+                self._weight -= self._weigh(oldest)
+        return value
+
+    def cache_clear(self) -> None:
+        """Forget all results, as the method of `functools.lru_cache` with this name does."""
+        with self._lock:
+            self._values.clear()
+            self._weight = 0

@@ -15,7 +15,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, cast
 
-import attr
 import requests
 from openlineage.client import OpenLineageClient
 from openlineage.client.event_v2 import DatasetEvent, RunEvent
@@ -27,6 +26,7 @@ from openlineage.client.transport.noop import NoopTransport
 
 from openlineage_dagster_core import serialisation
 from openlineage_dagster_core.delivery import posting, producing, size
+from openlineage_dagster_core.delivery.configured_tags import ConfiguredTags
 from openlineage_dagster_core.delivery.failure_status import answer_of, chain, status_of
 from openlineage_dagster_core.delivery.posting import Poster
 from openlineage_dagster_core.errors import (
@@ -95,6 +95,7 @@ class LineageClient:
         max_event_size: int | None = None,
     ) -> None:
         self._client = client or OpenLineageClient(config=dict(_CLIENT_CONFIG))
+        self._tags = ConfiguredTags(self._client)
         self._max_event_size = max_event_size
         self._too_large: OrderedDict[str, None] = OrderedDict()
         for transport in _transports(self._client.transport):
@@ -200,9 +201,8 @@ class LineageClient:
         if config.facets.environment_variables:
             # Only where it is needed: the client reads the whole environment for each event.
             completed = client.add_environment_facets(completed)
-        completed = client.update_event_tags_facets(completed)
+        self._tags.add(completed)
         completed = client.add_source_code_location_facet(completed)
-        _take_back_unchanged_tags(completed, event)
         if config.dataset.reducing_enabled:
             completed = client.reduce_datasets(completed)
         return cast("Event", completed)
@@ -250,29 +250,11 @@ def _copied(event: Event) -> Event:
     event = copy.copy(event)
     if not isinstance(event, DatasetEvent):
         event.job = copy.copy(event.job)
-        event.job.facets = _with_own_tags(event.job.facets)
+        event.job.facets = dict(event.job.facets or {})
     if isinstance(event, RunEvent):
         event.run = copy.copy(event.run)
-        event.run.facets = _with_own_tags(event.run.facets)
+        event.run.facets = dict(event.run.facets or {})
     return event
-
-
-def _with_own_tags(facets: dict[str, Any] | None) -> dict[str, Any] | None:
-    if facets is None:
-        return None
-    tags = facets.get("tags")
-    if tags is None or not attr.has(type(tags)):
-        return dict(facets)
-    return {**facets, "tags": attr.evolve(tags, tags=tags.tags and list(tags.tags))}
-
-
-def _take_back_unchanged_tags(event: Event, given: Event) -> None:
-    """Put the job's own tags back where the client added none: a shared facet is written once."""
-    if isinstance(event, DatasetEvent) or isinstance(given, DatasetEvent):
-        return
-    facets, tags = event.job.facets, (given.job.facets or {}).get("tags")
-    if facets is not None and tags is not None and facets.get("tags") == tags:
-        facets["tags"] = tags
 
 
 def _transports(transport: Transport) -> Iterator[Transport]:

@@ -27,6 +27,9 @@ CAPACITY_EVENTS = 20_000
 EVENTS_A_SENDER = 16
 """Another sender begins for every so many events that wait: few are sent in the log's order."""
 
+IDLE_SECONDS = 1.0
+"""How long a sender without an event waits for the next one before its thread ends."""
+
 OTHER_DELIVERS = "another process delivers now"
 """Why sending stops where `may_send` says so."""
 
@@ -124,7 +127,11 @@ class Lanes(Generic[P]):
     ) -> None:
         self._senders = senders
         self._may_send = may_send
-        self._changed = threading.Condition()
+        lock = threading.RLock()
+        self._changed = threading.Condition(lock)
+        # Idle senders wait for it apart: not every one of them is to wake for every event.
+        self._has_work = threading.Condition(lock)
+        self._idle = 0
         self._queues: dict[Key, deque[_Group[P]]] = {}
         self._ready: list[_Ticket[P]] = []
         self._held: list[_Ticket[P]] = []
@@ -212,7 +219,6 @@ class Lanes(Generic[P]):
     def _make_ready(self, ticket: _Ticket[P]) -> None:
         heapq.heappush(self._ready, ticket)
         self._start_senders()
-        self._changed.notify_all()
 
     def begin(self, deadline: float) -> None:
         """Let events be sent from now on.
@@ -235,11 +241,16 @@ class Lanes(Generic[P]):
         """
         with self._changed:
             while self._is_sending() and time.monotonic() < deadline:
-                is_done = not self._ready and not self._under_way
+                is_done = not self._ready and not self._under_way and not self._due()
                 if is_done and not (waits_for_held and self._held):
                     return
                 self._start_senders()
                 self._changed.wait(min(max(0.0, deadline - time.monotonic()), self._until_retry()))
+
+    def _due(self) -> list[_Ticket[P]]:
+        """List the events that failed and are to be tried again now."""
+        now = time.monotonic()
+        return [each for each in self._held if each.attempts.retry_at <= now]
 
     def _until_retry(self) -> float:
         now = time.monotonic()
@@ -257,7 +268,7 @@ class Lanes(Generic[P]):
         """
         with self._changed:
             self._is_running = False
-            self._changed.notify_all()
+            self._has_work.notify_all()
             threads = list(self._threads.values())
         until = time.monotonic() + grace
         for thread in threads:
@@ -265,15 +276,22 @@ class Lanes(Generic[P]):
         return not any(thread.is_alive() for thread in threads)
 
     def _start_senders(self) -> None:
+        """Wake idle senders, and start more, as far as there is something for them."""
         if not self._is_running or self._probe:
             return
-        now = time.monotonic()
-        waiting = len(self._ready) + sum(each.attempts.retry_at <= now for each in self._held)
+        waiting = len(self._ready) + len(self._due())
+        if not waiting:
+            return
         wanted = 1
         if self.failures.has_sent:
             wanted = min(len(self._senders), 1 + (self._under_way + waiting) // EVENTS_A_SENDER)
-        for number in range(wanted if waiting else 0):
-            if number not in self._threads:
+        missing = wanted - self._under_way
+        if missing > 0 and self._idle:
+            self._has_work.notify(missing)
+            missing -= self._idle
+        for number in range(len(self._senders)):
+            if missing > 0 and number not in self._threads:
+                missing -= 1
                 thread = threading.Thread(
                     target=self._run, args=(number,), name=f"openlineage-lane-{number}", daemon=True
                 )
@@ -281,11 +299,11 @@ class Lanes(Generic[P]):
                 thread.start()
 
     def _run(self, number: int) -> None:
-        """Send one event after the other; in a thread of its own, until there is none."""
+        """Send one event after the other, in a thread of its own."""
         send = self._senders[number]
         while True:
             with self._changed:
-                ticket = self._take()
+                ticket = self._await_ticket()
                 if ticket is None:
                     self._threads.pop(number, None)
                     self._changed.notify_all()
@@ -294,6 +312,16 @@ class Lanes(Generic[P]):
                 probe = self._probe = self._last_sent if self._needs_probe(ticket) else None
             if probe is None or self._answers(send, probe.payload, ticket):
                 self._attempt(send, ticket)
+
+    def _await_ticket(self) -> _Ticket[P] | None:
+        """Take the next event; return None where there is none for a while."""
+        ticket = self._take()
+        if ticket is None and self._is_running:
+            self._idle += 1
+            self._has_work.wait(IDLE_SECONDS)
+            self._idle -= 1
+            ticket = self._take()
+        return ticket
 
     def _needs_probe(self, ticket: _Ticket[P]) -> bool:
         """Return True where it is open whether an event or the backend is to blame.
@@ -311,8 +339,7 @@ class Lanes(Generic[P]):
             return None
         if self._ready:
             return heapq.heappop(self._ready)
-        now = time.monotonic()
-        due = [each for each in self._held if each.attempts.retry_at <= now]
+        due = self._due()
         if not due:
             return None
         ticket = min(due, key=lambda each: (each.attempts.failures, each.number))

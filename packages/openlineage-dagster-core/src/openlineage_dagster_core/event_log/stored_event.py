@@ -59,3 +59,15 @@ class StoredEvent:
         if self.decoded is not None:
             return self.decoded
         return deserialize_value(str(self.text), EventLogEntry)
+
+
+class Page(NamedTuple):
+    """Events that follow each other in a log.
+
+    Args:
+        events: in the order of their storage ids.
+        is_last: whether the log has no more.
+    """
+
+    events: list[StoredEvent]
+    is_last: bool

@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from dagster import AssetKey
 from dagster._core.storage.event_log.schema import AssetEventTagsTable, SqlEventLogStorageTable
-from sqlalchemy import and_, func, or_, select, union
+from sqlalchemy import and_, func, literal, or_, select, union
 
-from openlineage_dagster_core.event_log.stored_event import EventId, StoredEvent
+from openlineage_dagster_core.event_log.stored_event import EventId, Page, StoredEvent
 from openlineage_dagster_core.families import FOLLOWED_VALUES
 
 if TYPE_CHECKING:
@@ -31,6 +31,15 @@ KEYS_A_QUERY = 300
 
 DATA_VERSION_TAG = "dagster/data_version"
 """The only tag of a materialization that Dagster keeps in a table, beside those of partitions."""
+
+LONGEST_PAGE = 2000
+"""Rows that one query returns at most."""
+
+PAGE_BYTES = 4_000_000
+"""Characters of events that one query returns: a single event may be longer."""
+
+PAGE_WITHOUT_WINDOWS = 200
+"""Rows that one query returns where the database cannot add up how long they are."""
 
 _T = TypeVar("_T")
 
@@ -45,8 +54,6 @@ class EventTables:
     Args:
         storage: the storage; `of` says whether it has tables.
     """
-
-    fills_pages = True
 
     def __init__(self, storage: EventLogStorage[Any]) -> None:
         self._storage: Any = storage
@@ -67,13 +74,18 @@ class EventTables:
         return EventTables(storage) if isinstance(storage, SqlEventLogStorage) else None
 
     def rows(
-        self, after: int, limit: int, *, until: int | None = None, run_id: str | None = None
-    ) -> list[StoredEvent]:
+        self,
+        after: int,
+        limit: int = LONGEST_PAGE,
+        *,
+        until: int | None = None,
+        run_id: str | None = None,
+    ) -> Page:
         """Read followed events in the order of their storage ids, without decoding them.
 
         Args:
             after: the storage id before the first.
-            limit: the most rows to read.
+            limit: the most rows to read; fewer are read where they are longer than `PAGE_BYTES`.
             until: the last storage id.
             run_id: only this run's; None for all runs.
 
@@ -81,21 +93,26 @@ class EventTables:
             The events.
         """
         query = (
-            select(_event.id, _event.run_id, _event.event, _event.timestamp)
+            select(_event.id, func.length(_event.event).label("size"))
             .where(_event.id > after, _event.dagster_event_type.in_(_FOLLOWED))
             .order_by(_event.id)
-            .limit(limit)
         )
         if until is not None:
             query = query.where(_event.id <= until)
         if run_id is not None:
             query = query.where(_event.run_id == run_id)
         with self._connection(run_id) as connection:
-            found = connection.execute(query).fetchall()
-        return [
+            if not _has_window_functions(connection):
+                limit = min(limit, PAGE_WITHOUT_WINDOWS)
+            found = connection.execute(
+                _within(query.limit(limit), bounded=_has_window_functions(connection))
+            ).fetchall()
+        events = [
             StoredEvent(EventId(run or "", number), text, None, _seconds(timestamp))
-            for number, run, text, timestamp in found
+            for number, run, text, timestamp, _ in found
         ]
+        is_full = len(found) == limit or (bool(found) and found[-1].total >= PAGE_BYTES)
+        return Page(events, not is_full)
 
     def ids(self, after: int, until: int) -> list[int]:
         """List the storage ids of followed events of all runs.
@@ -130,7 +147,7 @@ class EventTables:
             .group_by(_event.run_id)
         )
         with self._connection(None) as connection:
-            return dict(connection.execute(query).tuples().all())
+            return {row[0]: row[1] for row in connection.execute(query)}
 
     def versioned(
         self, keys: Collection[AssetKey], since: float, until: float
@@ -200,6 +217,27 @@ class EventTables:
             connect = partial(self._storage.run_connection, run_id)
         connection: AbstractContextManager[Connection] = connect()
         return connection
+
+
+def _has_window_functions(connection: Connection) -> bool:
+    """Return False for MySQL before 8, the only database without that Dagster runs on."""
+    dialect: Any = connection.dialect
+    return bool(
+        dialect.name != "mysql" or dialect.is_mariadb or dialect.server_version_info >= (8,)
+    )
+
+
+def _within(ids: Select[Any], *, bounded: bool) -> Select[Any]:
+    """Choose the rows of these ids, the first ones until they are `PAGE_BYTES` long."""
+    sizes = ids.subquery()
+    total = func.sum(sizes.c.size).over(order_by=sizes.c.id) if bounded else literal(0)
+    chosen = select(sizes, total.label("total")).subquery()
+    query = (
+        select(_event.id, _event.run_id, _event.event, _event.timestamp, chosen.c.total)
+        .join(chosen, chosen.c.id == _event.id)
+        .order_by(_event.id)
+    )
+    return query.where(chosen.c.total - chosen.c.size < PAGE_BYTES) if bounded else query
 
 
 def _versions(keys: Iterable[AssetKey], since: float | None, until: float | None) -> Select[Any]:

@@ -12,8 +12,8 @@ from dagster import AssetKey, EventRecordsFilter
 
 from openlineage_dagster_core.event_log.outstanding import Outstanding
 from openlineage_dagster_core.event_log.reader import CLOCKS_DIFFER_SECONDS, LATE_SECONDS, DoneEvent
-from openlineage_dagster_core.event_log.run_log import FIRST_PAGE, events_of_run, page_size
-from openlineage_dagster_core.event_log.stored_event import EventId, StoredEvent
+from openlineage_dagster_core.event_log.run_log import PUBLIC_PAGE, events_of_run
+from openlineage_dagster_core.event_log.stored_event import EventId, Page, StoredEvent
 from openlineage_dagster_core.event_log.subjects import asset_of
 from openlineage_dagster_core.event_log.tables import EventTables
 from openlineage_dagster_core.families import FOLLOWED
@@ -66,15 +66,9 @@ class _Repeat:
 
 
 class Source(Protocol):
-    """Asks the storage.
+    """Asks the storage."""
 
-    Attributes:
-        fills_pages: whether a page that is not full is the last one.
-    """
-
-    fills_pages: bool
-
-    def rows(self, after: int, limit: int, *, until: int | None = None) -> list[StoredEvent]:
+    def rows(self, after: int, *, until: int | None = None) -> Page:
         """Read followed events of all runs in order; see `EventTables.rows`."""
 
     def ids(self, after: int, until: int) -> list[int]:
@@ -109,7 +103,6 @@ class WholeLog:
         self._read_to = max(cursor.seen, cursor.low)
         self._began_at = time.time()
         self._began_after = self._read_to
-        self._limit = FIRST_PAGE
         self._marks = self._marks_of(cursor)
         self._news_at = time.monotonic()
         self._looked_at = float("-inf")
@@ -184,9 +177,7 @@ class WholeLog:
             self._looked_at = time.monotonic()
             yield from self._again({each for each in visible if each not in self._events})
         while True:
-            page = self._source.rows(self._read_to, self._limit)
-            is_last = len(page) < self._limit if self._source.fills_pages else not page
-            self._limit = page_size(page)
+            page, is_last = self._source.rows(self._read_to)
             if page:
                 self._read_to = page[-1].id.storage_id
                 self._news_at = time.monotonic()
@@ -229,7 +220,7 @@ class WholeLog:
         """Go on where the pass before stopped: what depends on an event must not be left out."""
         repeat = self._repeat
         while repeat is not None and repeat.after < self._read_to:
-            page = self._source.rows(repeat.after, self._limit, until=self._read_to)
+            page, _ = self._source.rows(repeat.after, until=self._read_to)
             if not page:
                 break
             found = [event for event in page if _belongs(event, repeat)]
@@ -325,17 +316,17 @@ class _TypeByType:
         instance: holds the storage.
     """
 
-    fills_pages = False
-
     def __init__(self, instance: DagsterInstance) -> None:
         self._instance = instance
 
-    def rows(self, after: int, limit: int, *, until: int | None = None) -> list[StoredEvent]:
+    def rows(self, after: int, *, until: int | None = None) -> Page:
         events: list[StoredEvent] = []
         horizons = []
         for event_type in sorted(FOLLOWED, key=lambda each: each.value):
             found = self._instance.event_log_storage.get_event_records(
-                EventRecordsFilter(event_type, after_cursor=after), limit=limit, ascending=True
+                EventRecordsFilter(event_type, after_cursor=after),
+                limit=PUBLIC_PAGE,
+                ascending=True,
             )
             events += [
                 StoredEvent(
@@ -345,16 +336,17 @@ class _TypeByType:
                 )
                 for record in found
             ]
-            if len(found) == limit:
+            if len(found) == PUBLIC_PAGE:
                 # There is more of this type, and it may come before what others have.
                 horizons.append(found[-1].storage_id)
         horizon = min([*horizons, *([until] if until is not None else [])], default=None)
         events.sort(key=lambda event: event.id.storage_id)
-        return [each for each in events if horizon is None or each.id.storage_id <= horizon][:limit]
+        page = [each for each in events if horizon is None or each.id.storage_id <= horizon]
+        return Page(page[:PUBLIC_PAGE], is_last=not page)
 
     def ids(self, after: int, until: int) -> list[int]:
         found: list[int] = []
-        while page := self.rows(after, FIRST_PAGE, until=until):
+        while page := self.rows(after, until=until).events:
             found += [event.id.storage_id for event in page]
             after = found[-1]
         return found

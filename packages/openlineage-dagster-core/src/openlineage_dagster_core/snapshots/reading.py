@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from dagster import DagsterInstance
 
 ASSETS_REMEMBERED = 5000
-DECODED_BYTES = 8_000_000
+DECODED_BYTES = 4_000_000
 """Text of decoded versions whose objects are kept: they take several times as much."""
 
 RUNS_REMEMBERED = 5000
