@@ -41,8 +41,9 @@ except ModuleNotFoundError:
         ).returncode
     )
 
-# Where Python is told to write no bytecode, every process would compile all of Dagster anew.
+# Without bytecode on the disk, every process would compile all of Dagster and of the tests anew.
 os.environ["UV_COMPILE_BYTECODE"] = "1"
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 nox.needs_version = ">=2025.5.1"
 nox.options.default_venv_backend = "uv"
@@ -207,6 +208,8 @@ def with_dagster(session: nox.Session, dagster: str, deployments: str) -> None:
     )  # fmt: skip
     session.run(
         "pytest",
+        # One process deploys while the other converts.
+        "tests-integration/test_end_to_end.py",
         f"{PACKAGES['core']}/tests/conversion",
         f"{PACKAGES['core']}/tests/facts",
         f"{PACKAGES['core']}/tests/cli/test_code.py",
@@ -214,16 +217,13 @@ def with_dagster(session: nox.Session, dagster: str, deployments: str) -> None:
         f"{PACKAGES['storage']}/tests/test_delegation.py",
         f"{PACKAGES['storage']}/tests/test_transparency.py",
         f"{PACKAGES['storage']}/tests/test_dagster_storage.py",
-        f"{PACKAGES['core']}/tests/event_log",
+        f"{PACKAGES['core']}/tests/event_log/test_tables.py",
         f"{PACKAGES['core']}/tests/snapshots",
         "tests-integration/test_mechanisms_agree.py",
-        "-n",
-        "2",
+        "--full-matrix",
+        "-k", f"not test_end_to_end or (file-file and ({deployments}))",
+        "-n", "2", "--dist=loadfile", "--no-loadscope-reorder",
         *session.posargs,
-    )
-    session.run(
-        "pytest", "tests-integration/test_end_to_end.py", "--full-matrix",
-        "-k", f"file-file and ({deployments})",
     )  # fmt: skip
 
 
@@ -261,7 +261,8 @@ def integration(session: nox.Session) -> None:
         *GRAPH, *BROWSER, "uv", "dagster-cloud>=1.11.6", "pytest-xdist>=3.6",
     )  # fmt: skip
     names_files = any(Path(each.split("::")[0]).exists() for each in session.posargs)
-    where = [] if names_files else ["tests-integration"]
+    # Both `wheels` sessions run the demo.
+    where = [] if names_files else ["tests-integration", "--ignore=tests-integration/test_demo.py"]
     session.run(
         # A file to each: a server that several tests of it need is started once.
         "pytest", *where, "-n", "2", "--dist=loadfile", "--durations=15", *session.posargs,

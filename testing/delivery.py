@@ -74,7 +74,7 @@ def is_delivered(instance: dg.DagsterInstance) -> bool:
         return all(_is_run_delivered(instance, cursor, run_id) for run_id in runs)
     tables = EventTables.of(storage)
     assert tables is not None, "no SQL storage"
-    return not tables.rows(cursor.seen, 1)
+    return not tables.rows(cursor.seen, 1).events
 
 
 def _is_run_delivered(instance: dg.DagsterInstance, cursor: Cursor, run_id: str) -> bool:

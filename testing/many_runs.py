@@ -15,12 +15,13 @@ from dagster._core.test_utils import create_run_for_test
 import fifty_assets
 
 
-def store_runs(instance: dg.DagsterInstance, count: int) -> int:
+def store_runs(instance: dg.DagsterInstance, count: int, *, at_a_time: int | None = None) -> int:
     """Store runs of fifty assets next to each other, as many at a time write them.
 
     Args:
         instance: with an event log on a server.
         count: how many runs.
+        at_a_time: how many of them are under way at a time; by default all.
 
     Returns:
         How many events of the log that is.
@@ -43,7 +44,7 @@ def store_runs(instance: dg.DagsterInstance, count: int) -> int:
     storage: Any = instance.event_log_storage
     with storage._connect() as connection:  # noqa: SLF001 -- one transaction for all
         while logs:
-            log = chance.choice(logs)
+            log = chance.choice(logs[:at_a_time])
             entry = next(log, None)
             if entry is None:
                 logs.remove(log)

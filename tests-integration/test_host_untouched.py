@@ -25,7 +25,7 @@ from delivery import deliverers, wait_until_delivered
 from receiver import Receiver
 from recorded_run import execute
 
-CYCLES = 400
+CYCLES = 200
 
 FEWER = 2
 """What Dagster itself leaves behind shows in so many times fewer cycles."""

@@ -19,7 +19,7 @@ from delivered import run_id_of
 from many_runs import store_runs
 from receiver import Receiver
 
-RUNS = 32
+RUNS, AT_A_TIME = 12, 3
 COMMAND = (sys.executable, "-m", "openlineage_dagster_core.cli")
 CODE = ("-m", "fifty_assets")
 
@@ -70,7 +70,7 @@ def database(make_database: Callable[[], str], tmp_path_factory: pytest.TempPath
     storage = {"postgres": {"postgres_url": url}}
     folder = str(tmp_path_factory.mktemp("storing"))
     with dg.DagsterInstance.local_temp(folder, overrides={"storage": storage}) as instance:
-        store_runs(instance, RUNS)
+        store_runs(instance, RUNS, at_a_time=AT_A_TIME)
     return url
 
 
