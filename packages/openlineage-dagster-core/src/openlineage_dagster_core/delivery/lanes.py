@@ -27,6 +27,15 @@ CAPACITY_EVENTS = 20_000
 EVENTS_A_SENDER = 16
 """Another sender begins for every so many events that wait: few are sent in the log's order."""
 
+FAST_SECONDS = 0.01
+"""Seconds within which a fast backend answers."""
+
+FEW_SENDERS = 4
+"""Senders for a fast backend: Python runs one thread at a time, so more would only wait."""
+
+ANSWERS_TIMED = 16
+"""Answers whose fastest one tells how fast the backend is."""
+
 IDLE_SECONDS = 1.0
 """How long a sender without an event waits for the next one before its thread ends."""
 
@@ -132,6 +141,8 @@ class Lanes(Generic[P]):
         # Idle senders wait for it apart: not every one of them is to wake for every event.
         self._has_work = threading.Condition(lock)
         self._idle = 0
+        self._fastest = 0.0
+        self._answer_seconds: list[float] = []
         self._queues: dict[Key, deque[_Group[P]]] = {}
         self._ready: list[_Ticket[P]] = []
         self._held: list[_Ticket[P]] = []
@@ -284,8 +295,9 @@ class Lanes(Generic[P]):
             return
         wanted = 1
         if self.failures.has_sent:
-            wanted = min(len(self._senders), 1 + (self._under_way + waiting) // EVENTS_A_SENDER)
-        missing = wanted - self._under_way
+            most = FEW_SENDERS if self._fastest < FAST_SECONDS else len(self._senders)
+            wanted = min(most, 1 + (self._under_way + waiting) // EVENTS_A_SENDER)
+        missing = wanted - (len(self._threads) - self._idle)
         if missing > 0 and self._idle:
             self._has_work.notify(missing)
             missing -= self._idle
@@ -388,8 +400,16 @@ class Lanes(Generic[P]):
             self.failures.succeed()
             self.sent += 1
             self._last_sent = ticket
+            self._time(time.monotonic() - began)
             self._conclude(ticket)
             ticket.source.delivered(ticket.position)
+
+    def _time(self, seconds: float) -> None:
+        """Note how long an answer took; only the fastest is not that of this process's own load."""
+        self._answer_seconds.append(seconds)
+        if len(self._answer_seconds) >= ANSWERS_TIMED:
+            self._fastest = min(self._answer_seconds)
+            self._answer_seconds.clear()
 
     def _fail(self, ticket: _Ticket[P], error: Exception, seconds: float) -> None:
         if self.failures.fail(ticket.attempts, error, seconds):
