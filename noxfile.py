@@ -52,9 +52,11 @@ nox.options.sessions = [
     "lint",
     "types",
     "tests",
-    "dagster_versions",
-    # The one before takes as long: `nox -s storage_suite` runs both.
-    "storage_suite(1.13.*)",
+    # The others take as long: `nox -s dagster_versions storage_suite` runs all.
+    "dagster_versions(1.11.6)",
+    "dagster_versions(1.12.*)",
+    "storage_suite(1.13.*, sqlite)",
+    "storage_suite(1.13.*, postgres)",
     "integration",
     "wheels",
     "demo",
@@ -86,14 +88,17 @@ PYTHONS = {version: found for version in PYTHON_VERSIONS if (found := interprete
 
 COVERING = [
     (PYTHONS.get("3.10", "python"), "1.11.6", "storage-sqlite"),
-    (PYTHONS.get("3.11", "python"), "1.11.*", "sensor-postgres"),
-    (PYTHONS.get("3.12", "python"), "1.12.*", "storage-postgres"),
-    (PYTHONS.get("3.13", "python"), "1.13.*", "sensor-sqlite"),
+    (PYTHONS.get("3.12", "python"), "1.11.*", "sensor-sqlite"),
+    (PYTHONS.get("3.13", "python"), "1.12.*", "sensor-postgres"),
+    (PYTHONS.get("3.11", "python"), "1.13.*", "storage-postgres"),
 ]
 """Of the matrix, every Dagster, Python, mechanism and storage at least once."""
 
 SUITE_VERSIONS = ["1.12.*", "1.13.*"]
 """Dagster's own tests are in its source distribution from 1.12.17 on."""
+
+SUITE_STORAGES = ["sqlite", "consolidated", "postgres"]
+"""SQLite with a file a run, SQLite in one file, PostgreSQL."""
 
 POSTGRES = [
     "dagster-postgres>=0.27.6",
@@ -228,8 +233,12 @@ def with_dagster(session: nox.Session, dagster: str, deployments: str) -> None:
 
 
 @nox.session
-@nox.parametrize("dagster", SUITE_VERSIONS, ids=SUITE_VERSIONS)
-def storage_suite(session: nox.Session, dagster: str) -> None:
+@nox.parametrize(
+    ("dagster", "storage"),
+    [(dagster, storage) for dagster in SUITE_VERSIONS for storage in SUITE_STORAGES],
+    ids=[f"{dagster}, {storage}" for dagster in SUITE_VERSIONS for storage in SUITE_STORAGES],
+)
+def storage_suite(session: nox.Session, dagster: str, storage: str) -> None:
     """Run Dagster's own event log storage tests, bare and wrapped, and compare."""
     install(
         session, NEEDS["storage"], *TEST_TOOLS, f"dagster=={dagster}", *POSTGRES, "pip",
@@ -246,6 +255,7 @@ def storage_suite(session: nox.Session, dagster: str) -> None:
     session.run(
         "pytest",
         "tests-integration/dagster_suite",
+        "-k", f"{storage} or test_bare_and_wrapped",
         "-p", "bare_and_wrapped", "-p", "pytester", "-n", "2",
         "-W", "ignore",  # Dagster's own tests use what Dagster deprecates
         *session.posargs,
