@@ -15,7 +15,12 @@ from hypothesis import strategies as st
 from openlineage_dagster_core.delivery import failures as failures_module
 from openlineage_dagster_core.delivery import lanes as lanes_module
 from openlineage_dagster_core.delivery.failures import PARK_AFTER
-from openlineage_dagster_core.delivery.lanes import EVENTS_A_SENDER, Dependency, Lanes
+from openlineage_dagster_core.delivery.lanes import (
+    EVENTS_A_SENDER,
+    FEW_SENDERS,
+    Dependency,
+    Lanes,
+)
 from openlineage_dagster_core.errors import BackendUnavailableError, EventRefusedError
 
 SOON = 30.0
@@ -405,3 +410,41 @@ def test_after_everything_is_sent_nothing_is_remembered() -> None:
     assert (len(lanes), lanes.sent, lanes.has_room) == (0, 200, True)
     assert not lanes._queues
     assert lanes._bytes == 0
+
+
+@pytest.mark.parametrize(("fast", "most"), [(float("inf"), FEW_SENDERS), (-1.0, 8)])
+def test_a_fast_backend_has_few_senders_and_another_one_all(
+    monkeypatch: pytest.MonkeyPatch, fast: float, most: int
+) -> None:
+    # An answer takes no time here: what counts as fast is changed instead.
+    monkeypatch.setattr(lanes_module, "FAST_SECONDS", fast)
+    together, peaks = threading.Condition(), [0]
+    under_way: set[str] = set()
+
+    def send(payload: Payload) -> None:
+        with together:
+            under_way.add(payload.name)
+            peaks.append(len(under_way))
+            together.notify_all()
+            if payload.name != "0":
+                together.wait_for(lambda: max(peaks) >= most, SOON)
+            under_way.discard(payload.name)
+
+    lanes = lanes_of(send, 8)
+    for number in range(10 * EVENTS_A_SENDER):
+        put(lanes, str(number), str(number))
+    one_pass(lanes)
+    assert lanes.sent == 10 * EVENTS_A_SENDER
+    assert max(peaks) == most
+
+
+def test_a_sender_waits_for_the_next_event(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lanes_module, "IDLE_SECONDS", SOON)
+    threads: set[int] = set()
+    lanes = lanes_of(lambda _: threads.add(threading.get_ident()), 8)
+    lanes.begin(later())
+    for number in range(50):
+        put(lanes, str(number), str(number))
+        lanes.finish(later(), waits_for_held=False)
+    assert lanes.end(SOON)
+    assert (len(threads), lanes.sent) == (1, 50)
