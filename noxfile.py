@@ -256,7 +256,7 @@ def storage_suite(session: nox.Session, dagster: str, storage: str) -> None:
         "pytest",
         "tests-integration/dagster_suite",
         "-k", f"{storage} or test_bare_and_wrapped",
-        "-p", "bare_and_wrapped", "-p", "pytester", "-n", "2",
+        "-p", "bare_and_wrapped", "-p", "pytester", "-n", "4",
         "-W", "ignore",  # Dagster's own tests use what Dagster deprecates
         *session.posargs,
         env={"PYTHONPATH": str(folder / f"dagster-{str(version).strip()}")},
