@@ -28,9 +28,9 @@ from rich.table import Table
 
 from benchmarks import baseline
 from benchmarks.event_log import JOB, EventLog
+from openlineage_dagster_core.caches import PerValue
 from openlineage_dagster_core.conversion import convert
 from openlineage_dagster_core.conversion.envelope import Event
-from openlineage_dagster_core.conversion.remembered import PerValue
 from openlineage_dagster_core.facts.model import AssetFacts, Definitions, Facts, RunFacts
 from openlineage_dagster_core.facts.progress import ProgressLog
 from openlineage_dagster_core.identity import Identity

@@ -21,8 +21,8 @@ from openlineage.client.facet_v2 import BaseFacet
 from openlineage.client.serde import Serde
 
 from openlineage_dagster_core import fault
+from openlineage_dagster_core.caches import PerObject
 from openlineage_dagster_core.conversion.envelope import Event, Lineage, Source
-from openlineage_dagster_core.conversion.remembered import PerObject
 from openlineage_dagster_core.errors import ConfigurationError
 from openlineage_dagster_core.facts.metadata import additions, named_asset
 from openlineage_dagster_core.facts.model import AssetFacts, RunFacts

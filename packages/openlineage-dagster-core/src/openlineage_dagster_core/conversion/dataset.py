@@ -20,9 +20,9 @@ from openlineage.client.generated.base_subset_dataset import (
 from openlineage.client.generated.column_lineage_dataset import ColumnLineageDatasetFacet
 from openlineage.client.generated.datasource_dataset import DatasourceDatasetFacet
 
+from openlineage_dagster_core.caches import PerValue
 from openlineage_dagster_core.conversion import custom, described
 from openlineage_dagster_core.conversion.envelope import Source
-from openlineage_dagster_core.conversion.remembered import PerValue
 from openlineage_dagster_core.facets.column_lineage import FieldLineage, column_lineage_facet
 from openlineage_dagster_core.facets.data_quality_metrics import (
     dataset_metrics_facet,

@@ -10,7 +10,7 @@ from dagster import TableSchema
 from openlineage.client.generated.base import BaseFacet, DatasetFacet, JobFacet
 from openlineage.client.generated.schema_dataset import SchemaDatasetFacet
 
-from openlineage_dagster_core.conversion.remembered import PerObject, PerValue
+from openlineage_dagster_core.caches import PerObject, PerValue
 from openlineage_dagster_core.facets.documentation import (
     dataset_documentation_facet,
     job_documentation_facet,

@@ -23,7 +23,7 @@ from openlineage.client.generated.job_type_job import JobTypeJobFacet
 from openlineage.client.generated.processing_engine_run import ProcessingEngineRunFacet
 from openlineage.client.generated.tags_run import TagsRunFacet
 
-from openlineage_dagster_core.conversion.remembered import PerObject
+from openlineage_dagster_core.caches import PerObject
 from openlineage_dagster_core.facets.error import error_facet
 from openlineage_dagster_core.facets.job_type import job_type_facet
 from openlineage_dagster_core.facets.run import (

@@ -9,7 +9,7 @@ from functools import lru_cache
 from openlineage.client.generated.base import RunFacet
 from openlineage.client.generated.nominal_time_run import NominalTimeRunFacet
 
-from openlineage_dagster_core.conversion.remembered import PerObject
+from openlineage_dagster_core.caches import PerObject
 from openlineage_dagster_core.facets.nominal_time import guessed_window, nominal_time_facet
 from openlineage_dagster_core.facts.model import AssetFacts, Facts, RunFacts
 from openlineage_dagster_core.facts.partitions import Partitions

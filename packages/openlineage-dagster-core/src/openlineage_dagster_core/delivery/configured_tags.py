@@ -8,7 +8,7 @@ import attr
 from openlineage.client import OpenLineageClient
 from openlineage.client.event_v2 import DatasetEvent, Job, JobEvent, Run, RunEvent, RunState
 
-from openlineage_dagster_core.conversion.remembered import PerObject
+from openlineage_dagster_core.caches import PerObject
 from openlineage_dagster_core.serialisation import shared
 
 _Facets = dict[str, Any] | None
@@ -79,7 +79,7 @@ def _replaced(facets: _Facets, merged: PerObject[Any, Any], new: Any) -> _Facets
     """Return the facets with the merged tags; `new` are those of facets without tags."""
     tags = None if facets is None else facets.get("tags")
     if tags is not None and not attr.has(type(tags)):
-        # A facet of the user's own making.
+        # The user's own code made this facet.
         return facets
     found = new if tags is None else merged(tags)
     return facets if found is None else cast("_Facets", {**(facets or {}), "tags": found})

@@ -138,7 +138,7 @@ class Lanes(Generic[P]):
         self._may_send = may_send
         lock = threading.RLock()
         self._changed = threading.Condition(lock)
-        # Idle senders wait for it apart: not every one of them is to wake for every event.
+        # Idle senders wait on a condition of their own: one event wakes one of them.
         self._has_work = threading.Condition(lock)
         self._idle = 0
         self._fastest = 0.0
@@ -287,7 +287,7 @@ class Lanes(Generic[P]):
         return not any(thread.is_alive() for thread in threads)
 
     def _start_senders(self) -> None:
-        """Wake idle senders, and start more, as far as there is something for them."""
+        """Wake or start as many senders as the waiting events need."""
         if not self._is_running or self._probe:
             return
         waiting = len(self._ready) + len(self._due())
@@ -326,7 +326,7 @@ class Lanes(Generic[P]):
                 self._attempt(send, ticket)
 
     def _await_ticket(self) -> _Ticket[P] | None:
-        """Take the next event; return None where there is none for a while."""
+        """Return the next event to send, or None after `IDLE_SECONDS` without one."""
         ticket = self._take()
         if ticket is None and self._is_running:
             self._idle += 1
@@ -396,16 +396,17 @@ class Lanes(Generic[P]):
             with self._changed:
                 self._fail(ticket, error, time.monotonic() - began)
             return
+        seconds = time.monotonic() - began
         with self._changed:
             self.failures.succeed()
             self.sent += 1
             self._last_sent = ticket
-            self._time(time.monotonic() - began)
+            self._time(seconds)
             self._conclude(ticket)
             ticket.source.delivered(ticket.position)
 
     def _time(self, seconds: float) -> None:
-        """Note how long an answer took; only the fastest is not that of this process's own load."""
+        """Note how long an answer took; a slow one may have waited for other threads."""
         self._answer_seconds.append(seconds)
         if len(self._answer_seconds) >= ANSWERS_TIMED:
             self._fastest = min(self._answer_seconds)

@@ -102,11 +102,10 @@ class EventTables:
         if run_id is not None:
             query = query.where(_event.run_id == run_id)
         with self._connection(run_id) as connection:
-            if not _has_window_functions(connection):
+            bounded = _has_window_functions(connection)
+            if not bounded:
                 limit = min(limit, PAGE_WITHOUT_WINDOWS)
-            found = connection.execute(
-                _within(query.limit(limit), bounded=_has_window_functions(connection))
-            ).fetchall()
+            found = connection.execute(_within(query.limit(limit), bounded=bounded)).fetchall()
         events = [
             StoredEvent(EventId(run or "", number), text, None, _seconds(timestamp))
             for number, run, text, timestamp, _ in found

@@ -1,4 +1,4 @@
-"""Values that are made once for an argument that does not change, and kept while that pays."""
+"""Caches of what is made from values that do not change: by identity, and by value."""
 
 from __future__ import annotations
 

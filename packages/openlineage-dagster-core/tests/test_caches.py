@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from openlineage_dagster_core.conversion.remembered import PerObject, PerValue
+from openlineage_dagster_core.caches import PerObject, PerValue
 
 
 @dataclass(frozen=True, eq=False)
