@@ -10,7 +10,7 @@ import signal
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -234,19 +234,6 @@ class Load:
             self.executions.append(execution)
         return execution
 
-    def _reportable(self) -> Sequence[str]:
-        """List what can be reported now.
-
-        Before its first run, an asset that runs make has no definition in the instance, but the
-        reconciliation would find the one of that run.
-        """
-        is_known = any(
-            execution.job.name == "platform" and "STEP_START" in execution.log.read_text()
-            for execution in self.executions
-            if execution.log.exists()
-        )
-        return REPORTED if is_known else REPORTED[:-1]
-
     def _report_from_outside(self, chance: random.Random) -> None:
         """Keep a process for a while that reports now and then, and none for a while."""
         log = self.logs / "reporter.log"
@@ -255,7 +242,7 @@ class Load:
                 reporter = Reporter(self.home, log)
                 until = time.monotonic() + chance.uniform(3, 20)
                 while time.monotonic() < until and not self._stopping.wait(chance.uniform(0.2, 2)):
-                    reporter.report(chance.choice(self._reportable()), chance.choice(KINDS))
+                    reporter.report(chance.choice(REPORTED), chance.choice(KINDS))
                     self.reports += 1
                 reporter.end()
             except ReporterEndedError as error:

@@ -35,13 +35,13 @@ def test_at_any_time_the_version_holds_that_had_begun_last(
     for time in times:
         place = bisect.bisect_right([since for since, _ in ordered], time) - 1
         digest = history.at(float(time))
-        if not ordered:
+        if place < 0:
             assert digest is None
         else:
-            # What happened before the first version was kept has that one.
             assert digest is not None
-            assert history.text(digest) == ordered[max(0, place)][1]
+            assert history.text(digest) == ordered[place][1]
     assert history.latest == (digest_of(ordered[-1][1]) if ordered else None)
+    assert history.first == (digest_of(ordered[0][1]) if ordered else None)
 
 
 def test_an_empty_history_has_no_version() -> None:
@@ -61,9 +61,11 @@ def test_the_latest_changes_are_kept_and_no_version_without_a_change() -> None:
     history = History()
     for since in range(CHANGES_KEPT + 10):
         history.add(float(since), str(since))
-    assert [since for since, _ in history.changes] == list(range(10, CHANGES_KEPT + 10))
+    # The oldest version that is kept stands for those that are not.
+    assert [since for since, _ in history.changes] == [0.0, *range(11, CHANGES_KEPT + 10)]
     assert len(history.versions) == CHANGES_KEPT
     assert history.text(str(history.at(0.0))) == "10"
+    assert history.at(-1.0) is None
 
 
 def test_versions_that_take_too_much_room_go_the_oldest_first() -> None:

@@ -56,6 +56,23 @@ def test_a_run_has_the_definitions_of_its_start(instance: dg.DagsterInstance) ->
         assert kept.at(at).assets[ORDERS.key] == asset
 
 
+def test_what_is_kept_later_does_not_change_what_was_said_before(
+    instance: dg.DagsterInstance,
+) -> None:
+    """So that a replay sends what was sent."""
+    keep(instance, 10.0, RAW)
+    keep(instance, 20.0, RAW, ORDERS)
+    kept = kept_in(instance)
+    kept.prepare(["run"], [ORDERS.key, RAW.key])
+    assert ORDERS.key not in kept.of_run("run", "nightly", 15.0).assets
+    assert ORDERS.key not in kept.at(15.0).assets
+    assert RAW.key not in kept.at(5.0).assets
+    # A run from before anything was kept of its job has never been sent.
+    early = kept.of_run("early", "nightly", 5.0)
+    assert (early.assets[RAW.key], early.assets[ORDERS.key]) == (RAW, ORDERS)
+    assert early.jobs["nightly"] == JOB
+
+
 def test_definitions_that_are_kept_later_are_found(instance: dg.DagsterInstance) -> None:
     kept = kept_in(instance)
     kept.prepare(["early"], [ORDERS.key])

@@ -102,14 +102,20 @@ class History:
         """
         digest = digest_of(text)
         self.versions.setdefault(digest, _packed(text))
-        self.changes = sorted([*self.changes, (since, digest)])[-CHANGES_KEPT:]
-        while True:
+        self.changes = sorted([*self.changes, (since, digest)])
+        while len(self.changes) > CHANGES_KEPT or (
+            len(self.changes) > 1 and sum(map(len, self.versions.values())) > LONGEST_HISTORY
+        ):
+            # The oldest version that stays stands for those that went.
+            (since, _), (_, next_digest), *later = self.changes
+            self.changes = [(since, next_digest), *later]
             used = {each for _, each in self.changes}
             self.versions = {key: each for key, each in self.versions.items() if key in used}
-            size = sum(map(len, self.versions.values()))
-            if size <= LONGEST_HISTORY or len(self.changes) <= 1:
-                return
-            self.changes = self.changes[1:]
+
+    @property
+    def first(self) -> str | None:
+        """The digest of the oldest version that is kept."""
+        return self.changes[0][1] if self.changes else None
 
     def at(self, time: float) -> str | None:
         """Find the version that held at a time.
@@ -118,10 +124,9 @@ class History:
             time: in seconds since the epoch.
 
         Returns:
-            Its digest: of the latest version that had begun, else of the first; None without any.
+            Its digest; None where none had begun.
         """
-        began = [digest for since, digest in self.changes if since <= time]
-        return began[-1] if began else (self.changes[0][1] if self.changes else None)
+        return next((digest for since, digest in reversed(self.changes) if since <= time), None)
 
     def text(self, digest: str) -> str:
         """Give a version.

@@ -84,14 +84,18 @@ class KeptDefinitions:
             at: when the run started, in seconds since the epoch.
 
         Returns:
-            What its process kept.
+            What its process kept. For a run from before anything was kept of its job, the first
+            versions that were kept.
         """
         if run_id not in self._processes:
             self.prepare([run_id], [])
         process = self._processes.get(run_id, ProcessFacts())
-        job = self._job(job_name, at)
+        history = self._job_history(job_name)
+        is_kept = history.at(at) is not None
+        digest = history.at(at) if is_kept else history.first
+        job = self._job_of(history, digest) if digest is not None else None
         return Definitions(
-            assets=_AssetsAt(self, at),
+            assets=_AssetsAt(self, at, or_first=not is_kept),
             jobs={job_name: job} if job is not None else self._otherwise.jobs,
             parent=process.parent,
             environment=process.environment,
@@ -105,27 +109,26 @@ class KeptDefinitions:
             at: when it happened, in seconds since the epoch.
 
         Returns:
-            What had been kept by then.
+            What had been kept by then; a later replay finds the same.
         """
         return Definitions(assets=_AssetsAt(self, at))
 
-    def asset(self, key: AssetKey, at: float) -> AssetFacts | None:
+    def asset(self, key: AssetKey, at: float, *, or_first: bool = False) -> AssetFacts | None:
         """Find an asset as it was defined at a time.
 
         Args:
             key: the asset's key.
             at: in seconds since the epoch.
+            or_first: where nothing was kept by then, the first version that was kept holds.
 
         Returns:
             The asset; None where nothing is known of it.
         """
         if key not in self._assets and self._epoch is not None:
             self._read([key])
-        history = self._assets.get(key)
-        digest = history.at(at) if history is not None else None
-        asset = None
-        if history is not None and digest is not None:
-            asset = self._asset_of(history, digest)
+        history = self._assets.get(key, History())
+        digest = history.at(at) or (history.first if or_first else None)
+        asset = self._asset_of(history, digest) if digest is not None else None
         return asset if asset is not None else self._otherwise.assets.get(key)
 
     def _asset_of(self, history: History, digest: str) -> AssetFacts | None:
@@ -146,17 +149,16 @@ class KeptDefinitions:
             self._decoded_bytes -= size
         return asset
 
-    def _job(self, name: str, at: float) -> JobFacts | None:
+    def _job_history(self, name: str) -> History:
         if self._epoch is None:
-            return None
+            return History()
         if name not in self._jobs:
             row = job_row(name)
             text = self._table().get_long([row]).get(row)
             self._jobs[name] = History.from_object(parsed(text))
-        history = self._jobs[name]
-        digest = history.at(at)
-        if digest is None:
-            return None
+        return self._jobs[name]
+
+    def _job_of(self, history: History, digest: str) -> JobFacts | None:
         if digest not in self._decoded_jobs:
             self._decoded_jobs[digest] = None
             try:
@@ -200,12 +202,13 @@ def _warn(kind: str, error: Exception) -> None:
 class _AssetsAt(Mapping[AssetKey, AssetFacts]):
     """The assets as they were defined at a time, each read when it is asked for."""
 
-    def __init__(self, kept: KeptDefinitions, at: float) -> None:
+    def __init__(self, kept: KeptDefinitions, at: float, *, or_first: bool = False) -> None:
         self._kept = kept
         self._at = at
+        self._or_first = or_first
 
     def __getitem__(self, key: AssetKey) -> AssetFacts:
-        asset = self._kept.asset(key, self._at)
+        asset = self._kept.asset(key, self._at, or_first=self._or_first)
         if asset is None:
             raise KeyError(key)
         return asset
