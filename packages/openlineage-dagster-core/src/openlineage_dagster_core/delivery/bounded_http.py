@@ -18,7 +18,6 @@ import io
 import socket
 import threading
 import time
-from collections.abc import Callable
 from typing import Any
 from urllib.parse import urljoin, urlsplit
 
@@ -42,6 +41,9 @@ backend; the engine retries instead."""
 ANSWER_BYTES = 8 * 1024
 """Bytes read of an answer's body at most; the connection is closed where the body is longer."""
 
+SLACK_SECONDS = 0.05
+"""Seconds that a wait may end after the request's deadline."""
+
 TARGET_CHARACTERS = 200
 """Characters of a redirect's target shown at most."""
 
@@ -63,6 +65,8 @@ class BoundedAdapter(HTTPAdapter):
     """
 
     def __init__(self) -> None:
+        self._place: tuple[Any, ...] | None = None
+        self._pool: Any = None
         super().__init__(max_retries=urllib3.Retry(**NO_RETRIES))
 
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
@@ -83,6 +87,35 @@ class BoundedAdapter(HTTPAdapter):
         manager = super().proxy_manager_for(*args, **kwargs)
         _limit_connections(manager)
         return manager
+
+    def get_connection_with_tls_context(
+        self,
+        request: requests.PreparedRequest,
+        verify: Any,
+        proxies: Any = None,
+        cert: Any = None,
+    ) -> Any:
+        """Return the pool of a request, looked for once while the requests go to one place.
+
+        Args:
+            request: the request.
+            verify: see `HTTPAdapter.send`.
+            proxies: see `HTTPAdapter.send`.
+            cert: see `HTTPAdapter.send`.
+
+        Returns:
+            The pool.
+        """
+        place = (request.url, verify, proxies, cert)
+        if place != self._place:
+            self._pool = super().get_connection_with_tls_context(request, verify, proxies, cert)
+            self._place = place
+        return self._pool
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._place, self._pool = None, None
+        super().close()
 
     def send(
         self,
@@ -211,7 +244,7 @@ class _LimitedResponse(http.client.HTTPResponse):
     def __init__(self, sock: socket.socket, *args: Any, **kwargs: Any) -> None:
         super().__init__(sock, *args, **kwargs)
         if _request.deadline is not None and isinstance(self.fp, io.BufferedReader):
-            reader = _LimitedReader(self.fp.detach(), sock.settimeout, _request.deadline)
+            reader = _LimitedReader(self.fp.detach(), sock, _request.deadline)
             self.fp = io.BufferedReader(reader)
 
 
@@ -247,7 +280,7 @@ class _LimitedConnection(http.client.HTTPConnection):
             data: the headers or the body.
         """
         if _request.deadline is not None and self.sock is not None:
-            self.sock.settimeout(_seconds_left(_request.deadline))
+            _limit(self.sock, _request.deadline)
         super().send(data)
 
 
@@ -256,16 +289,14 @@ class _LimitedReader(io.RawIOBase):
 
     Args:
         file: the socket's own file.
-        set_timeout: the socket's `settimeout`.
+        sock: the socket.
         deadline: on the monotonic clock.
     """
 
-    def __init__(
-        self, file: io.RawIOBase, set_timeout: Callable[[float], None], deadline: float
-    ) -> None:
+    def __init__(self, file: io.RawIOBase, sock: socket.socket, deadline: float) -> None:
         super().__init__()
         self._file = file
-        self._set_timeout = set_timeout
+        self._sock = sock
         self._deadline = deadline
 
     def readable(self) -> bool:
@@ -275,12 +306,27 @@ class _LimitedReader(io.RawIOBase):
         return self._file.fileno()
 
     def readinto(self, buffer: Any) -> int | None:
-        self._set_timeout(_seconds_left(self._deadline))
+        _limit(self._sock, self._deadline)
         return self._file.readinto(buffer)
 
     def close(self) -> None:
         self._file.close()
         super().close()
+
+
+def _limit(sock: socket.socket, deadline: float) -> None:
+    """Have a socket wait no longer than until a deadline.
+
+    Where its timeout ends within `SLACK_SECONDS` of that it stays: to set one lets another thread
+    go on in between, which takes longer than all else that is done here.
+
+    Raises:
+        TimeoutError: the deadline has passed.
+    """
+    left = _seconds_left(deadline)
+    timeout = sock.gettimeout()
+    if timeout is None or not left <= timeout <= left + SLACK_SECONDS:
+        sock.settimeout(left)
 
 
 def _seconds_left(deadline: float) -> float:

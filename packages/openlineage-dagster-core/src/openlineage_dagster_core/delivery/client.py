@@ -6,7 +6,6 @@ Each request is bounded in time, and each failure is either a refusal of the eve
 
 from __future__ import annotations
 
-import copy
 import json
 import logging
 import sys
@@ -17,7 +16,7 @@ from typing import Any, cast
 
 import requests
 from openlineage.client import OpenLineageClient
-from openlineage.client.event_v2 import DatasetEvent, RunEvent
+from openlineage.client.event_v2 import DatasetEvent
 from openlineage.client.transport import Transport
 from openlineage.client.transport.console import ConsoleTransport
 from openlineage.client.transport.http import HttpTransport
@@ -122,7 +121,7 @@ class LineageClient:
         """Prepare one event, send it, and wait for the answer.
 
         Args:
-            event: an OpenLineage event; it is not changed.
+            event: an OpenLineage event; what is configured is added to it.
 
         Raises:
             EventRefusedError: the backend refuses this event, or the event cannot be written.
@@ -133,12 +132,13 @@ class LineageClient:
     def prepare(self, event: Event) -> PreparedEvent:
         """Do everything for an event that does not touch the network.
 
-        That is what `OpenLineageClient.emit` does before it gives the event to the transport, but
-        to a copy: completing the event with the configured facets and tags, and filtering it. On
-        top comes the size limit.
+        That is what `OpenLineageClient.emit` does before it gives the event to the transport:
+        completing the event with the configured facets and tags, and filtering it. On top comes
+        the size limit.
 
         Args:
-            event: an OpenLineage event; it is not changed.
+            event: an OpenLineage event; what is configured is added to it. The facets that it
+                shares with other events are not changed.
 
         Returns:
             The prepared event; without text and event where the client's configuration filters
@@ -195,9 +195,9 @@ class LineageClient:
             raise TypeError("a transport of this kind takes events, not their text")
 
     def _completed(self, event: Event) -> Event:
-        """Return a copy with what the client's configuration adds; events may share facets."""
+        """Return the event with what the client's configuration adds."""
         client, config = self._client, self._client.config
-        completed: Any = _copied(event)
+        completed: Any = event
         if config.facets.environment_variables:
             # Only where it is needed: the client reads the whole environment for each event.
             completed = client.add_environment_facets(completed)
@@ -243,18 +243,6 @@ class LineageClient:
 def _name(event: Event) -> str:
     subject = event.dataset if isinstance(event, DatasetEvent) else event.job
     return f"{subject.namespace}/{subject.name}"
-
-
-def _copied(event: Event) -> Event:
-    """Copy the parts of an event that the client changes."""
-    event = copy.copy(event)
-    if not isinstance(event, DatasetEvent):
-        event.job = copy.copy(event.job)
-        event.job.facets = dict(event.job.facets or {})
-    if isinstance(event, RunEvent):
-        event.run = copy.copy(event.run)
-        event.run.facets = dict(event.run.facets or {})
-    return event
 
 
 def _transports(transport: Transport) -> Iterator[Transport]:

@@ -446,7 +446,8 @@ class Lanes(Generic[P]):
                 if not waiting.blocked_by:
                     heapq.heappush(self._ready, waiting)
         self._start_senders()
-        self._changed.notify_all()
+        if not (self._ready or self._under_way):
+            self._changed.notify_all()
 
     def held_events(self) -> Iterator[tuple[Item, int, Attempts]]:
         """List the events that failed and are tried again.
