@@ -150,6 +150,7 @@ class Lanes(Generic[P]):
         self._count = 0
         self._bytes = 0
         self._under_way = 0
+        self._is_full = False
         self._threads: dict[int, threading.Thread] = {}
         self._deadline = 0.0
         self._is_running = False
@@ -202,7 +203,9 @@ class Lanes(Generic[P]):
                 remaining = deadline - time.monotonic()
                 if remaining <= 0 or not self._is_sending():
                     return False
+                self._is_full = True
                 self._changed.wait(min(remaining, 1.0))
+            self._is_full = False
             self._number += 1
             ticket = _Ticket(self._number, payload, source, position)
             for dependency in dependencies:
@@ -446,7 +449,10 @@ class Lanes(Generic[P]):
                 if not waiting.blocked_by:
                     heapq.heappush(self._ready, waiting)
         self._start_senders()
-        if not (self._ready or self._under_way):
+        # The thread that converts waits until there is much to do: each time that it wakes up, the
+        # senders wait for it.
+        is_half_empty = 2 * self._count < CAPACITY_EVENTS and 2 * self._bytes < CAPACITY_BYTES
+        if (self._is_full and is_half_empty) or not (self._ready or self._under_way):
             self._changed.notify_all()
 
     def held_events(self) -> Iterator[tuple[Item, int, Attempts]]:
