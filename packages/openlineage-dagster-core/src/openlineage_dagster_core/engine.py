@@ -40,12 +40,6 @@ UNDER_WAY_AT_MOST = 20_000
 DECODED_BYTES = 20_000_000
 """Memory for events that are decoded at a time, about."""
 
-SHORT_EVENT, LONG_EVENT = 10, 50
-"""How much more memory a decoded event takes than its text; a long one is full of columns."""
-
-LONG_TEXT = 10_000
-"""Characters of the text of a long event."""
-
 DELETED_REMEMBERED = 1000
 
 REST_FOLLOWS = "the rest follows at the next pass"
@@ -323,7 +317,7 @@ class Engine:
         weight = 0
         while self._read_ahead and weight < DECODED_BYTES:
             event = self._read_ahead.popleft()
-            weight += event.weight * (LONG_EVENT if event.weight > LONG_TEXT else SHORT_EVENT)
+            weight += event.weight
             entry = self._entry_of(event)
             if entry is not None:
                 self._decoded.append((event, entry))

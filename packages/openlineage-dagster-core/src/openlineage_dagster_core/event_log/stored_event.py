@@ -7,8 +7,14 @@ from typing import NamedTuple
 
 from dagster import EventLogEntry, deserialize_value
 
-DECODED_WEIGHT = 4096
-"""Bytes that an event weighs whose text is not known."""
+UNKNOWN_WEIGHT = 40_000
+"""Bytes of memory of a decoded event whose text is not known."""
+
+BYTES_A_CHARACTER, BYTES_A_CHARACTER_OF_LONG = 10, 50
+"""Memory of a decoded event for each character of its text; a long one is full of columns."""
+
+LONG_TEXT = 10_000
+"""Characters of the text of a long event."""
 
 
 class EventId(NamedTuple):
@@ -44,8 +50,11 @@ class StoredEvent:
 
     @property
     def weight(self) -> int:
-        """Bytes of memory that it takes, roughly."""
-        return DECODED_WEIGHT if self.text is None else len(self.text)
+        """Bytes of memory that the decoded event takes, roughly."""
+        if self.text is None:
+            return UNKNOWN_WEIGHT
+        length = len(self.text)
+        return length * (BYTES_A_CHARACTER_OF_LONG if length > LONG_TEXT else BYTES_A_CHARACTER)
 
     def entry(self) -> EventLogEntry:
         """Decode the event.
