@@ -61,13 +61,19 @@ class Reporter:
         Raises:
             ReporterEndedError: what was to be reported is stored or not.
         """
+        self._tell(f"{kind} {asset}")
+
+    def _tell(self, line: str) -> None:
         assert self.process.stdin is not None
-        line = f"{kind} {asset}"
         # Where nobody hears it, nobody answers.
         with contextlib.suppress(BrokenPipeError):
             self.process.stdin.write(f"{line}\n")
             self.process.stdin.flush()
         self._hear(line)
+
+    def ask(self) -> None:
+        """Have it ask the event log something, as a daemon does all the time."""
+        self._tell("ask the log")
 
     def kill(self) -> None:
         """Kill it, if it still runs."""
@@ -115,7 +121,10 @@ def main() -> None:
         sys.stdout.flush()
         for line in sys.stdin:
             kind, _, asset = line.strip().partition(" ")
-            instance.report_runless_asset_event(_event(kind, dg.AssetKey(asset.split("/"))))
+            if kind == "ask":
+                instance.event_log_storage.get_maximum_record_id()
+            else:
+                instance.report_runless_asset_event(_event(kind, dg.AssetKey(asset.split("/"))))
             sys.stdout.write(line)
             sys.stdout.flush()
 

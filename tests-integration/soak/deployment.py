@@ -208,8 +208,14 @@ class StorageDeployment(Deployment):
             seconds: how long at most.
         """
         reporter = Reporter(self.home, self.logs / "last.log")
+
+        def is_done() -> bool:
+            # It looks for a deliverer when it asks the log something.
+            reporter.ask()
+            return is_delivered(self.instance)
+
         try:
-            wait_until(lambda: is_delivered(self.instance), seconds, "the deliverer", POLL_SECONDS)
+            wait_until(is_done, seconds, "the deliverer", POLL_SECONDS)
         finally:
             reporter.end()
 
