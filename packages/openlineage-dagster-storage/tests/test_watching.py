@@ -122,6 +122,18 @@ def test_one_that_is_being_started_is_waited_for(
         assert len(started) == expected
 
 
+def test_one_that_was_started_a_moment_ago_and_ended_is_replaced_at_once(
+    instance: dg.DagsterInstance, clock: SimpleNamespace, started: list[bool]
+) -> None:
+    watch(instance).check()
+    clock.now += 1.0
+    lives(instance, clock, started_at=clock.now, has_ended=True)
+    watch(instance).check()
+    assert len(started) == 2
+    watch(instance).check()
+    assert len(started) == 2, "the second one is on its way"
+
+
 def test_where_a_service_delivers_none_is_started(
     instance: dg.DagsterInstance, clock: SimpleNamespace, started: list[bool]
 ) -> None:

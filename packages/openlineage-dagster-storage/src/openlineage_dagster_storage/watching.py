@@ -110,7 +110,9 @@ class DelivererWatch:
         elif not wanted:
             return
         began = float(parsed(rows.get(STARTING_ROW)).get("at", 0.0))
-        if now - STARTING_SECONDS < began <= now:
+        # One that came alive since has ended again: another one is not on its way.
+        is_there = self.heartbeat is not None and self.heartbeat.started_at > began
+        if now - STARTING_SECONDS < began <= now and not is_there:
             return
         key_values.put({STARTING_ROW: f'{{"at": {now}}}'})
         starting.start(instance.get_ref(), takes_over=alive is not None)
