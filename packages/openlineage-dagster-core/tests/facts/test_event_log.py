@@ -144,21 +144,6 @@ def test_the_runs_of_a_batch_are_read_together(instance: dg.DagsterInstance) -> 
     assert len(queries) == 1
 
 
-def test_more_runs_than_a_query_takes_are_read_in_several(
-    instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(event_log, "RUNS_A_QUERY", 2)
-    logs = [log_of(instance, execute(DEFINITIONS, "both", instance).run_id) for _ in range(5)]
-    seen: list[Any] = []
-
-    def noting(runs: list[Any]) -> list[str]:
-        seen.extend(every(runs))
-        return every(runs)
-
-    facts_from(instance).prepare([log[0].entry() for log in logs], noting)
-    assert sorted(seen) == sorted(log[0].id.run_id for log in logs)
-
-
 def test_the_run_is_read_with_its_stored_creation_time(instance: dg.DagsterInstance) -> None:
     log = log_of(instance, execute(DEFINITIONS, "both", instance).run_id)
     facts = facts_of(facts_from(instance), log[0])
@@ -187,7 +172,7 @@ def test_a_database_that_fails_says_nothing_of_the_event(
     def fail(*_: Any, **__: Any) -> None:
         raise OSError("a-secret")
 
-    monkeypatch.setattr(instance, "get_run_records", fail)
+    monkeypatch.setattr(instance.run_storage, "connect", fail)
     with pytest.raises(FactsUnavailableError, match="runs cannot be read: OSError"):
         found.prepare([log[0].entry()], every)
     with pytest.raises(FactsUnavailableError, match=r"run .* cannot be read: OSError") as error:

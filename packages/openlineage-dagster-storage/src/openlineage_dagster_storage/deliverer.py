@@ -59,6 +59,9 @@ LONGEST_POLL_SECONDS = 5.0
 SAVE_SECONDS = 1.5
 """Seconds between two writes of the cursor while there is news."""
 
+BEHIND_SAVE_SECONDS = 6.0
+"""Seconds between them while more is new than a pass can deliver."""
+
 QUIET_SAVE_SECONDS = 20.0
 """Seconds between two heartbeats of a deliverer that has nothing to do."""
 
@@ -158,7 +161,7 @@ class Deliverer:
                 if not leadership.is_held():
                     # Another process may have moved the cursor on by now.
                     break
-                self._save(engine)
+                self._save(engine, is_behind=outcome.has_more)
                 if self._has_to_end(engine, outcome):
                     break
                 self._wait(engine, leadership, outcome)
@@ -259,10 +262,11 @@ class Deliverer:
             )
         return outcome
 
-    def _save(self, engine: Engine) -> None:
+    def _save(self, engine: Engine, *, is_behind: bool) -> None:
         """Keep the cursor and the heartbeat, with one query, and not at every pass."""
         now = time.monotonic()
-        if now - self._saved_at >= (SAVE_SECONDS if self._is_unsaved else QUIET_SAVE_SECONDS):
+        seconds = BEHIND_SAVE_SECONDS if is_behind else SAVE_SECONDS
+        if now - self._saved_at >= (seconds if self._is_unsaved else QUIET_SAVE_SECONDS):
             self._write(engine, next_in=QUIET_SAVE_SECONDS + PASS_SECONDS + self._settings.timeout)
         if now - self._controlled_at >= CONTROL_SECONDS:
             self._controlled_at = now

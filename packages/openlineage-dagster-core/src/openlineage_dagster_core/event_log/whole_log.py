@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 LOOKS = ((10.0, 5.0), (120.0, 15.0), (LATE_SECONDS, 60.0))
 """How often late events are looked for: up to so many seconds after news, every so many seconds."""
 
+LOOK_BEHIND_SECONDS = 30.0
+"""Seconds between two looks for late events while more is new than was read yet."""
+
 MARK_SECONDS = 60.0
 """Seconds between two notes of how far the log was read at a time."""
 
@@ -106,6 +109,7 @@ class WholeLog:
         self._marks = self._marks_of(cursor)
         self._news_at = time.monotonic()
         self._looked_at = float("-inf")
+        self._is_behind = False
         self._forgotten: set[str] = set()
         self._wanted_again: set[int] = set()
         self._repeat: _Repeat | None = None
@@ -178,6 +182,7 @@ class WholeLog:
             yield from self._again({each for each in visible if each not in self._events})
         while True:
             page, is_last = self._source.rows(self._read_to)
+            self._is_behind = not is_last
             if page:
                 self._read_to = page[-1].id.storage_id
                 self._news_at = time.monotonic()
@@ -200,6 +205,8 @@ class WholeLog:
         now = time.monotonic()
         quiet = now - self._news_at
         pause = next((pause for until, pause in LOOKS if quiet <= until), LOOKS[-1][1])
+        if self._is_behind:
+            pause = max(pause, LOOK_BEHIND_SECONDS)
         return now - self._looked_at >= pause
 
     def retry(self, events: Collection[EventId]) -> None:

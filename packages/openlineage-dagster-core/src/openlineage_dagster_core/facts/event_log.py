@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Protocol
 
-from dagster import AssetKey, DagsterEventType, EventLogEntry, RunsFilter
+from dagster import AssetKey, DagsterEventType, EventLogEntry
 
 from openlineage_dagster_core.errors import FactsUnavailableError, RunDeletedError
 from openlineage_dagster_core.event_log.run_log import events_of_run
@@ -24,6 +24,7 @@ from openlineage_dagster_core.facts.model import (
 )
 from openlineage_dagster_core.facts.outside import parent_in_tags
 from openlineage_dagster_core.facts.progress import ProgressLog
+from openlineage_dagster_core.facts.run_records import run_records
 from openlineage_dagster_core.facts.upstream import tells_upstream
 from openlineage_dagster_core.families import ASSET_FAMILY, RUN_ENDS
 
@@ -49,8 +50,6 @@ FORGOTTEN_REMEMBERED = 100_000
 
 ENDED_REMEMBERED = 5000
 """Runs that have ended and are remembered as such: later events of theirs give nothing."""
-
-RUNS_A_QUERY = 500
 
 UNFINISHED = RUN_ENDS | {DagsterEventType.STEP_FAILURE, DagsterEventType.STEP_SKIPPED}
 """The events that may end assets which were not materialized."""
@@ -167,7 +166,7 @@ class EventLogFacts:
     def prepare(
         self,
         entries: Iterable[EventLogEntry],
-        complete: Callable[[list[RunRecord]], Collection[str]],
+        complete: Callable[[Sequence[RunRecord]], Collection[str]],
     ) -> None:
         """Read together what the next events need.
 
@@ -199,12 +198,9 @@ class EventLogFacts:
             raise _unavailable("runs", error) from error
 
     def _begin(
-        self, run_ids: list[str], complete: Callable[[list[RunRecord]], Collection[str]]
+        self, run_ids: list[str], complete: Callable[[Sequence[RunRecord]], Collection[str]]
     ) -> None:
-        records: list[RunRecord] = []
-        for first in range(0, len(run_ids), RUNS_A_QUERY):
-            some = run_ids[first : first + RUNS_A_QUERY]
-            records += self._instance().get_run_records(RunsFilter(run_ids=some), limit=len(some))
+        records = run_records(self._instance(), run_ids)
         whole = set(complete(records)) if records else set()
         for record in records:
             if record.dagster_run.run_id in whole:
@@ -372,7 +368,7 @@ class EventLogFacts:
 
     def _read(self, event: StoredEvent, entry: EventLogEntry) -> _Run:
         instance = self._instance()
-        records = instance.get_run_records(RunsFilter(run_ids=[entry.run_id]), limit=1)
+        records = run_records(instance, [entry.run_id])
         if not records:
             raise RunDeletedError(entry.run_id)
         run = _Run(run_facts(records[0].dagster_run, records[0].create_timestamp), ProgressLog())
