@@ -1,5 +1,6 @@
 """Steps in pods whose disks vanish with them: the event log has all, and all of it arrives."""
 
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,9 @@ import pods_project
 from dagster_home import DagsterHome, wait_until
 from delivered import check_order, check_same, each_once, expected_log, run_id_of
 from delivery import has_delivered_all, wait_until_delivered
+from openlineage_dagster_core.deliverer_state import HEARTBEAT_ROW, Heartbeat
+from openlineage_dagster_core.key_values import KeyValues
+from openlineage_dagster_storage.configuration import configuration_of
 from pods import ENVIRONMENT, in_pod, skip_without_pods
 from receiver import Receiver
 
@@ -109,6 +113,24 @@ def test_what_a_backend_did_not_take_before_all_pods_were_gone_another_process_b
         assert home.start_job("orders_project", "tenant").wait(RUN_SECONDS) == 0
         wait_until(lambda: "tenant" in jobs(receiver), DELIVERY_SECONDS, "the other run")
     check_all_arrived(home, receiver)
+
+
+def test_the_end_of_a_run_does_not_take_the_word_of_a_deliverer_that_has_gone_with_its_pod(
+    home: DagsterHome, receiver: Receiver
+) -> None:
+    with home.instance() as instance:
+        storage: Any = instance.event_log_storage
+        configuration = configuration_of(storage.settings, home.environment())
+        now = time.time()
+        gone = Heartbeat(
+            at=now - 20,
+            next_by=now + 3600,
+            namespace="of a pod that is gone",
+            configuration=configuration.digest,
+        )
+        KeyValues(instance).put({HEARTBEAT_ROW: gone.to_text()})
+    assert home.start_job("orders_project", "tenant").wait(RUN_SECONDS) == 0
+    wait_until(lambda: "tenant" in jobs(receiver), DELIVERY_SECONDS, "the run")
 
 
 def jobs(receiver: Receiver) -> set[str]:

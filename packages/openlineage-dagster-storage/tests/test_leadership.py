@@ -9,7 +9,7 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from openlineage_dagster_storage.leadership import LOCK_FILE, acquire
+from openlineage_dagster_storage.leadership import LOCK_FILE, acquire, is_vacant
 
 HOLD = """
 import sys, time, dagster as dg
@@ -43,6 +43,13 @@ def test_one_leads_at_a_time(instance: dg.DagsterInstance) -> None:
     second = acquire(instance)
     assert second is not None
     second.release()
+
+
+def test_of_a_log_of_one_machine_nothing_is_said_and_no_file_is_made(
+    instance: dg.DagsterInstance,
+) -> None:
+    assert not is_vacant(instance)
+    assert not list(Path(instance.root_directory).rglob(LOCK_FILE))
 
 
 def test_the_lock_lies_beside_the_database_and_is_its_owners(instance: dg.DagsterInstance) -> None:

@@ -17,11 +17,12 @@ from openlineage_dagster_core.deliverer_state import (
     HEARTBEAT_ROW,
     Heartbeat,
     configurations_in,
+    this_host,
 )
 from openlineage_dagster_core.event_log.cursor import Cursor
 from openlineage_dagster_core.key_values import KeyValues, parsed
 from openlineage_dagster_core.settings import Settings
-from openlineage_dagster_storage import starting, watching
+from openlineage_dagster_storage import leadership, starting, watching
 from openlineage_dagster_storage.configuration import configuration_of
 from openlineage_dagster_storage.watching import (
     CHECK_SECONDS,
@@ -132,6 +133,37 @@ def test_one_that_was_started_a_moment_ago_and_ended_is_replaced_at_once(
     assert len(started) == 2
     watch(instance).check()
     assert len(started) == 2, "the second one is on its way"
+
+
+@pytest.mark.parametrize(
+    ("silent", "namespace", "is_vacant", "expected"),
+    [
+        (10.0, "elsewhere", True, [False]),
+        (10.0, "elsewhere", False, []),
+        (1.0, "elsewhere", True, []),
+        (10.0, this_host().namespace, True, []),
+    ],
+    ids=["gone", "leads", "spoke a moment ago", "here"],
+)
+def test_at_the_end_of_a_run_the_database_tells_whether_the_deliverer_lives(
+    instance: dg.DagsterInstance,
+    clock: SimpleNamespace,
+    started: list[bool],
+    monkeypatch: pytest.MonkeyPatch,
+    silent: float,
+    namespace: str,
+    is_vacant: bool,
+    expected: list[bool],
+) -> None:
+    monkeypatch.setattr(leadership, "is_vacant", lambda _: is_vacant)
+    lives(instance, clock, at=clock.now - silent, namespace=namespace)
+    mine = watch(instance)
+    mine.check()
+    assert started == []
+    mine.check(at_end=True)
+    assert started == expected
+    assert mine.heartbeat is not None
+    assert mine.heartbeat.has_ended == bool(expected)
 
 
 def test_where_a_service_delivers_none_is_started(

@@ -59,6 +59,32 @@ class Leadership(Protocol):
         """Give the lock up."""
 
 
+SHARED = frozenset({"postgresql", "mysql", "mariadb"})
+"""Databases that several machines use."""
+
+
+def is_vacant(instance: DagsterInstance) -> bool:
+    """Check whether no process leads.
+
+    Args:
+        instance: whose log is to be delivered.
+
+    Returns:
+        True where a database that several machines use says so. False says nothing for SQLite:
+        only processes of one machine deliver its log, and they see each other.
+    """
+    storage: Any = instance.event_log_storage
+    if not hasattr(storage, "index_connection"):
+        return False
+    with storage.index_connection() as connection:
+        if connection.dialect.name not in SHARED:
+            return False
+    leadership = acquire(instance)
+    if leadership is not None:
+        leadership.release()
+    return leadership is not None
+
+
 def acquire(instance: DagsterInstance) -> Leadership | None:
     """Try to become the leader.
 
@@ -74,7 +100,7 @@ def acquire(instance: DagsterInstance) -> Leadership | None:
         connect = getattr(storage, "index_connection", None)
         connection: Any = opening.enter_context(connect()) if connect is not None else None
         dialect = connection.dialect.name if connection is not None else ""
-        if dialect in ("postgresql", "mysql", "mariadb"):
+        if dialect in SHARED:
             stack = opening.pop_all()
         database = connection.engine.url.database if dialect == "sqlite" else None
     if dialect == "postgresql":

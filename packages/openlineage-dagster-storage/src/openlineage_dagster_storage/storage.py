@@ -275,6 +275,8 @@ class OpenLineageEventLogStorage(DelegatingEventLogStorage, ConfigurableClass):
         from openlineage_dagster_storage.flushing import wait_for_delivery
 
         run_id, self._ended_run_id = self._ended_run_id, None
+        if self._watches and run_id is not None:
+            self._watch.check(at_end=True)
         # A service delivers elsewhere: its absence is no reason to wait, unless that is asked for.
         waits = self._deliver is Deliver.AUTOMATIC or self._flush_timeout is not None
         if self._emits and run_id is not None and waits:

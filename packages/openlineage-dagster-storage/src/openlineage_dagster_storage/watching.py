@@ -33,6 +33,9 @@ if TYPE_CHECKING:
 CHECK_SECONDS = 15.0
 """Seconds between two looks at the heartbeat."""
 
+SILENT_SECONDS = 5.0
+"""Seconds after its last heartbeat for which a deliverer is taken for alive at the end of a run."""
+
 STARTING_SECONDS = 12.0
 """Seconds that a deliverer has to come alive before another process starts one."""
 
@@ -85,8 +88,14 @@ class DelivererWatch:
     def _configuration(self) -> Configuration:
         return configuration_of(self._settings, os.environ)
 
-    def check(self) -> None:
-        """Look at the heartbeat, with one query, and start a deliverer where none lives."""
+    def check(self, *, at_end: bool = False) -> None:
+        """Look at the heartbeat, with one query, and start a deliverer where none lives.
+
+        Args:
+            at_end: whether a run has ended, and nobody may look for long after this. Then the
+                database is asked, too: of a pod that is gone, the heartbeat looks alive for a
+                while.
+        """
         self._pid = os.getpid()
         self._next_check = time.monotonic() + CHECK_SECONDS
         instance = self._instance()
@@ -102,6 +111,9 @@ class DelivererWatch:
         if not self._starts or not starting.can_start():
             return
         alive = self.heartbeat if self.heartbeat and self.heartbeat.is_alive(now) else None
+        if at_end and alive is not None and _is_gone(instance, alive, now):
+            self.heartbeat, alive = replace(alive, has_ended=True), None
+            key_values.put({HEARTBEAT_ROW: self.heartbeat.to_text()})
         wanted = self._is_wanted(key_values, rows, now, one_lives=alive is not None)
         if alive is not None:
             is_same = alive.configuration == self._configuration.digest
@@ -137,6 +149,14 @@ class DelivererWatch:
             )
             key_values.put({CONFIGURATIONS_ROW: text})
         return wanted
+
+
+def _is_gone(instance: DagsterInstance, alive: Heartbeat, now: float) -> bool:
+    """Return True for a deliverer elsewhere that has been silent and does not hold the lock."""
+    from openlineage_dagster_storage.leadership import is_vacant
+
+    is_silent = now - alive.at > SILENT_SECONDS
+    return is_silent and not alive.is_here and is_vacant(instance)
 
 
 def _judged(
