@@ -18,6 +18,9 @@ from openlineage_dagster_core.version import PRODUCER, REPOSITORY_URL, __version
 
 Json = dict[str, Any]
 
+_STORED = re.compile(r"file:///.+/storage/")
+"""Where the default I/O manager of a temporary instance puts what it is given."""
+
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Add the flag.
@@ -57,6 +60,8 @@ def _without_versions(value: Any) -> Any:
         return value
     if value.startswith(REPOSITORY_URL):
         return value.replace(f"v{__version__}", "v{version}")
+    if _STORED.match(value):
+        return _STORED.sub("file:///{home}/storage/", value)
     named = {dagster_version: "{dagster}", __version__: "{version}", client_version: "{client}"}
     return named.get(value, value)
 

@@ -14,12 +14,14 @@ from openlineage_dagster_core.conversion import convert
 from openlineage_dagster_core.conversion.envelope import Event
 from openlineage_dagster_core.event_log.stored_event import EventId, StoredEvent
 from openlineage_dagster_core.facts.definitions import DefinedAssets, DefinedJobs
+from openlineage_dagster_core.facts.earlier_materializations import made_in
 from openlineage_dagster_core.facts.event_log import (
     DefinitionsSource,
     EventLogFacts,
     GivenDefinitions,
     run_facts,
 )
+from openlineage_dagster_core.facts.materialized import text_of_materialization
 from openlineage_dagster_core.facts.model import Definitions, Facts
 from openlineage_dagster_core.facts.progress import ProgressLog
 from openlineage_dagster_core.families import CONVERTED
@@ -125,8 +127,12 @@ def converted_log(
     identity = Identity(settings or Settings())
     log = ProgressLog()
     events: list[Event] = []
+    made = dict(facts.made)
     for entry in entries:
-        events += convert(entry, replace(facts, progress=log.progress), identity)
+        materialization = made_in(entry)
+        if materialization is not None:
+            made[materialization.asset_key] = text_of_materialization(materialization)
+        events += convert(entry, replace(facts, progress=log.progress, made=made), identity)
         log.observe(entry)
     return to_json(events)
 

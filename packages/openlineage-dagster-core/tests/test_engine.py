@@ -316,13 +316,13 @@ def test_a_database_that_fails_stops_the_pass_and_loses_nothing(
     add_runs(instance, *["orders"] * 3)
     backend = Backend()
     engine = engine_of(instance, backend)
-    get_run_records = instance.get_run_records
-    monkeypatch.setattr(instance, "get_run_records", lambda *_, **__: 1 / 0)
+    connect = instance.run_storage.connect
+    monkeypatch.setattr(instance.run_storage, "connect", lambda *_, **__: 1 / 0)
     outcome = engine.deliver(SOON)
     assert outcome.stopped_by is not None
     assert outcome.stopped_by.startswith("the event log cannot be read, will retry: ")
     assert backend.arrived == []
-    monkeypatch.setattr(instance, "get_run_records", get_run_records)
+    monkeypatch.setattr(instance.run_storage, "connect", connect)
     with counted_queries() as queries:
         engine.deliver(SOON)
     assert backend.labels() == LABELS_OF_A_RUN * 3

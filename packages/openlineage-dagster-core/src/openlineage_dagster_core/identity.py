@@ -268,6 +268,23 @@ class Identity:
         """
         return static_run_id(run.created_at, "asset", run.run_id, asset_path(key), partition)
 
+    def repeated_asset_run_id(
+        self, run: RunFacts, key: AssetKey, partition: str | None, timestamp: float
+    ) -> str:
+        """Give the run id of a materialization after the run of its asset has ended.
+
+        Args:
+            run: the Dagster run.
+            key: the asset's key.
+            partition: the partition key, None for an asset without partitions.
+            timestamp: of the materialization, in seconds since the epoch.
+
+        Returns:
+            A UUID.
+        """
+        names = ("repeated asset", run.run_id, asset_path(key), partition, repr(timestamp))
+        return static_run_id(run.created_at, *names)
+
     def checks_run_id(self, run: RunFacts, key: AssetKey, partition: str | None) -> str:
         """Give the run id of an asset's checks in a Dagster run.
 

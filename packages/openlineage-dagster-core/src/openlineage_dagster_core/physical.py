@@ -50,7 +50,7 @@ def physical_name(
         namespace = _mapped(asset, asset_path, namespaces)
         if namespace is not None:
             return namespace, physical.table_name
-    return _of_uri(physical.uri) if physical.uri is not None else None
+    return _of_uri(physical.address) if physical.address is not None else None
 
 
 def _mapped(asset: AssetFacts, asset_path: str, namespaces: Mapping[str, str]) -> str | None:

@@ -178,14 +178,14 @@ def test_a_skipped_step_is_aborted_without_an_error(golden: Golden) -> None:
     assert one(events, "conditional.if_yes", "COMPLETE")
 
 
-def test_a_retried_step_that_logged_its_materialization_twice_is_one_run(golden: Golden) -> None:
+def test_what_a_retried_step_materialized_again_is_a_run_of_its_own(golden: Golden) -> None:
     events = converted(DEFINITIONS, "again")
     golden("retried_materialization", events)
     check_runs(events)
     assert [e["eventType"] for e in events if e["job"]["name"] == "second_time"] == [
         "START",
         "COMPLETE",
-    ]
+    ] * 3, "by hand in each attempt, and by the second one itself"
     attempts = [
         (event["eventType"], event["run"]["facets"]["dagster_run"]["attempt"])
         for event in events
@@ -393,15 +393,15 @@ def test_a_run_that_fails_before_its_steps_ends_what_it_planned() -> None:
     assert error(one(events, "source", "FAIL"))["message"] == "Could not launch"
 
 
-def test_a_materialization_that_another_step_logged_first_is_the_assets_one_run() -> None:
+def test_of_two_steps_that_materialize_an_asset_the_later_one_counts() -> None:
     @dg.op
     def makes_early(context: dg.OpExecutionContext) -> int:
-        context.log_event(dg.AssetMaterialization("early"))
+        context.log_event(dg.AssetMaterialization("early", metadata={"dagster/row_count": 1}))
         return 1
 
     @dg.op
-    def goes_on(number: int) -> int:
-        return number
+    def goes_on(number: int) -> dg.Output[int]:
+        return dg.Output(number, metadata={"dagster/row_count": 2})
 
     @dg.graph_asset
     def early():
@@ -410,7 +410,33 @@ def test_a_materialization_that_another_step_logged_first_is_the_assets_one_run(
     definitions = dg.Definitions([early], jobs=[dg.define_asset_job("all")])
     events = converted(definitions, "all")
     check_runs(events)
-    assert [e["eventType"] for e in events if e["job"]["name"] == "early"] == ["START", "COMPLETE"]
+    of_asset = [e for e in events if e["job"]["name"] == "early"]
+    assert [e["eventType"] for e in of_asset] == ["START", "COMPLETE"] * 2
+    counts = [e["outputs"][0]["outputFacets"]["outputStatistics"]["rowCount"] for e in of_asset]
+    assert counts == [1, 1, 2, 2]
+
+
+def test_a_graph_asset_fails_with_the_error_of_its_inner_step() -> None:
+    @dg.op
+    def breaks() -> int:
+        raise ValueError("broken inside")
+
+    @dg.op
+    def goes_on(number: int) -> int:
+        return number
+
+    @dg.graph_asset
+    def of_steps():
+        return goes_on(breaks())
+
+    @dg.asset(deps=[of_steps])
+    def after() -> None: ...
+
+    definitions = dg.Definitions([of_steps, after], jobs=[dg.define_asset_job("all")])
+    events = converted(definitions, "all")
+    check_runs(events)
+    assert error(one(events, "of_steps", "FAIL"))["message"] == "ValueError: broken inside"
+    assert "broken inside" not in error(one(events, "after", "FAIL"))["message"]
 
 
 def test_an_observable_asset_that_logs_its_own_materialization_starts_and_ends() -> None:

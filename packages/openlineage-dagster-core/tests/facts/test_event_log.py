@@ -15,6 +15,7 @@ from openlineage_dagster_core.event_log.stored_event import EventId, StoredEvent
 from openlineage_dagster_core.facts import event_log
 from openlineage_dagster_core.facts.definitions import DefinedAssets
 from openlineage_dagster_core.facts.event_log import EventLogFacts, GivenDefinitions
+from openlineage_dagster_core.facts.materialized import facts_of_materialization
 from openlineage_dagster_core.facts.model import Definitions, Facts, KnownRun, OutsideParent
 from openlineage_dagster_core.facts.progress import ProgressLog
 from openlineage_dagster_core.families import (
@@ -33,6 +34,8 @@ def first() -> None: ...
 @dg.asset(deps=[first])
 def second() -> None: ...
 
+
+FIRST = AssetKey("first")
 
 DEFINITIONS = dg.Definitions(
     assets=[first, second], jobs=[dg.define_asset_job("both", tags={"team": "a"})]
@@ -141,7 +144,7 @@ def test_the_runs_of_a_batch_are_read_together(instance: dg.DagsterInstance) -> 
             for event in log:
                 found.facts_of(event, event.entry())
                 found.advance(event.entry())
-    assert len(queries) == 1
+    assert len(queries) == 3, "the runs; which events, and what they say of the assets before"
 
 
 def test_the_run_is_read_with_its_stored_creation_time(instance: dg.DagsterInstance) -> None:
@@ -353,3 +356,46 @@ def test_of_a_run_that_has_ended_nothing_is_kept_but_its_name(
 def _live(kind: type) -> int:
     gc.collect()
     return sum(isinstance(each, kind) for each in gc.get_objects())
+
+
+def test_what_assets_were_said_to_be_comes_with_the_facts(instance: dg.DagsterInstance) -> None:
+    tables = iter(["one", "two"])
+
+    @dg.asset(name="first")
+    def made() -> dg.MaterializeResult[Any]:
+        return dg.MaterializeResult(metadata={"dagster/table_name": next(tables)})
+
+    definitions = dg.Definitions([made, second], jobs=[dg.define_asset_job("both")])
+    runs = [execute(definitions, "both", instance).run_id for _ in range(2)]
+
+    def tables_seen(found: EventLogFacts, run_id: str) -> list[tuple[str, str | None, str | None]]:
+        """List the event types, and the tables of `first` before the run and in it."""
+        seen = []
+        for event in log_of(instance, run_id):
+            entry = event.entry()
+            facts = facts_of(found, event)
+            before, now = (
+                facts_of_materialization(text).physical.table_name if text is not None else None
+                for text in (facts.made_before.get(FIRST), facts.made.get(FIRST))
+            )
+            assert entry.dagster_event_type is not None
+            seen.append((entry.dagster_event_type.value, before, now))
+            found.advance(entry)
+        return [each for each in seen if each[0] in ("PIPELINE_START", "ASSET_MATERIALIZATION")]
+
+    expected = {
+        run_id: [
+            ("PIPELINE_START", before, None),
+            ("ASSET_MATERIALIZATION", before, now),
+            ("ASSET_MATERIALIZATION", before, now),
+        ]
+        for run_id, before, now in zip(runs, (None, "one"), ("one", "two"), strict=True)
+    }
+    following = facts_from(instance)
+    for run_id in runs:
+        assert tables_seen(following, run_id) == expected[run_id]
+    # A process that begins in between, and a replay.
+    assert tables_seen(facts_from(instance), runs[1]) == expected[runs[1]]
+    again = EventLogFacts(lambda: instance, GivenDefinitions(Definitions()), follows_all=False)
+    for run_id in reversed(runs):
+        assert tables_seen(again, run_id) == expected[run_id]

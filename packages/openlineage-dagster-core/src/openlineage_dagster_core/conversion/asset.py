@@ -1,8 +1,8 @@
 """Runs of assets: START with the step, COMPLETE when materialized, otherwise FAIL or ABORT.
 
-All events of a run carry the same schema, because Marquez keeps the schema of any one of them. So a
-START whose schema may come with the materialization waits for it, and carries the time of the
-step's start.
+All events of a run carry the same schema and names, because Marquez keeps the schema of any one of
+them. So a START that may learn something from the materialization waits for it, and carries the
+time of the step's start.
 """
 
 from __future__ import annotations
@@ -19,11 +19,13 @@ from openlineage_dagster_core.conversion.dataset import read_dataset, written_da
 from openlineage_dagster_core.conversion.envelope import Draft, Envelope, Lineage, Source
 from openlineage_dagster_core.conversion.nominal_time import asset_nominal_time
 from openlineage_dagster_core.conversion.step import step_as_parent
+from openlineage_dagster_core.facts.materialized import described as asset_of
+from openlineage_dagster_core.facts.materialized import is_settled
 from openlineage_dagster_core.facts.model import AssetPartition, ErrorFacts
 from openlineage_dagster_core.facts.upstream import upstream_in_tags
 from openlineage_dagster_core.families import Family
 from openlineage_dagster_core.identity import asset_job_name
-from openlineage_dagster_core.settings import AssetRunParent
+from openlineage_dagster_core.settings import AssetRunParent, DatasetIdentity
 
 
 def started(source: Source, step_key: str) -> Iterator[Draft]:
@@ -40,7 +42,7 @@ def started(source: Source, step_key: str) -> Iterator[Draft]:
     if step_key in progress.started:
         return
     for key in _planned_keys(source, step_key):
-        if not _is_known_at_start(source, key):
+        if not _is_known_at_start(source, key, step_key):
             continue
         # Another step may have logged its materialization by hand.
         materialized = progress.materialized.of(key)
@@ -57,16 +59,20 @@ def materialized(source: Source, materialization: AssetMaterialization) -> list[
         materialization: what the event holds.
 
     Returns:
-        Draft of COMPLETE, after START where the step's start could not give it. Empty where the run
-        of this asset has ended: a retried step may log its materialization again.
+        Draft of COMPLETE, after START where the step's start could not give it. Where the run of
+        this asset has ended, by a failure or because it was materialized before, these are of a run
+        of their own: for Dagster, what was made last counts.
     """
     asset = (materialization.asset_key, materialization.partition)
     step_key = source.entry.step_key
-    if not policy.allows_asset(source, asset[0], Family.ASSET) or _is_over(source, asset, step_key):
+    if not policy.allows_asset(source, asset[0], Family.ASSET) or source.facts.progress.has_ended:
         return []
     event = partial(_event, source, asset, step_key, made_by=materialization)
     drafts: list[Draft] = []
-    if not _has_start(source, asset, step_key):
+    if _is_over(source, asset, step_key):
+        event = partial(event, repeated_at=source.entry.timestamp)
+        drafts.append(partial(event, RunState.START))
+    elif not _has_start(source, asset, step_key):
         drafts.append(partial(event, RunState.START, _began(source, step_key)))
     drafts.append(partial(event, RunState.COMPLETE))
     return drafts
@@ -178,16 +184,35 @@ def _planned_partitions(source: Source, step_key: str, key: AssetKey) -> list[st
     return whole + sorted(partition for partition in planned if partition is not None)
 
 
-def _is_known_at_start(source: Source, key: AssetKey) -> bool:
+def _is_known_at_start(source: Source, key: AssetKey, step_key: str) -> bool:
+    """Return True where nothing new is to be learnt from what a step makes."""
     definition = source.facts.assets.get(key)
     if definition is None:
         return False
-    return definition.columns is not None or "schema" in source.identity.settings.disabled_facets
+    if not _is_settled(source, key):
+        return False
+    made_too = source.facts.progress.planned.get(step_key, {}).keys() & set(definition.upstream)
+    return all(_is_settled(source, parent) for parent in made_too)
+
+
+def _is_settled(source: Source, key: AssetKey) -> bool:
+    settings = source.identity.settings
+    is_physical = settings.dataset_identity is DatasetIdentity.PHYSICAL
+    return is_settled(
+        source.facts,
+        key,
+        with_columns="schema" not in settings.disabled_facets,
+        named_by_place=is_physical or settings.dataset_symlinks,
+    )
 
 
 def _starts_with_step(source: Source, key: AssetKey, step_key: str | None) -> bool:
     """Return True if `started` gave START for each planned partition of an asset."""
-    return step_key in source.facts.progress.started and _is_known_at_start(source, key)
+    return (
+        step_key is not None
+        and step_key in source.facts.progress.started
+        and _is_known_at_start(source, key, step_key)
+    )
 
 
 def _has_start(source: Source, asset: AssetPartition, step_key: str | None) -> bool:
@@ -213,23 +238,27 @@ def _event(
     made_by: AssetMaterialization | None = None,
     error: ErrorFacts | None = None,
     upstream: Iterable[AssetKey] = (),
+    repeated_at: float | None = None,
 ) -> RunEvent:
     key, partition = asset
     facts, identity = source.facts, source.identity
-    definition = facts.assets.get(key)
-    run_facets: dict[str, RunFacet] = asset_nominal_time(definition, partition)
+    run_id = identity.asset_run_id(facts.run, key, partition)
+    if repeated_at is not None:
+        run_id = identity.repeated_asset_run_id(facts.run, key, partition, repeated_at)
+    asset_facts = asset_of(facts, key)
+    run_facets: dict[str, RunFacet] = asset_nominal_time(facts.assets.get(key), partition)
     if identity.settings.asset_run_parent is AssetRunParent.STEP and step_key is not None:
         run_facets["parent"] = step_as_parent(source, step_key)
     envelope = Envelope(
         source,
-        run_id=identity.asset_run_id(facts.run, key, partition),
+        run_id=run_id,
         name=asset_job_name(key),
         family=Family.ASSET,
         asset=key,
         step_key=step_key,
         partition=partition,
         run_facets=run_facets,
-        job_facets=described.asset_job_facets(definition) if definition is not None else {},
+        job_facets=described.asset_job_facets(asset_facts) if asset_facts is not None else {},
     )
     lineage = _lineage(source, asset, made_by, upstream)
     event = envelope.event(state, timestamp, lineage, error)

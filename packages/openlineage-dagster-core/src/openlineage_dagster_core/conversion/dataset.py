@@ -1,4 +1,4 @@
-"""Datasets: an asset as input or output, with the facets of its definition."""
+"""Datasets: an asset as input or output, with the facets that describe it."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ from openlineage_dagster_core.facets.subset import (
     output_subset_facet,
 )
 from openlineage_dagster_core.facets.symlinks import symlinks_facet
-from openlineage_dagster_core.facets.tags import dataset_tags_facet
+from openlineage_dagster_core.facts.materialized import described as asset_of
 from openlineage_dagster_core.facts.metadata import column_lineage, table_schema
 from openlineage_dagster_core.facts.model import AssetFacts, Facts
 from openlineage_dagster_core.facts.partitions import dimensions_in_tags
@@ -69,7 +69,7 @@ def dataset_of(source: Source, key: AssetKey) -> DatasetName:
     Returns:
         The dataset's namespace and name.
     """
-    return source.identity.dataset(source.facts.run, key, source.facts.assets.get(key))
+    return source.identity.dataset(source.facts.run, key, asset_of(source.facts, key))
 
 
 def read_dataset(
@@ -90,8 +90,8 @@ def read_dataset(
         input_facets: by name.
 
     Returns:
-        The dataset, with the facets of its definition: backends forget what an event leaves out,
-        on either side.
+        The dataset, with the facets that describe it: backends forget what an event leaves out, on
+        either side.
     """
     namespace, name = dataset_of(source, key)
     facets = _facets(source, key, namespace)
@@ -117,6 +117,9 @@ def observed_dataset(source: Source, observation: AssetObservation) -> InputData
     key, metadata = observation.asset_key, observation.metadata
     namespace, name = dataset_of(source, key)
     facets = _facets(source, key, namespace, metadata)
+    columns = table_schema(metadata)
+    if columns is not None:
+        facets["schema"] = described.table_schema_facet(columns)
     _add(facets, "version", data_version_facet(observation.tags or {}))
     _add(facets, "dataQualityMetrics", dataset_metrics_facet(metadata))
     inputs: dict[str, InputDatasetFacet] = {}
@@ -141,7 +144,7 @@ def written_dataset(
         made_by: its materialization, once there is one.
 
     Returns:
-        The dataset, with the facets of its definition and those of its materialization.
+        The dataset, with the facets that describe it and those of its materialization.
     """
     metadata: Mapping[str, Any] = made_by.metadata if made_by else {}
     namespace, name = dataset_of(source, key)
@@ -159,14 +162,9 @@ def written_dataset(
 def _facets(
     source: Source, key: AssetKey, namespace: str, metadata: Mapping[str, Any] | None = None
 ) -> dict[str, DatasetFacet]:
-    asset = source.facts.assets.get(key)
+    asset = asset_of(source.facts, key)
     facets = dict(described.dataset_facets(asset)) if asset is not None else {}
-    columns = table_schema(metadata or {})
-    if columns is not None:
-        facets["schema"] = described.table_schema_facet(columns)
-        if any(column.tags for column in columns.columns):
-            _add(facets, "tags", dataset_tags_facet(asset, columns))
-    uri = asset.physical.uri if asset is not None else None
+    uri = asset.physical.address if asset is not None else None
     _add(facets, "dataSource", _data_source(namespace, uri))
     if source.identity.settings.dataset_symlinks:
         _add(facets, "symlinks", _symlinks(source, key, asset))

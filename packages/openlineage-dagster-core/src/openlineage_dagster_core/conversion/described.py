@@ -51,11 +51,11 @@ def _dataset_facets(asset: AssetFacts) -> dict[str, DatasetFacet]:
             "datasetType": dataset_type_facet(
                 kinds=asset.kinds,
                 table_name=physical.table_name,
-                uri=physical.uri,
+                uri=physical.address,
                 materialization=physical.materialization,
             ),
             "storage": storage_facet(
-                kinds=asset.kinds, storage_kind=physical.storage_kind, uri=physical.uri
+                kinds=asset.kinds, storage_kind=physical.storage_kind, uri=physical.address
             ),
         }
     )

@@ -71,8 +71,9 @@ def ended(source: Source, event_type: DagsterEventType) -> Iterator[Draft]:
     error = reason and (_error(source) or reason)
     unfinished_state = RunState.ABORT if state is RunState.COMPLETE else state
     for step_key in sorted((progress.planned.keys() | progress.started.keys()) - progress.ended):
-        # A step that never started did not fail by itself: the run's message names those that did.
-        why = progress.errors.get(step_key, error) if step_key in progress.started else reason
+        why = progress.errors.get(step_key, error)
+        if step_key not in progress.started:
+            why = reason and (_error_in_graph(source, step_key) or reason)
         yield from asset.unfinished(source, step_key, unfinished_state, why)
         if step_key in progress.started:
             yield from step.changed(source, step_key, unfinished_state, why)
@@ -91,6 +92,17 @@ def _error(source: Source) -> ErrorFacts | None:
     if first is not None:
         return ErrorFacts(message=source.entry.message, stack=first.stack)
     return stored_error(source.entry.get_dagster_event())
+
+
+def _error_in_graph(source: Source, step_key: str) -> ErrorFacts | None:
+    """Return why a step of a graph never started: the error of another step of that graph.
+
+    Any other step that never started did not fail by itself: the run's message names those that
+    did.
+    """
+    graph, dot, _ = step_key.partition(".")
+    errors = source.facts.progress.errors.items()
+    return next((why for failed, why in errors if dot and failed.startswith(graph + dot)), None)
 
 
 def _drafts(source: Source, state: RunState, error: ErrorFacts | None = None) -> list[Draft]:

@@ -14,9 +14,9 @@ from datetime import datetime, timezone
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from dagster import AssetKey
+from dagster import AssetKey, DagsterEventType
 from dagster._core.storage.event_log.schema import AssetEventTagsTable, SqlEventLogStorageTable
-from sqlalchemy import and_, func, literal, or_, select, union
+from sqlalchemy import and_, func, literal, or_, select, union_all
 
 from openlineage_dagster_core.event_log.stored_event import EventId, Page, StoredEvent
 from openlineage_dagster_core.families import FOLLOWED_VALUES
@@ -28,6 +28,11 @@ if TYPE_CHECKING:
 
 KEYS_A_QUERY = 300
 """Assets or ids named in one query; an old SQLite allows 999 parameters."""
+
+LASTS_A_QUERY = 150
+"""Assets whose last event one query finds: SQLite puts together 500 queries at most."""
+
+MATERIALIZATION = DagsterEventType.ASSET_MATERIALIZATION.value
 
 DATA_VERSION_TAG = "dagster/data_version"
 """The only tag of a materialization that Dagster keeps in a table, beside those of partitions."""
@@ -191,9 +196,30 @@ class EventTables:
             found.update(self._with_ids(_versions(some, None, None).where(is_before)))
         return list(found.values())
 
+    def materializations(
+        self, keys: Collection[AssetKey], since: float, until: float
+    ) -> list[StoredEvent]:
+        """Read each asset's last materialization before a time, and those after it.
+
+        Args:
+            keys: the assets.
+            since: the time, in seconds since the epoch.
+            until: what happened at this time and later is left out, in seconds since the epoch.
+
+        Returns:
+            Materializations in the order of their storage ids.
+        """
+        found: dict[int, StoredEvent] = {}
+        for some in _in_pieces(sorted(keys), LASTS_A_QUERY):
+            wanted = [_last_materialization(key, since) for key in some]
+            if since < until:
+                wanted.append(_materializations(some, since, until))
+            found.update(self._with_ids(*wanted))
+        return [found[number] for number in sorted(found)]
+
     def _with_ids(self, *ids: Select[Any]) -> dict[int, StoredEvent]:
         with self._connection(None) as connection:
-            numbers = [number for (number,) in connection.execute(union(*ids))]
+            numbers = [number for (number,) in connection.execute(union_all(*ids))]
             found = {}
             for some in _in_pieces(numbers):
                 query = select(_event.id, _event.run_id, _event.event, _event.timestamp)
@@ -252,9 +278,34 @@ def _versions(keys: Iterable[AssetKey], since: float | None, until: float | None
     return select(func.max(_tag.event_id)).where(*is_chosen).group_by(_tag.asset_key)
 
 
-def _in_pieces(items: list[_T]) -> Iterator[list[_T]]:
-    for first in range(0, len(items), KEYS_A_QUERY):
-        yield items[first : first + KEYS_A_QUERY]
+def _last_materialization(key: AssetKey, before: float) -> Select[Any]:
+    """Choose the last one of an asset: the index on assets gives it without reading the others."""
+    of_asset = (
+        select(_event.id)
+        .where(
+            _event.asset_key == key.to_string(),
+            _event.dagster_event_type == MATERIALIZATION,
+            _event.timestamp < _stored(before),
+        )
+        .order_by(_event.id.desc())
+        .limit(1)
+    )
+    # SQLite takes an order within a union only so.
+    return select(of_asset.subquery().c.id)
+
+
+def _materializations(keys: Iterable[AssetKey], since: float, until: float) -> Select[Any]:
+    return select(_event.id).where(
+        _event.asset_key.in_([key.to_string() for key in keys]),
+        _event.dagster_event_type == MATERIALIZATION,
+        _event.timestamp >= _stored(since),
+        _event.timestamp < _stored(until),
+    )
+
+
+def _in_pieces(items: list[_T], length: int = KEYS_A_QUERY) -> Iterator[list[_T]]:
+    for first in range(0, len(items), length):
+        yield items[first : first + length]
 
 
 def _stored(seconds: float) -> datetime:

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping
+from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from dagster import AssetKey, GraphDefinition
+from dagster import AssetKey, GraphDefinition, TableSchema
 
 from openlineage_dagster_core.facts.metadata import (
+    QUERY,
+    STORAGE_KIND,
     additions,
     named_assets,
+    place,
     source_code,
     table_schema,
     text_of,
@@ -21,7 +26,6 @@ from openlineage_dagster_core.facts.metadata import (
 from openlineage_dagster_core.facts.model import (
     AssetFacts,
     JobFacts,
-    PhysicalFacts,
     StepFacts,
 )
 from openlineage_dagster_core.facts.partitions import Partitions, UpstreamPartitions
@@ -30,11 +34,10 @@ if TYPE_CHECKING:
     from dagster import JobDefinition, RepositoryDefinition
     from dagster._core.definitions.assets.graph.asset_graph import AssetGraph, AssetNode
 
-STORAGE_KIND = "dagster/storage_kind"
-SQL = "openlineage/sql"
-"""Metadata of a definition: the query that makes the asset."""
+JINJA = re.compile(r"\{[{%#]")
+TYPE_SCHEMA = "schema"
+"""Metadata of a type, as dagster-pandera writes it."""
 
-DBT_MATERIALIZATION = "dagster-dbt/materialization_type"
 DBT_MANIFEST = "dagster_dbt/manifest"
 DBT_UNIQUE_ID = "dagster_dbt/unique_id"
 
@@ -94,6 +97,7 @@ def _asset_facts(
     graph: AssetGraph, node: AssetNode, checks: Mapping[str, tuple[AssetKey, ...]]
 ) -> AssetFacts:
     metadata = node.metadata
+    physical = place(metadata)
     return AssetFacts(
         key=node.key,
         upstream=tuple(sorted(node.parent_keys)),
@@ -101,20 +105,20 @@ def _asset_facts(
         description=node.description or None,
         owners=tuple(node.owners),
         tags=dict(node.tags),
-        columns=table_schema(metadata),
+        columns=table_schema(metadata) or _type_columns(node),
         partitions=Partitions(node.partitions_def) if node.is_partitioned else None,
         upstream_partitions=_upstream_partitions(graph, node),
         is_materializable=node.is_materializable,
         checks=checks,
-        physical=PhysicalFacts(
-            table_name=text_of(metadata, "dagster/table_name", "dagster/relation_identifier"),
-            uri=text_of(metadata, "dagster/uri"),
-            storage_kind=text_of(metadata, STORAGE_KIND) or node.tags.get(STORAGE_KIND) or None,
-            materialization=text_of(metadata, DBT_MATERIALIZATION),
+        physical=replace(
+            physical,
+            storage_kind=physical.storage_kind or node.tags.get(STORAGE_KIND) or None,
+            # Of a definition it may be any path: only an I/O manager's is where the data is.
+            path=None,
         ),
         code_version=node.code_version,
         source_code=source_code(metadata),
-        sql=text_of(metadata, SQL) or _dbt_query(metadata),
+        sql=text_of(metadata, QUERY[0]) or _dbt_query(metadata),
         additions=additions(metadata),
     )
 
@@ -141,7 +145,20 @@ def _dbt_query(metadata: Mapping[str, Any]) -> str | None:
     node = nodes.get(unique_id) if isinstance(nodes, Mapping) else None
     if not isinstance(node, Mapping) or node.get("language", "sql") != "sql":
         return None
-    return text_of(node, "compiled_code", "raw_code")
+    query = text_of(node, "compiled_code") or text_of(node, "raw_code")
+    # What dbt has not compiled is Jinja, and no SQL.
+    return None if query is None or JINJA.search(query) else query
+
+
+def _type_columns(node: AssetNode) -> TableSchema | None:
+    """Find the schema that the type of an asset's output has, such as one of dagster-pandera."""
+    definition = getattr(node, "assets_def", None)
+    if definition is None or not definition.is_executable:
+        return None
+    output = definition.get_output_name_for_asset_key(node.key)
+    metadata = definition.node_def.output_def_named(output).dagster_type.metadata
+    schema = getattr(metadata.get(TYPE_SCHEMA), "schema", None)
+    return schema if isinstance(schema, TableSchema) else None
 
 
 class DefinedJobs(Mapping[str, JobFacts]):

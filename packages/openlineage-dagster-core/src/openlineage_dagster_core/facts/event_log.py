@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
+from collections import ChainMap, OrderedDict
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
@@ -13,8 +13,14 @@ from dagster import AssetKey, DagsterEventType, EventLogEntry
 from openlineage_dagster_core.errors import FactsUnavailableError, RunDeletedError
 from openlineage_dagster_core.event_log.run_log import events_of_run
 from openlineage_dagster_core.event_log.subjects import asset_of
-from openlineage_dagster_core.facts.definitions import with_upstream
+from openlineage_dagster_core.facts.definitions import upstream_of, with_upstream
+from openlineage_dagster_core.facts.earlier_materializations import (
+    EarlierMaterializations,
+    made_in,
+)
 from openlineage_dagster_core.facts.earlier_upstream import EarlierUpstream
+from openlineage_dagster_core.facts.materialized import text_of_materialization
+from openlineage_dagster_core.facts.metadata import additions, column_lineage, named_assets
 from openlineage_dagster_core.facts.model import (
     AssetFacts,
     Definitions,
@@ -25,7 +31,7 @@ from openlineage_dagster_core.facts.model import (
 from openlineage_dagster_core.facts.outside import parent_in_tags
 from openlineage_dagster_core.facts.progress import ProgressLog
 from openlineage_dagster_core.facts.run_records import run_records
-from openlineage_dagster_core.facts.upstream import tells_upstream
+from openlineage_dagster_core.facts.upstream import tells_upstream, upstream_in_tags
 from openlineage_dagster_core.families import ASSET_FAMILY, RUN_ENDS
 
 if TYPE_CHECKING:
@@ -116,23 +122,40 @@ class _Run:
     facts: RunFacts
     log: ProgressLog
     events: int = 0
+    made: dict[AssetKey, str] = field(default_factory=dict)
+    made_before: dict[AssetKey, str] = field(default_factory=dict)
+    asked_before: set[AssetKey] = field(default_factory=set)
     started_at: float | None = None
     definitions: Definitions | None = None
     earlier_upstream: dict[AssetKey, tuple[AssetKey, ...]] = field(default_factory=dict)
     assets: Mapping[AssetKey, AssetFacts] = field(default_factory=dict)
     planned: int = -1
     """How much was planned when the assets were chosen."""
+    asked: int = -1
+    """How much was planned when what was made before was asked for."""
 
-    def observe(self, entry: EventLogEntry) -> None:
+    def observe(self, entry: EventLogEntry, said: tuple[AssetKey, str] | None) -> None:
+        """Follow the run; `said` is an asset, and what a materialization says of it."""
         self.events += 1
         if _is_start(entry):
             self.start(entry.timestamp)
+        if said is not None:
+            self.made[said[0]] = said[1]
         self.log.observe(entry)
 
     def start(self, timestamp: float) -> None:
         """Note when the run started: the definitions are those of that time."""
         if self.started_at is None:
             self.started_at, self.definitions = timestamp, None
+            self.made_before.clear()
+            self.asked_before.clear()
+            self.asked = -1
+
+    @property
+    def at(self) -> float:
+        """When the run started, else when it was stored, in seconds since the epoch."""
+        created_at = self.facts.created_at.timestamp()
+        return created_at if self.started_at is None else self.started_at
 
 
 class EventLogFacts:
@@ -144,6 +167,8 @@ class EventLogFacts:
     Args:
         instance: gives the Dagster instance to read from.
         definitions: gives the definitions of a run.
+        follows_all: whether `advance` is told every event of the log, and not only those of some
+            runs.
         events_remembered: the number of events of runs under way whose traces are kept.
     """
 
@@ -152,6 +177,7 @@ class EventLogFacts:
         instance: Callable[[], DagsterInstance],
         definitions: DefinitionsSource,
         *,
+        follows_all: bool = True,
         events_remembered: int = EVENTS_REMEMBERED,
     ) -> None:
         self._instance = instance
@@ -162,6 +188,7 @@ class EventLogFacts:
         self._ended: OrderedDict[str, None] = OrderedDict()
         self._forgotten: OrderedDict[str, None] = OrderedDict()
         self._upstream = EarlierUpstream(instance)
+        self._earlier = EarlierMaterializations(instance, follows_all=follows_all)
 
     def prepare(
         self,
@@ -194,6 +221,7 @@ class EventLogFacts:
             if starting or keys:
                 self._definitions.prepare(sorted(starting), keys)
             self._prepare_upstream(entries)
+            self._prepare_earlier(entries)
         except Exception as error:
             raise _unavailable("runs", error) from error
 
@@ -205,6 +233,21 @@ class EventLogFacts:
         for record in records:
             if record.dagster_run.run_id in whole:
                 self.begin(record)
+
+    def _prepare_earlier(self, entries: Collection[EventLogEntry]) -> None:
+        """Read what the assets were before that these events are about, and what those name."""
+        started = {entry.run_id: entry.timestamp for entry in entries if _is_start(entry)}
+        wanted: set[AssetKey] = set()
+        before = []
+        for entry in entries:
+            keys = _read_by(entry) | _subject(entry) | _planned(entry)
+            if keys:
+                run = self._runs.get(entry.run_id)
+                began = entry.timestamp if run is None else run.at
+                before.append(min(began, entry.timestamp, started.get(entry.run_id, began)))
+                wanted |= keys
+        if wanted:
+            self._earlier.of(wanted, min(before), now=min(each.timestamp for each in entries))
 
     def _prepare_upstream(self, entries: Collection[EventLogEntry]) -> None:
         wanted: dict[AssetKey, float] = {}
@@ -261,12 +304,34 @@ class EventLogFacts:
             job=definitions.jobs.get(run.facts.job_name),
             environment=definitions.environment,
             earlier_upstream=self._earlier_upstream(run, entry, assets),
+            made_before=self._made_before(run, entry, assets),
+            made=_made_by_now(run.made, entry),
         )
+
+    def _made_before(
+        self, run: _Run, entry: EventLogEntry, assets: Mapping[AssetKey, AssetFacts]
+    ) -> Mapping[AssetKey, str]:
+        """Find what was made before the run of those assets that an event may be about."""
+        wanted = _read_by(entry)
+        key = asset_of(entry)
+        if key is not None:
+            wanted |= {key}
+            wanted |= upstream_of(assets[key]) if key in assets else set()
+        if run.asked != run.planned:
+            run.asked = run.planned
+            progress = run.log.progress
+            wanted |= progress.planned_keys | progress.planned_checks.keys() | assets.keys()
+            for asset in assets.values():
+                wanted |= upstream_of(asset)
+        wanted -= run.asked_before
+        if wanted:
+            run.made_before.update(self._earlier.of(wanted, run.at, now=entry.timestamp))
+            run.asked_before |= wanted
+        return run.made_before
 
     def _definitions_of(self, run: _Run) -> Definitions:
         if run.definitions is None:
-            at = run.facts.created_at.timestamp() if run.started_at is None else run.started_at
-            run.definitions = self._definitions.of_run(run.facts.run_id, run.facts.job_name, at)
+            run.definitions = self._definitions.of_run(run.facts.run_id, run.facts.job_name, run.at)
             run.planned = -1
             parent = run.definitions.parent
             if run.facts.parent is None and parent is not None:
@@ -281,11 +346,17 @@ class EventLogFacts:
         if key and key not in assets and event.event_type in ASSET_FAMILY:
             # Its edges are those of the asset's last run: an event without inputs erases them.
             upstream = self._upstream.of([key], entry.timestamp, now=entry.timestamp)
+        about = _read_by(entry) | _subject(entry) | assets.keys()
+        about |= {parent for parents in upstream.values() for parent in parents}
+        for asset in assets.values():
+            about |= upstream_of(asset)
         return Facts(
             run=runless(entry),
             progress=ProgressLog().progress,
             assets=assets,
             earlier_upstream=upstream,
+            made_before=self._earlier.of(about, entry.timestamp, now=entry.timestamp),
+            made=_made_by_now({}, entry),
         )
 
     def _earlier_upstream(
@@ -313,10 +384,13 @@ class EventLogFacts:
             entry: the event.
         """
         self._upstream.observe(entry)
+        said = _said(entry)
+        if said is not None:
+            self._earlier.observe(said[0], entry.timestamp, said[1])
         run = self._runs.get(entry.run_id)
         if run is None:
             return
-        run.observe(entry)
+        run.observe(entry, said)
         self._events += 1
         if entry.dagster_event_type in RUN_ENDS:
             self.forget(entry.run_id)
@@ -378,7 +452,7 @@ class EventLogFacts:
                 logged = before.entry()
             except Exception:  # noqa: S112 -- Dagster cannot read it; the engine parked it
                 continue
-            run.observe(logged)
+            run.observe(logged, _said(logged))
         if run.started_at is not None:
             self._definitions.prepare([entry.run_id], run.log.progress.planned_keys)
         return run
@@ -395,20 +469,54 @@ def _is_start(entry: EventLogEntry) -> bool:
     return event is not None and event.event_type_value == DagsterEventType.RUN_START.value
 
 
+def _said(entry: EventLogEntry) -> tuple[AssetKey, str] | None:
+    """Return an asset, and what a materialization says of it; None for any other event."""
+    made = made_in(entry)
+    return None if made is None else (made.asset_key, text_of_materialization(made))
+
+
+def _made_by_now(made: dict[AssetKey, str], entry: EventLogEntry) -> Mapping[AssetKey, str]:
+    """Add what the event itself says: it is about what it made."""
+    said = _said(entry)
+    return made if said is None else ChainMap(dict([said]), made)
+
+
+def _read_by(entry: EventLogEntry) -> set[AssetKey]:
+    """List the assets that a materialization itself names."""
+    made = made_in(entry)
+    if made is None:
+        return set()
+    found = {*upstream_in_tags(made.tags or {}), *named_assets(additions(made.metadata))}
+    lineage = column_lineage(made.metadata)
+    for deps in lineage.deps_by_column.values() if lineage is not None else ():
+        found.update(dep.asset_key for dep in deps)
+    return found
+
+
 def _subjects(entries: Iterable[EventLogEntry], starting: Collection[str]) -> set[AssetKey]:
     """Find the assets that runs which start plan, and that events outside runs are about."""
-    found: set[AssetKey | None] = set()
+    found: set[AssetKey] = set()
     for entry in entries:
-        event = entry.dagster_event
-        if event is None or (entry.run_id and entry.run_id not in starting):
-            continue
-        if event.event_type_value == DagsterEventType.ASSET_MATERIALIZATION_PLANNED.value:
-            found.add(event.asset_materialization_planned_data.asset_key)
-        elif event.event_type_value == DagsterEventType.ASSET_CHECK_EVALUATION_PLANNED.value:
-            found.add(event.asset_check_planned_data.asset_key)
-        elif not entry.run_id:
-            found.add(asset_of(entry))
-    return {key for key in found if key is not None}
+        if not entry.run_id:
+            found |= _subject(entry)
+        elif entry.run_id in starting:
+            found |= _planned(entry)
+    return found
+
+
+def _subject(entry: EventLogEntry) -> set[AssetKey]:
+    key = asset_of(entry)
+    return {key} if key is not None else set()
+
+
+def _planned(entry: EventLogEntry) -> set[AssetKey]:
+    event = entry.dagster_event
+    kind = event.event_type_value if event is not None else None
+    if event is not None and kind == DagsterEventType.ASSET_MATERIALIZATION_PLANNED.value:
+        return {event.asset_materialization_planned_data.asset_key}
+    if event is not None and kind == DagsterEventType.ASSET_CHECK_EVALUATION_PLANNED.value:
+        return {event.asset_check_planned_data.asset_key}
+    return set()
 
 
 def _assets_of_run(
@@ -446,11 +554,8 @@ def _ended_without_definition(
 
 def _logged_by_hand(entry: EventLogEntry) -> AssetKey | None:
     """Find an asset that is materialized without a word on what it is made from."""
-    event = entry.dagster_event
-    if event is None or event.event_type_value != DagsterEventType.ASSET_MATERIALIZATION.value:
-        return None
-    tags = event.step_materialization_data.materialization.tags
-    return None if tells_upstream(tags or {}) else event.asset_key
+    made = made_in(entry)
+    return None if made is None or tells_upstream(made.tags or {}) else made.asset_key
 
 
 def runless(entry: EventLogEntry) -> RunFacts:

@@ -4,17 +4,39 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Mapping
-from pathlib import PurePath
+from pathlib import PurePath, PurePosixPath, PureWindowsPath
 from typing import Any
 
 from dagster import AssetKey, TableColumnLineage, TableSchema
 
-COLUMN_SCHEMA = "dagster/column_schema"
-"""A `TableSchema`, in a definition or in an event."""
+from openlineage_dagster_core.facts.model import PhysicalFacts
 
-COLUMN_LINEAGE = "dagster/column_lineage"
-"""A `TableColumnLineage`, in a materialization."""
+COLUMN_SCHEMA = ("dagster/column_schema", "column_schema", "dataframe_columns")
+"""Keys of a `TableSchema`, in a definition or in an event: the first that has one counts.
+
+The second is what `dagster-openlineage` 0.2 read, the third what the I/O managers of databases
+write.
+"""
+
+COLUMN_LINEAGE = ("dagster/column_lineage", "column_lineage")
+"""Keys of a `TableColumnLineage`, in a materialization; the second is from 0.2."""
+
+TABLE_NAME = ("dagster/table_name", "dagster/relation_identifier")
+"""Keys of a table's name, the second from before Dagster 1.8."""
+
+URI = ("dagster/uri", "uri")
+"""Keys of an address; the second is from 0.2."""
+
+PATH = "path"
+"""What I/O managers write: where a file is, as a path or an address."""
+
+STORAGE_KIND = "dagster/storage_kind"
+DBT_MATERIALIZATION = "dagster-dbt/materialization_type"
+
+QUERY = ("openlineage/sql", "Query")
+"""Keys of a query: the user's own, and that of the I/O managers of databases."""
 
 CODE_REFERENCES = "dagster/code_references"
 """Where the code of an asset is, in a definition."""
@@ -65,9 +87,12 @@ def table_schema(metadata: Mapping[str, Any]) -> TableSchema | None:
     Returns:
         The schema, None where there is none or it is none.
     """
-    value = metadata.get(COLUMN_SCHEMA)
-    schema = getattr(value, "schema", value)
-    return schema if isinstance(schema, TableSchema) else None
+    for key in COLUMN_SCHEMA:
+        value = metadata.get(key)
+        schema = getattr(value, "schema", value)
+        if isinstance(schema, TableSchema):
+            return schema
+    return None
 
 
 def column_lineage(metadata: Mapping[str, Any]) -> TableColumnLineage | None:
@@ -79,9 +104,41 @@ def column_lineage(metadata: Mapping[str, Any]) -> TableColumnLineage | None:
     Returns:
         The lineage, None where there is none or it is none.
     """
-    value = metadata.get(COLUMN_LINEAGE)
-    lineage = getattr(value, "column_lineage", value)
-    return lineage if isinstance(lineage, TableColumnLineage) else None
+    for key in COLUMN_LINEAGE:
+        value = metadata.get(key)
+        lineage = getattr(value, "column_lineage", value)
+        if isinstance(lineage, TableColumnLineage):
+            return lineage
+    return None
+
+
+def place(metadata: Mapping[str, Any]) -> PhysicalFacts:
+    """Find where an asset's data is.
+
+    Args:
+        metadata: of a definition or a materialization.
+
+    Returns:
+        What the metadata says of it.
+    """
+    return PhysicalFacts(
+        table_name=text_of(metadata, *TABLE_NAME),
+        uri=_address(text_of(metadata, *URI)),
+        path=_address(text_of(metadata, PATH)),
+        storage_kind=text_of(metadata, STORAGE_KIND),
+        materialization=text_of(metadata, DBT_MATERIALIZATION),
+    )
+
+
+def _address(text: str | None) -> str | None:
+    """Write an absolute path as a URI; a relative one is no place that others know."""
+    if text is None or "://" in text:
+        return text
+    for path in (PurePosixPath(text), PureWindowsPath(text)):
+        if path.is_absolute():
+            return path.as_uri()
+    # Such as dbfs:/tables/orders.
+    return text if re.match(r"[A-Za-z][A-Za-z0-9+.-]+:/", text) else None
 
 
 def source_code(metadata: Mapping[str, Any]) -> str | None:

@@ -75,19 +75,41 @@ class RunFacts:
 
 @dataclass(frozen=True)
 class PhysicalFacts:
-    """Where an asset's data is kept, as its definition's metadata says it.
+    """Where an asset's data is kept, as metadata says it.
 
     Args:
         table_name: `dagster/table_name`, or `dagster/relation_identifier` as it was called.
         uri: `dagster/uri`.
         storage_kind: `dagster/storage_kind`, in metadata or tags.
         materialization: how dbt makes it: `table`, `view` and so on.
+        path: where an I/O manager put it, as a URI; it counts where there is no `uri`.
     """
 
     table_name: str | None = None
     uri: str | None = None
     storage_kind: str | None = None
     materialization: str | None = None
+    path: str | None = None
+
+    @property
+    def address(self) -> str | None:
+        """The URI, else the path as one."""
+        return self.uri or self.path
+
+
+@dataclass(frozen=True)
+class MaterializedFacts:
+    """What a materialization says of its asset.
+
+    Args:
+        columns: the schema of what was made.
+        physical: where it is.
+        sql: the query that made it.
+    """
+
+    columns: TableSchema | None = None
+    physical: PhysicalFacts = PhysicalFacts()
+    sql: str | None = None
 
 
 @dataclass(frozen=True)
@@ -326,6 +348,9 @@ class Facts:
         job: the definition of the run's job, where it is at hand.
         environment: the variables of the executing process that the user wants to see.
         earlier_upstream: for assets without a definition, what they were made from before.
+        made_before: by asset, what its last materialization before the run started says of it, in
+            the form of `facts.materialized`; an asset that was never made is left out.
+        made: the same of those in this run, the event's own included.
     """
 
     run: RunFacts
@@ -334,3 +359,5 @@ class Facts:
     job: JobFacts | None = None
     environment: Mapping[str, str] = field(default_factory=dict)
     earlier_upstream: Mapping[AssetKey, tuple[AssetKey, ...]] = field(default_factory=dict)
+    made_before: Mapping[AssetKey, str] = field(default_factory=dict)
+    made: Mapping[AssetKey, str] = field(default_factory=dict)

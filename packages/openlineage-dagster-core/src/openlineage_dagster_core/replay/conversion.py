@@ -41,7 +41,7 @@ class Conversion:
     ) -> None:
         self._instance = instance
         self._identity = Identity(settings)
-        self._facts = EventLogFacts(lambda: instance, definitions)
+        self._facts = EventLogFacts(lambda: instance, definitions, follows_all=False)
 
     def events_of_run(self, record: RunRecord) -> Iterator[Event]:
         """Convert a whole run.

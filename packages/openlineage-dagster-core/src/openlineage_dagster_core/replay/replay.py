@@ -142,7 +142,7 @@ class Replay:
         reader = SelectedRuns(instance, runs, runless, self._done)
         engine = Engine(
             reader,
-            EventLogFacts(lambda: instance, self._definitions),
+            EventLogFacts(lambda: instance, self._definitions, follows_all=False),
             Identity(self._settings),
             self._senders,
             on_parked=self.progress.refusals.append,

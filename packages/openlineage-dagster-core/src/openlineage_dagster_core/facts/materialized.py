@@ -1,0 +1,256 @@
+"""What an asset is: its definition, and what its latest materialization says of it, merged.
+
+A materialization's part is kept as a text: a table of 1,000 columns takes 30 KB so, and 1 MB as
+objects.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
+from pathlib import PurePosixPath
+from typing import Any
+from urllib.parse import quote
+
+from dagster import AssetKey, AssetMaterialization, TableColumn, TableSchema
+
+from openlineage_dagster_core.caches import PerValue
+from openlineage_dagster_core.facts.metadata import (
+    COLUMN_SCHEMA,
+    PATH,
+    QUERY,
+    STORAGE_KIND,
+    TABLE_NAME,
+    URI,
+    place,
+    table_schema,
+    text_of,
+)
+from openlineage_dagster_core.facts.model import (
+    AssetFacts,
+    Facts,
+    MaterializedFacts,
+    PhysicalFacts,
+)
+
+NOTHING = ""
+"""The text of a materialization that says nothing of its asset."""
+
+UNTYPED = frozenset({"", "?"})
+"""Types of columns whose type is not known; dagster-dbt writes the second."""
+
+CHARACTERS_KEPT = 1_000_000
+"""Text of materializations whose merged facts are kept: they take some 40 times as much."""
+
+_READ = frozenset({*COLUMN_SCHEMA, *TABLE_NAME, *URI, PATH, STORAGE_KIND, *QUERY})
+
+
+def text_of_materialization(materialization: AssetMaterialization) -> str:
+    """Write down what a materialization says of its asset.
+
+    Args:
+        materialization: of an event.
+
+    Returns:
+        JSON, the same for materializations that say the same; `NOTHING` for one that is silent.
+    """
+    metadata = materialization.metadata
+    if _READ.isdisjoint(metadata):
+        return NOTHING
+    physical = place(metadata)
+    columns, sql = table_schema(metadata), text_of(metadata, *QUERY)
+    where = [
+        physical.table_name,
+        physical.uri,
+        physical.storage_kind,
+        physical.materialization,
+        _whole(physical.path, materialization.partition),
+    ]
+    if columns is None and sql is None and not any(where):
+        return NOTHING
+    written = _written(columns) if columns is not None else None
+    return json.dumps([written, where, sql], separators=(",", ":"))
+
+
+def _whole(path: str | None, partition: str | None) -> str | None:
+    """Find where all partitions are: a path of one partition is no place of the asset."""
+    if path is None or partition is None:
+        return path
+    parent, _, name = path.rpartition("/")
+    names = {name, PurePosixPath(name).stem}
+    return parent if names & {partition, quote(partition)} else None
+
+
+def _written(columns: TableSchema) -> list[list[Any]]:
+    return [
+        [column.name, column.type, column.description, dict(column.tags)]
+        if column.description or column.tags
+        else [column.name, column.type]
+        for column in columns.columns
+    ]
+
+
+def facts_of_materialization(text: str) -> MaterializedFacts:
+    """Read what `text_of_materialization` wrote.
+
+    Args:
+        text: JSON, or `NOTHING`.
+
+    Returns:
+        The facts.
+    """
+    if text == NOTHING:
+        return MaterializedFacts()
+    columns, where, sql = json.loads(text)
+    return MaterializedFacts(
+        columns=_columns(columns) if columns is not None else None,
+        physical=PhysicalFacts(*where),
+        sql=sql,
+    )
+
+
+def _columns(written: list[list[Any]]) -> TableSchema:
+    return TableSchema(
+        [
+            TableColumn(name, kind, more[0] if more else None, tags=more[1] if more else None)
+            for name, kind, *more in written
+        ]
+    )
+
+
+def merged(asset: AssetFacts, made: MaterializedFacts) -> AssetFacts:
+    """Describe an asset by its definition and what was made.
+
+    Args:
+        asset: as its definition describes it.
+        made: what its materialization says.
+
+    Returns:
+        The asset with the columns and types, the place and the query of what was made; its words
+        (descriptions, tags) are those of the definition, column by column, where it has some.
+    """
+    return replace(
+        asset,
+        columns=_merged_columns(asset.columns, made.columns),
+        physical=_merged_place(asset.physical, made.physical),
+        sql=asset.sql or made.sql,
+    )
+
+
+def _merged_columns(defined: TableSchema | None, made: TableSchema | None) -> TableSchema | None:
+    if defined is None or made is None:
+        return made or defined
+    # Databases fold the names of columns: a definition's words are for the column all the same.
+    by_name = {column.name.lower(): column for column in reversed(defined.columns)}
+    by_name |= {column.name: column for column in reversed(defined.columns)}
+    return TableSchema(
+        [
+            _merged_column(by_name.get(column.name) or by_name.get(column.name.lower()), column)
+            for column in made.columns
+        ]
+    )
+
+
+def _merged_column(defined: TableColumn | None, made: TableColumn) -> TableColumn:
+    if defined is None:
+        return made
+    return TableColumn(
+        made.name,
+        defined.type if made.type in UNTYPED else made.type,
+        defined.description or made.description,
+        tags={**made.tags, **defined.tags},
+    )
+
+
+def _merged_place(defined: PhysicalFacts, made: PhysicalFacts) -> PhysicalFacts:
+    said = {name: value for name, value in vars(made).items() if value is not None}
+    return replace(defined, **said) if said else defined
+
+
+@dataclass(frozen=True)
+class _Pair:
+    """A definition, known by its identity, and the text of a materialization."""
+
+    identity: int
+    text: str
+    asset: AssetFacts = field(compare=False)
+
+
+def _merge(pair: _Pair) -> AssetFacts:
+    return merged(pair.asset, facts_of_materialization(pair.text))
+
+
+def _length(pair: _Pair) -> int:
+    return 100 + len(pair.text)
+
+
+_merged = PerValue(_merge, _length, CHARACTERS_KEPT)
+
+
+@lru_cache(maxsize=16384)
+def _without_definition(key: AssetKey) -> AssetFacts:
+    return AssetFacts(key)
+
+
+def described(facts: Facts, key: AssetKey) -> AssetFacts | None:
+    """Describe an asset at the time of an event.
+
+    Args:
+        facts: of the event.
+        key: the asset's key.
+
+    Returns:
+        Its definition merged with its latest materialization: that in the run, else the last one
+        before the run. None where neither is known.
+    """
+    text = facts.made.get(key)
+    if text is None:
+        text = facts.made_before.get(key, NOTHING)
+    definition = facts.assets.get(key)
+    if text == NOTHING:
+        return definition
+    asset = definition or _without_definition(key)
+    return _merged(_Pair(id(asset), text, asset))
+
+
+def is_settled(facts: Facts, key: AssetKey, *, with_columns: bool, named_by_place: bool) -> bool:
+    """Find out before an asset is made whether its materialization will say something new.
+
+    Args:
+        facts: of an event of its run.
+        key: the asset's key.
+        with_columns: whether columns matter.
+        named_by_place: whether names depend on where the data is.
+
+    Returns:
+        True where the definition has all columns with their types and the materialization before
+        the run had no others. Where the data is, that materialization says as well: it seldom
+        moves.
+    """
+    definition = facts.assets.get(key)
+    if definition is None:
+        return False
+    before = facts.made_before.get(key)
+    if before is None and named_by_place:
+        return False
+    return not with_columns or _has_its_columns(
+        _Pair(id(definition), before or NOTHING, definition)
+    )
+
+
+def _compare_columns(pair: _Pair) -> bool:
+    defined, made = pair.asset.columns, facts_of_materialization(pair.text).columns
+    if defined is None or any(column.type in UNTYPED for column in defined.columns):
+        return False
+    return made is None or _values(defined) == _values(_merged_columns(defined, made) or defined)
+
+
+def _values(columns: TableSchema) -> list[tuple[str, str, str | None, Mapping[str, str]]]:
+    return [
+        (column.name, column.type, column.description, column.tags) for column in columns.columns
+    ]
+
+
+_has_its_columns = PerValue(_compare_columns, _length, CHARACTERS_KEPT)

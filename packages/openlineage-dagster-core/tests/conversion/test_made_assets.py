@@ -1,0 +1,174 @@
+"""What integrations say when they materialize: in every event of the run, and in its readers'."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import dagster as dg
+import pytest
+from dagster import AssetKey
+
+from openlineage_dagster_core.facts.definitions import DefinedAssets
+from openlineage_dagster_core.facts.model import Definitions
+from openlineage_dagster_core.settings import Settings
+from recorded_run import check_runs, converted, converted_instance, execute, one
+
+Json = dict[str, Any]
+
+PHYSICAL = Settings.from_options(
+    {"dataset_identity": "physical", "dataset_namespaces": {"*": "postgres://host:5432"}}, {}
+)
+
+
+def columns(**types: str) -> dg.TableSchema:
+    return dg.TableSchema([dg.TableColumn(name, kind) for name, kind in types.items()])
+
+
+DESCRIBED = dg.TableSchema([dg.TableColumn("id", "?", "The key")])
+
+
+@dg.multi_asset(
+    specs=[
+        dg.AssetSpec("raw", metadata={"dagster/column_schema": DESCRIBED}),
+        dg.AssetSpec("mart", deps=["raw"], metadata={"dagster/column_schema": DESCRIBED}),
+    ]
+)
+def models() -> Any:
+    """As dbt does: the definition describes columns, the materialization has all with types."""
+    yield dg.MaterializeResult(
+        "raw", metadata={"dagster/column_schema": columns(id="int", amount="float")}
+    )
+    lineage = dg.TableColumnLineage(
+        {"total": [dg.TableColumnDep(asset_key=AssetKey("raw"), column_name="amount")]}
+    )
+    yield dg.MaterializeResult(
+        "mart",
+        metadata={
+            "dagster/column_schema": columns(id="int", total="float"),
+            "dagster/column_lineage": lineage,
+        },
+    )
+
+
+@dg.asset(deps=["mart"])
+def report() -> None: ...
+
+
+@dg.asset(deps=["report"])
+def fails() -> None:
+    raise ValueError("broken")
+
+
+DEFINITIONS = dg.Definitions(
+    [models, report, fails],
+    jobs=[
+        dg.define_asset_job("all", dg.AssetSelection.assets("raw", "mart", "report")),
+        dg.define_asset_job("only_report", dg.AssetSelection.assets("report")),
+    ],
+)
+
+
+def fields(dataset: Json) -> Mapping[str, tuple[str | None, str | None]]:
+    facet = dataset["facets"].get("schema", {"fields": []})
+    return {each["name"]: (each.get("type"), each.get("description")) for each in facet["fields"]}
+
+
+RAW = {"id": ("int", "The key"), "amount": ("float", None)}
+MART = {"id": ("int", "The key"), "total": ("float", None)}
+
+
+def test_all_events_and_all_readers_have_the_columns_that_were_made() -> None:
+    events = converted(DEFINITIONS, "all")
+    check_runs(events)
+    for state in ("START", "COMPLETE"):
+        [raw] = one(events, "raw", state)["outputs"]
+        mart = one(events, "mart", state)
+        assert fields(raw) == RAW
+        assert fields(mart["outputs"][0]) == MART
+        assert fields(mart["inputs"][0]) == RAW
+        assert fields(one(events, "report", state)["inputs"][0]) == MART
+        lineage = mart["outputs"][0]["facets"]["columnLineage"]["fields"]
+        assert lineage["total"]["inputFields"][0]["field"] in RAW
+
+
+def test_what_was_made_in_an_earlier_run_describes_inputs() -> None:
+    with dg.DagsterInstance.ephemeral() as instance:
+        execute(DEFINITIONS, "all", instance)
+        run_id = execute(DEFINITIONS, "only_report", instance).run_id
+        entries = [each.event_log_entry for each in instance.get_records_for_run(run_id).records]
+        assets = DefinedAssets(DEFINITIONS.get_repository_def().asset_graph)
+        events = converted_instance(instance, entries, Definitions(assets))
+        without = converted_instance(instance, entries, Definitions())
+    for state in ("START", "COMPLETE"):
+        assert fields(one(events, "report", state)["inputs"][0]) == MART
+    [read] = one(without, "report", "COMPLETE")["inputs"]
+    assert fields(read) == {"id": ("int", None), "total": ("float", None)}
+
+
+def physical_definitions(metadata: Mapping[str, Any], made: Mapping[str, Any]) -> dg.Definitions:
+    typed = {"dagster/column_schema": columns(id="int")}
+
+    @dg.asset(metadata={**typed, **metadata})
+    def items() -> dg.MaterializeResult[Any]:
+        return dg.MaterializeResult(metadata=dict(made))
+
+    @dg.asset(deps=[items])
+    def reader() -> None: ...
+
+    return dg.Definitions([items, reader], jobs=[dg.define_asset_job("all")])
+
+
+@pytest.mark.parametrize(
+    ("metadata", "made", "expected"),
+    [
+        ({"dagster/table_name": "items"}, {"dagster/table_name": "db.shop.items"}, "db.shop.items"),
+        ({}, {"dagster/table_name": "db.shop.items"}, "db.shop.items"),
+        ({}, {"dagster/uri": "s3://lake/items"}, "items"),
+        ({}, {"path": dg.MetadataValue.path("/lake/items")}, "/lake/items"),
+        ({"dagster/table_name": "items"}, {}, "items"),
+    ],
+    ids=["as dlt", "as a DbIOManager", "as Pipes", "as a file", "from the definition"],
+)
+def test_every_event_names_the_place_that_was_made(
+    metadata: Mapping[str, Any], made: Mapping[str, Any], expected: str
+) -> None:
+    events = converted(physical_definitions(metadata, made), "all", settings=PHYSICAL)
+    check_runs(events)
+    for state in ("START", "COMPLETE"):
+        assert one(events, "items", state)["outputs"][0]["name"] == expected
+        assert one(events, "reader", state)["inputs"][0]["name"] == expected
+
+
+def test_what_is_where_comes_with_the_facets_of_the_place() -> None:
+    made = {"dagster/table_name": "db.shop.items", "dagster/storage_kind": "duckdb"}
+    events = converted(physical_definitions({}, made), "all", settings=PHYSICAL)
+    for dataset in (
+        one(events, "items", "START")["outputs"][0],
+        one(events, "reader", "COMPLETE")["inputs"][0],
+    ):
+        facets = dataset["facets"]
+        assert facets["datasetType"]["datasetType"] == "TABLE"
+        assert facets["storage"]["storageLayer"] == "duckdb"
+
+
+def test_a_query_of_an_io_manager_is_the_jobs() -> None:
+    made = {"Query": "SELECT * FROM shop.items", "dagster/storage_kind": "duckdb"}
+    events = converted(physical_definitions({}, made), "all")
+    facet = one(events, "items", "COMPLETE")["job"]["facets"]["sql"]
+    assert (facet["query"], facet["dialect"]) == ("SELECT * FROM shop.items", "duckdb")
+
+
+def test_a_start_that_can_learn_nothing_comes_with_its_step() -> None:
+    """An asset whose definition has all columns, and whose last materialization had no others."""
+    definitions = physical_definitions({}, {"dagster/column_schema": columns(id="int")})
+    with dg.DagsterInstance.ephemeral() as instance:
+        execute(definitions, "all", instance)
+        run_id = execute(definitions, "all", instance).run_id
+        entries = [each.event_log_entry for each in instance.get_records_for_run(run_id).records]
+        assets = DefinedAssets(definitions.get_repository_def().asset_graph)
+        at = next(
+            index
+            for index, entry in enumerate(entries)
+            if entry.dagster_event_type is dg.DagsterEventType.STEP_START
+        )
+        events = converted_instance(instance, entries[: at + 1], Definitions(assets))
+    assert one(events, "items", "START")

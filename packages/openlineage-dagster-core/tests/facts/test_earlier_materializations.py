@@ -1,0 +1,159 @@
+"""What each asset's last materialization before a run said: asked together, followed after that."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import pytest
+from dagster import AssetKey
+
+from bare_storages import one_file
+from log_entries import counted_queries, materialization
+from openlineage_dagster_core.event_log.tables import EventTables
+from openlineage_dagster_core.facts import earlier_materializations
+from openlineage_dagster_core.facts.earlier_materializations import (
+    CLOCKS_DIFFER_SECONDS,
+    EarlierMaterializations,
+)
+from openlineage_dagster_core.facts.materialized import NOTHING, text_of_materialization
+
+BEGAN = 1_700_000_000.0
+ORDERS, STOCK = AssetKey("orders"), AssetKey("stock")
+
+
+@pytest.fixture(params=["one file", "a file a run", "no tables"])
+def instance(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[dg.DagsterInstance]:
+    if request.param == "no tables":
+        monkeypatch.setattr(EventTables, "of", lambda _: None)
+    overrides = one_file(tmp_path) if request.param == "one file" else None
+    with dg.DagsterInstance.local_temp(str(tmp_path), overrides=overrides) as made:
+        yield made
+
+
+def said(table: str) -> str:
+    made = dg.AssetMaterialization(ORDERS, metadata={"dagster/table_name": table})
+    return text_of_materialization(made)
+
+
+def store(instance: dg.DagsterInstance, seconds: float, key: str, table: str | None) -> None:
+    entry = materialization("r", BEGAN + seconds, key)
+    data: Any = entry.get_dagster_event().event_specific_data
+    metadata = {} if table is None else {"dagster/table_name": dg.MetadataValue.text(table)}
+    made = dg.AssetMaterialization(key, metadata=metadata)
+    event = entry.get_dagster_event()._replace(
+        event_specific_data=data._replace(materialization=made)
+    )
+    instance.event_log_storage.store_event(entry._replace(dagster_event=event))
+
+
+def of(instance: dg.DagsterInstance, *, follows_all: bool = True) -> EarlierMaterializations:
+    return EarlierMaterializations(lambda: instance, follows_all=follows_all)
+
+
+def test_the_last_one_before_the_run_counts(instance: dg.DagsterInstance) -> None:
+    store(instance, 1, "orders", "a")
+    store(instance, 2, "orders", "b")
+    store(instance, 3, "stock", None)
+    store(instance, 9, "orders", "c")
+    found = of(instance).of([ORDERS, STOCK, AssetKey("never")], BEGAN + 5, now=BEGAN + 5)
+    assert found == {ORDERS: said("b"), STOCK: NOTHING}
+
+
+def test_assets_are_read_together(instance: dg.DagsterInstance) -> None:
+    keys = [AssetKey(f"asset_{each}") for each in range(200)]
+    for key in keys:
+        store(instance, 1, key.path[0], "a")
+    with counted_queries() as queries:
+        found = of(instance).of(keys, BEGAN + 5, now=BEGAN + 5)
+    assert found == dict.fromkeys(keys, said("a"))
+    if EventTables.of(instance.event_log_storage) is not None:
+        assert len(queries) <= 4
+
+
+def test_what_is_followed_is_not_asked_for(instance: dg.DagsterInstance) -> None:
+    found = of(instance)
+    store(instance, 1, "orders", "a")
+    found.of([ORDERS], BEGAN + 5, now=BEGAN + 5)
+    late = BEGAN + 20 + CLOCKS_DIFFER_SECONDS
+    for seconds, key, table in ((0, STOCK, "s"), (1, ORDERS, "b"), (5, ORDERS, "c")):
+        found.observe(key, late + seconds, said(table))
+    with counted_queries() as queries:
+        at = {
+            seconds: found.of([ORDERS], late + seconds, now=late)[ORDERS] for seconds in (0, 3, 9)
+        }
+        # Never asked for before: every one since was followed.
+        stock = found.of([STOCK], late + CLOCKS_DIFFER_SECONDS + 1, now=late)
+    assert at == {0: said("a"), 3: said("b"), 9: said("c")}
+    assert stock == {STOCK: said("s")}
+    assert queries == []
+
+
+def test_what_came_before_the_first_that_is_followed_is_asked_for(
+    instance: dg.DagsterInstance,
+) -> None:
+    """A run began before this process did, and others have materialized the asset since."""
+    store(instance, 1, "orders", "a")
+    store(instance, 10, "orders", "b")
+    found = of(instance)
+    found.observe(STOCK, BEGAN + 20, said("s"))
+    assert found.of([ORDERS], BEGAN + 5, now=BEGAN + 20) == {ORDERS: said("a")}
+    with counted_queries() as queries:
+        assert found.of([ORDERS], BEGAN + 15, now=BEGAN + 20) == {ORDERS: said("b")}
+    assert queries == []
+
+
+def test_where_only_some_runs_are_followed_each_asks_anew(instance: dg.DagsterInstance) -> None:
+    found = of(instance, follows_all=False)
+    for seconds, table in ((1, "a"), (3, "b"), (5, "c")):
+        store(instance, seconds, "orders", table)
+    answers = {
+        seconds: found.of([ORDERS], BEGAN + seconds, now=BEGAN + seconds).get(ORDERS)
+        for seconds in (0.5, 4.0, 2.0, 9.0)
+    }
+    assert answers == {0.5: None, 4.0: said("b"), 2.0: said("a"), 9.0: said("c")}
+
+
+def test_what_was_forgotten_is_asked_for_again(
+    instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(earlier_materializations, "ASSETS_REMEMBERED", 2)
+    found = of(instance)
+    for number in range(5):
+        key = f"asset_{number}"
+        store(instance, number, key, "a")
+        found.observe(AssetKey(key), BEGAN + number, said("a"))
+    store(instance, 6, "asset_0", "b")
+    for number, table in ((0, "b"), (1, "a"), (4, "a")):
+        key = AssetKey(f"asset_{number}")
+        assert found.of([key], BEGAN + 8, now=BEGAN + 8) == {key: said(table)}
+    assert len(found._assets) == 2
+
+
+def test_only_changes_are_remembered_and_not_too_many(
+    instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(earlier_materializations, "CHANGES_REMEMBERED", 3)
+    found = of(instance)
+    found.of([ORDERS], BEGAN, now=BEGAN)
+    for number in range(100):
+        found.observe(ORDERS, BEGAN + number, said(f"table {number // 10}"))
+        store(instance, number, "orders", f"table {number // 10}")
+    assert len(found._assets[ORDERS]._texts) == 3
+    with counted_queries() as queries:
+        assert found.of([ORDERS], BEGAN + 99, now=BEGAN) == {ORDERS: said("table 9")}
+    assert queries == []
+    assert found.of([ORDERS], BEGAN + 15, now=BEGAN) == {ORDERS: said("table 1")}
+
+
+def test_texts_that_are_long_are_not_all_remembered(
+    instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(earlier_materializations, "CHARACTERS_REMEMBERED", 10_000)
+    found = of(instance)
+    for number in range(50):
+        found.observe(AssetKey(f"asset_{number}"), BEGAN + number, said("x" * 1000))
+    assert sum(history.characters for history in found._assets.values()) <= 10_000
+    assert found._characters == sum(history.characters for history in found._assets.values())
