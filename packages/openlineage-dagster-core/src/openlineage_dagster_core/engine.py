@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 UNDER_WAY_AT_MOST = 20_000
 """Events of the log that are read and not delivered: more are not read on."""
 
-DECODED_BYTES = 30_000_000
+DECODED_BYTES = 40_000_000
 """Memory for events that are decoded at a time, about."""
 
 DELETED_REMEMBERED = 1000

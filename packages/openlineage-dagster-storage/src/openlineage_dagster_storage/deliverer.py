@@ -59,8 +59,11 @@ LONGEST_POLL_SECONDS = 5.0
 SAVE_SECONDS = 1.5
 """Seconds between two writes of the cursor while there is news."""
 
-BEHIND_SAVE_SECONDS = 6.0
+BEHIND_SAVE_SECONDS = 10.0
 """Seconds between them while more is new than a pass can deliver."""
+
+MANY_WAITING = 1000
+"""Events of the log that were read and wait, of more than one pass."""
 
 QUIET_SAVE_SECONDS = 20.0
 """Seconds between two heartbeats of a deliverer that has nothing to do."""
@@ -161,7 +164,7 @@ class Deliverer:
                 if not leadership.is_held():
                     # Another process may have moved the cursor on by now.
                     break
-                self._save(engine, is_behind=outcome.has_more)
+                self._save(engine, is_behind=outcome.has_more or outcome.waiting > MANY_WAITING)
                 if self._has_to_end(engine, outcome):
                     break
                 self._wait(engine, leadership, outcome)

@@ -40,7 +40,7 @@ DATA_VERSION_TAG = "dagster/data_version"
 LONGEST_PAGE = 2000
 """Rows that one query returns at most."""
 
-PAGE_BYTES = 6_000_000
+PAGE_BYTES = 9_000_000
 """Characters of events that one query returns: a single event may be longer."""
 
 PAGE_WITHOUT_WINDOWS = 200
