@@ -44,7 +44,7 @@ event_log_storage:
     wrapped:
       module: dagster._core.storage.event_log
       class: SqliteEventLogStorage
-      config: {base_dir: HOME/history}
+      config: {base_dir: HOME/history/runs}
     namespace: shop
 """
 MECHANISM_B = "telemetry: {enabled: false}\n"

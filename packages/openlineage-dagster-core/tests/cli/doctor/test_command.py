@@ -62,7 +62,8 @@ def of(found: list[Any], check: str) -> list[tuple[str, str]]:
 def configure(home: Path, module: str, name: str) -> None:
     (home / "dagster.yaml").write_text(
         "event_log_storage:\n"
-        f"  module: {module}\n  class: {name}\n  config: {{base_dir: {home / 'history'}}}\n"
+        f"  module: {module}\n  class: {name}\n"
+        f"  config: {{base_dir: {home / 'history' / 'runs'}}}\n"
     )
 
 

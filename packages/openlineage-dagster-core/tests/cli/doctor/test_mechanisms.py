@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import dagster as dg
@@ -123,3 +124,19 @@ def test_what_is_all_in_one_place_is_no_trap(written: dict[str, Any]) -> None:
 
 def test_findings_are_plain_text() -> None:
     assert json.dumps([each.as_json() for each in look(wrapping(POSTGRES), "s")])
+
+
+def test_an_event_log_in_the_directory_of_the_runs_is_a_problem(tmp_path: Path) -> None:
+    (tmp_path / "runs").mkdir()
+    (tmp_path / "runs.db").touch()
+
+    def found(base_dir: Any, environ: dict[str, str] | None = None) -> list[Finding]:
+        written = wrapping({"class": "SqliteEventLogStorage", "config": {"base_dir": base_dir}})
+        subject = Subject(environ or {}, written=written, repository=repository())
+        return [each for each in mechanisms.look(subject) if each.status is Status.PROBLEM]
+
+    assert found(str(tmp_path / "runs")) == []
+    assert found({"env": "NOT_SET"}) == []
+    for (wrong,) in (found(str(tmp_path)), found({"env": "DIR"}, {"DIR": str(tmp_path)})):
+        assert "runs.db" in wrong.message
+        assert f"base_dir: {tmp_path / 'runs'}" in str(wrong.remedy)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 
 from openlineage_dagster_core.cli.doctor import sensor_state
 from openlineage_dagster_core.cli.doctor.finding import Finding, fine, note, problem, warning
@@ -18,6 +19,10 @@ HOW_TO_SET_ONE_UP = (
 REMOVE_ONE = "Keep one of them: unwrap the storage in dagster.yaml, or remove the sensor."
 
 SEE_THE_SENSOR = "Name the definitions with -m or -f to have them looked at."
+
+RUNS_DATABASE = "runs.db"
+EVENTS_FOLDER = "runs"
+"""What Dagster's default storages have in `history` of the instance's directory."""
 
 _WHOLE_STORAGES = {
     "PostgresEventLogStorage": ("dagster_postgres", "DagsterPostgresStorage"),
@@ -43,6 +48,7 @@ def look(subject: Subject) -> Iterator[Finding]:
             "Keep one of them: it serves the whole instance.",
         )
     yield from _runs_elsewhere(subject.written or {})
+    yield from _beside_runs(subject)
 
 
 def _which(subject: Subject) -> Iterator[Finding]:
@@ -114,7 +120,32 @@ def _runs_elsewhere(written: Mapping[str, object]) -> Iterator[Finding]:
     )
 
 
+def _beside_runs(subject: Subject) -> Iterator[Finding]:
+    """Find an SQLite event log in the directory of the runs: wiping it deletes them."""
+    event_log = (subject.written or {}).get("event_log_storage")
+    config = _inner(event_log).get("config") if isinstance(event_log, Mapping) else None
+    given = config.get("base_dir") if isinstance(config, Mapping) else None
+    if isinstance(given, Mapping):
+        given = subject.environ.get(str(given.get("env")))
+    folder = Path(given) if isinstance(given, str) else None
+    if folder is None or not (folder / RUNS_DATABASE).exists():
+        return
+    files = folder / EVENTS_FOLDER
+    before = f"; events from before are in {files}, and not seen" if files.is_dir() else ""
+    yield problem(
+        CHECK,
+        f"base_dir ({folder}) is the directory of the runs: `dagster run wipe` deletes the files "
+        f"there, {RUNS_DATABASE} included{before}",
+        f"Stop Dagster, copy {folder}, move every .db file but {RUNS_DATABASE} from there to "
+        f"{files}, and write base_dir: {files}.",
+    )
+
+
 def _innermost(storage: Mapping[str, object]) -> str:
+    return str(_inner(storage).get("class"))
+
+
+def _inner(storage: Mapping[str, object]) -> Mapping[str, object]:
     config = storage.get("config")
     wrapped = config.get("wrapped") if isinstance(config, Mapping) else None
-    return _innermost(wrapped) if isinstance(wrapped, Mapping) else str(storage.get("class"))
+    return _inner(wrapped) if isinstance(wrapped, Mapping) else storage
