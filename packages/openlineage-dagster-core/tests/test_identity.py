@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from openlineage_dagster_core.facts.model import AssetFacts, PhysicalFacts, RunFacts
 from openlineage_dagster_core.identity import (
     Identity,
+    Symlink,
     asset_job_name,
     canonical_run_id,
     run_job_name,
@@ -159,17 +160,19 @@ def test_a_table_whose_host_is_not_known_is_named_after_its_asset() -> None:
     assert identity.dataset(RUN, TABLE.key, None) == ("dagster", "raw/orders")
 
 
-def test_the_other_name_is_the_one_that_was_not_chosen() -> None:
+def test_a_symlink_is_the_name_that_was_not_chosen_and_says_what_it_names() -> None:
     namespaces = {"raw/*": "snowflake://org-account"}
     by_table = ("snowflake://org-account", "SHOP.RAW.ORDERS")
     by_asset = ("dagster", "raw/orders")
     identity = physical(dataset_namespaces=namespaces)
     assert identity.dataset(RUN, TABLE.key, TABLE) == by_table
-    assert identity.other_name(RUN, TABLE.key, TABLE) == by_asset
+    assert identity.symlink(RUN, TABLE.key, TABLE) == (by_asset, Symlink.ASSET)
     identity = physical(dataset_namespaces=namespaces, dataset_identity="asset")
     assert identity.dataset(RUN, TABLE.key, TABLE) == by_asset
-    assert identity.other_name(RUN, TABLE.key, TABLE) == by_table
-    assert identity.other_name(RUN, AssetKey("none"), None) is None
+    assert identity.symlink(RUN, TABLE.key, TABLE) == (by_table, Symlink.TABLE)
+    file = AssetFacts(AssetKey("file"), physical=PhysicalFacts(uri="s3://lake/orders"))
+    assert identity.symlink(RUN, file.key, file) == (("s3://lake", "orders"), Symlink.LOCATION)
+    assert identity.symlink(RUN, AssetKey("none"), None) is None
 
 
 @given(texts, keys)

@@ -7,6 +7,7 @@ import re
 from collections.abc import Container
 from dataclasses import dataclass
 from datetime import datetime
+from enum import Enum
 from functools import lru_cache
 from typing import NamedTuple
 from uuid import UUID
@@ -21,7 +22,7 @@ from openlineage_dagster_core.names import (
     safe_name,
 )
 from openlineage_dagster_core.namespaces import PLAIN_TOKENS, NamespaceTemplate
-from openlineage_dagster_core.physical import physical_name
+from openlineage_dagster_core.physical import PhysicalName, physical_name
 from openlineage_dagster_core.settings import DatasetIdentity, Settings
 
 RUN_SUFFIX = "__run"
@@ -59,6 +60,18 @@ class DatasetName(NamedTuple):
 
     namespace: str
     name: str
+
+
+class Symlink(Enum):
+    """What the other name of a dataset names: the type of the symlink.
+
+    DataHub takes one of type TABLE for the dataset's own identity; OpenMetadata finds the table of
+    DATABASE_TABLE.
+    """
+
+    ASSET = "ASSET"
+    TABLE = "DATABASE_TABLE"
+    LOCATION = "LOCATION"
 
 
 def asset_job_name(key: AssetKey) -> str:
@@ -187,12 +200,14 @@ class Identity:
         """
         physical = None
         if self.settings.dataset_identity is DatasetIdentity.PHYSICAL:
-            physical = self._physical(key, asset)
-        return physical or self._of_asset(run, key, asset)
+            physical = self.physical(key, asset)
+        if physical is not None:
+            return DatasetName(physical.namespace, physical.name)
+        return self._of_asset(run, key, asset)
 
-    def other_name(
+    def symlink(
         self, run: RunFacts, key: AssetKey, asset: AssetFacts | None
-    ) -> DatasetName | None:
+    ) -> tuple[DatasetName, Symlink] | None:
         """Find the name that `dataset` did not choose.
 
         Args:
@@ -201,22 +216,39 @@ class Identity:
             asset: the asset's definition, where it is known.
 
         Returns:
-            That of the table or URI, or of the asset; None where they are one.
+            That of the table or address, or of the asset, and what it is the name of; None where
+            they are one.
         """
-        physical = self._physical(key, asset)
-        if physical is not None and self.settings.dataset_identity is DatasetIdentity.PHYSICAL:
-            return self._of_asset(run, key, asset)
-        return physical
+        physical = self.physical(key, asset)
+        if physical is None:
+            return None
+        if self.settings.dataset_identity is DatasetIdentity.PHYSICAL:
+            return self._of_asset(run, key, asset), Symlink.ASSET
+        kind = Symlink.TABLE if physical.is_table else Symlink.LOCATION
+        return DatasetName(physical.namespace, physical.name), kind
 
     def _of_asset(self, run: RunFacts, key: AssetKey, asset: AssetFacts | None) -> DatasetName:
         template = self.settings.namespace_template
         return _asset_dataset(template, *self._values(template, run, asset), key)
 
-    def _physical(self, key: AssetKey, asset: AssetFacts | None) -> DatasetName | None:
+    def physical(self, key: AssetKey, asset: AssetFacts | None) -> PhysicalName | None:
+        """Name the place where an asset's data is.
+
+        Args:
+            key: the asset's key.
+            asset: the asset as it is described, where it is known.
+
+        Returns:
+            The name, made safe; None where no table in a known namespace, and no address is known.
+        """
         if asset is None:
             return None
         found = physical_name(asset, asset_path(key), self.settings.dataset_namespaces)
-        return found and DatasetName(safe_dataset_namespace(found[0]), safe_name(found[1]))
+        if found is None:
+            return None
+        return PhysicalName(
+            safe_dataset_namespace(found.namespace), safe_name(found.name), found.is_table
+        )
 
     def _values(
         self, template: NamespaceTemplate, run: RunFacts, asset: AssetFacts | None

@@ -289,7 +289,7 @@ def test_an_input_carries_the_facets_of_its_definition() -> None:
     for facets in (as_input["facets"], as_output["facets"]):
         del facets["version"]
     assert as_input["facets"] == as_output["facets"]
-    assert as_input["facets"].keys() == {"schema", "documentation", "tags"}
+    assert as_input["facets"].keys() == {"schema", "documentation", "tags", "dataSource"}
 
 
 def test_owners_tags_kinds_and_group_describe_dataset_and_job() -> None:
@@ -508,12 +508,11 @@ def test_without_definitions_the_inputs_come_from_the_tags() -> None:
     assert by_name(events, "mart/revenue", "START")["eventTime"] == step["eventTime"]
 
 
-def test_a_materialization_logged_twice_is_one_run() -> None:
+def test_what_is_materialized_again_is_another_run_that_starts_and_ends() -> None:
     events = converted(DEFINITIONS, "ad_hoc")
-    assert [e["eventType"] for e in events if e["job"]["name"] == "ad/hoc"] == [
-        "START",
-        "COMPLETE",
-    ]
+    of_asset = [e for e in events if e["job"]["name"] == "ad/hoc"]
+    assert [e["eventType"] for e in of_asset] == ["START", "COMPLETE"] * 2
+    assert len({e["run"]["runId"] for e in of_asset}) == 2
 
 
 def test_a_worker_that_goes_on_after_its_run_was_cancelled_ends_nothing_twice() -> None:

@@ -114,20 +114,19 @@ def test_without_a_layer_there_is_no_storage() -> None:
     assert storage("parquet", "python", uri="https://h/x.parquet") is None
 
 
-def test_a_data_source_is_its_namespace_and_its_address() -> None:
-    assert checked("dataSource", data_source_facet("dagster", "postgres://u:p@db:5432/x")) == {
-        "name": "dagster",
-        "uri": "postgres://db:5432/x",
-    }
-    assert checked("dataSource", data_source_facet("s3://bucket", None)) == {
-        "name": "s3://bucket",
-        "uri": "s3://bucket",
-    }
-
-
-def test_what_is_no_address_is_left_out() -> None:
-    assert checked("dataSource", data_source_facet("dagster", "nowhere")) == {"name": "dagster"}
-    assert data_source_facet("dagster", None) is None
+@pytest.mark.parametrize(
+    ("name", "uri"),
+    [
+        ("s3://lake", "s3://lake"),
+        ("postgres://u:p@db:5432", "postgres://db:5432"),
+        ("file", "file:///"),
+        ("bigquery", "urn:dagster:bigquery"),
+        ("dagster/acme", "urn:dagster:dagster/acme"),
+        ("my shop", "urn:dagster:my%20shop"),
+    ],
+)
+def test_a_data_source_always_has_an_address(name: str, uri: str) -> None:
+    assert checked("dataSource", data_source_facet(name)) == {"name": name, "uri": uri}
 
 
 any_text = st.text(st.characters(exclude_categories=()))
@@ -139,4 +138,4 @@ def test_no_text_breaks_it(kinds: set[str], text: str, uri: str) -> None:
     dataset_type(*kinds, uri=uri)
     storage(*kinds, storage_kind=text, uri=uri)
     storage(*kinds, uri=uri)
-    checked("dataSource", data_source_facet(text, uri))
+    checked("dataSource", data_source_facet(text or uri))

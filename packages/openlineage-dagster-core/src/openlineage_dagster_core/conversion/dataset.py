@@ -46,14 +46,9 @@ from openlineage_dagster_core.facts.model import AssetFacts, Facts
 from openlineage_dagster_core.facts.partitions import dimensions_in_tags
 from openlineage_dagster_core.identity import DatasetName
 from openlineage_dagster_core.serialisation import shared
-from openlineage_dagster_core.settings import DatasetIdentity
 
 PARTITIONS_KEPT = 20_000
 """Partitions of subsets that are kept with their facets: each takes about 500 bytes."""
-
-ASSET_SYMLINK = "ASSET"
-LOCATION_SYMLINK = "LOCATION"
-"""Types of the other name; DataHub takes one of type TABLE for the dataset's own."""
 
 FIELDS_KEPT = 20_000
 """Columns of column lineage that are kept with their facets: each takes about 800 bytes."""
@@ -164,8 +159,8 @@ def _facets(
 ) -> dict[str, DatasetFacet]:
     asset = asset_of(source.facts, key)
     facets = dict(described.dataset_facets(asset)) if asset is not None else {}
-    uri = asset.physical.address if asset is not None else None
-    _add(facets, "dataSource", _data_source(namespace, uri))
+    physical = source.identity.physical(key, asset)
+    facets["dataSource"] = _data_source(namespace if physical is None else physical.namespace)
     if source.identity.settings.dataset_symlinks:
         _add(facets, "symlinks", _symlinks(source, key, asset))
     facets.update(custom.dataset_facets(key, asset, metadata))
@@ -173,18 +168,16 @@ def _facets(
 
 
 @lru_cache(maxsize=4096)
-def _data_source(namespace: str, uri: str | None) -> DatasourceDatasetFacet | None:
-    facet = data_source_facet(namespace, uri)
-    return shared(facet) if facet is not None else None
+def _data_source(name: str) -> DatasourceDatasetFacet:
+    return shared(data_source_facet(name))
 
 
 def _symlinks(source: Source, key: AssetKey, asset: AssetFacts | None) -> DatasetFacet | None:
-    other = source.identity.other_name(source.facts.run, key, asset)
-    if other is None:
+    found = source.identity.symlink(source.facts.run, key, asset)
+    if found is None:
         return None
-    is_physical = source.identity.settings.dataset_identity is DatasetIdentity.PHYSICAL
-    kind = ASSET_SYMLINK if is_physical else LOCATION_SYMLINK
-    return symlinks_facet([(other.namespace, other.name, kind)])
+    other, kind = found
+    return symlinks_facet([(other.namespace, other.name, kind.value)])
 
 
 _Parts = tuple[tuple[str, tuple[tuple[str, str], ...]], ...]

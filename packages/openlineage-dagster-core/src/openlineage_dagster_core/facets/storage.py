@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from posixpath import splitext
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 from openlineage.client.generated.dataset_type_dataset import DatasetTypeDatasetFacet
 from openlineage.client.generated.datasource_dataset import DatasourceDatasetFacet
@@ -13,6 +13,9 @@ from openlineage.client.generated.storage_dataset import StorageDatasetFacet
 from openlineage_dagster_core.facets.text import limited
 from openlineage_dagster_core.redaction import public_uri
 from openlineage_dagster_core.version import PRODUCER
+
+FILES = "file"
+"""The namespace of files on disks."""
 
 _TYPE_OF_MATERIALIZATION: dict[str, tuple[str, str | None]] = {
     "view": ("VIEW", None),
@@ -196,22 +199,24 @@ def storage_facet(
     )
 
 
-def data_source_facet(namespace: str, uri: str | None) -> DatasourceDatasetFacet | None:
+def data_source_facet(name: str) -> DatasourceDatasetFacet:
     """Build the facet (DatasourceDatasetFacet 1-0-1).
 
+    Every dataset has one, and one name has one address: Marquez keys sources by name, and answers
+    500 to everybody who lists them once one dataset has none.
+
     Args:
-        namespace: of the dataset.
-        uri: where the data is; without it a namespace that is an address tells.
+        name: of the place: the namespace of what is there.
 
     Returns:
-        The facet, with the address where it is one, without user and password; None where neither
-        tells of an address.
+        The facet, with the name as a URI: as it is where it is one, without user and password.
     """
-    if uri is None and "://" not in namespace:
-        return None
+    uri = public_uri(name) if "://" in name else None
+    if name == FILES:
+        uri = f"{FILES}:///"
     return DatasourceDatasetFacet(
-        name=limited(namespace),
-        uri=public_uri(namespace if uri is None else uri),
+        name=limited(name),
+        uri=uri or f"urn:dagster:{quote(name, safe='/:', errors='replace')}",
         producer=PRODUCER,
     )
 
