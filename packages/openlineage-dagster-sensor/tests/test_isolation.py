@@ -6,6 +6,7 @@ import importlib.util
 import pytest
 
 import dagster_openlineage
+import dagster_openlineage.sensor as module_of_0_2
 from openlineage_dagster_sensor import openlineage_sensor
 
 
@@ -17,6 +18,7 @@ def test_the_storage_is_not_installed_here() -> None:
 
 def test_the_name_of_0_2_is_this_sensor() -> None:
     assert dagster_openlineage.openlineage_sensor is openlineage_sensor
+    assert module_of_0_2.openlineage_sensor is openlineage_sensor
 
 
 def test_core_is_required_in_exactly_this_version() -> None:

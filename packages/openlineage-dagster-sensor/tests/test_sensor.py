@@ -338,7 +338,7 @@ def test_the_arguments_of_0_2_keep_their_places() -> None:
         ({"namespace_template": "{tenant}"}, "namespace_template", "{tag:KEY}"),
         ({"namespace": ""}, "namespace", "not empty"),
         ({"timeout": 0}, "timeout", "> 0"),
-        ({"record_filter_limit": 0}, "record_filter_limit", ">= 1"),
+        ({"record_filter_limit": -1}, "record_filter_limit", ">= 0"),
         ({"concerned_event_types": ["STEP_START"]}, "concerned_event_types", "DagsterEventType"),
     ],
 )

@@ -8,6 +8,7 @@ import sys
 import pytest
 
 import dagster_openlineage
+import dagster_openlineage.storage as module_of_0_2
 from openlineage_dagster_storage import OpenLineageEventLogStorage
 
 
@@ -19,6 +20,7 @@ def test_the_sensor_is_not_installed_here() -> None:
 
 def test_the_name_of_0_2_is_this_storage() -> None:
     assert dagster_openlineage.OpenLineageEventLogStorage is OpenLineageEventLogStorage
+    assert module_of_0_2.OpenLineageEventLogStorage is OpenLineageEventLogStorage
 
 
 def test_core_is_required_in_exactly_this_version() -> None:

@@ -13,6 +13,7 @@ from typing import Any
 import dagster as dg
 import pytest
 import yaml
+from dagster._core.storage.event_log import SqliteEventLogStorage
 
 from delivery import deliver, state_of
 from openlineage_dagster_core.engine import Outcome
@@ -563,3 +564,12 @@ def test_every_option_is_described_in_the_schema() -> None:
     schema = OpenLineageEventLogStorage.config_type()
     assert set(schema.fields) == set(STORAGE_OPTIONS)
     assert all(field.description for field in schema.fields.values())
+
+
+def test_the_arguments_of_0_2_are_taken(tmp_path: Path) -> None:
+    bare = SqliteEventLogStorage(str(tmp_path))
+    made = OpenLineageEventLogStorage(wrapped=bare, namespace="shop", timeout=3.0)
+    assert (made.settings.namespace, made.settings.timeout) == ("shop", 3.0)
+    with pytest.raises(ConfigurationError) as error:
+        OpenLineageEventLogStorage(wrapped=bare, adapter=None)
+    assert error.value.option == "adapter"

@@ -16,6 +16,16 @@ _PARTS = {
     "openlineage_sensor": ("openlineage_dagster_sensor", "openlineage-dagster-sensor"),
 }
 
+_GONE = {
+    "OpenLineageAdapter": "facet_providers and metadata openlineage/… add to events",
+    "get_job_origin": "use DagsterRun.remote_job_origin",
+    "get_pipeline_origin": "use DagsterRun.remote_job_origin",
+    "get_repository_origin": "use RemoteJobOrigin.repository_origin",
+    "make_step_job_name": "use openlineage_dagster_core.identity.step_job_name",
+    "to_utc_iso_8601": "use openlineage_dagster_core.conversion.envelope.event_time",
+}
+"""Names of 0.2 that this version does not have, and what to do instead."""
+
 __all__ = [
     "OpenLineageDagsterStorage",
     "OpenLineageEventLogStorage",
@@ -25,6 +35,9 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
+    if name in _GONE:
+        msg = f"{name} of dagster-openlineage 0.2 is gone: {_GONE[name]}"
+        raise ImportError(msg)
     if name not in _PARTS:
         msg = f"module {__name__!r} has no attribute {name!r}"
         raise AttributeError(msg)

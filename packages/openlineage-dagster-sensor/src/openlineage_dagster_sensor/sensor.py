@@ -94,7 +94,8 @@ def openlineage_sensor(
         description: for the Dagster UI.
         concerned_event_types: send only what these Dagster events give; by default all.
         minimum_interval_seconds: between two ticks.
-        record_filter_limit: how many events of the log one tick deals with at most.
+        record_filter_limit: how many events of the log one tick deals with at most; 0 for any
+            number, until the time of the tick is up.
         after_storage_id: at the first tick, leave out the runs that ended before the event with
             this storage id.
         include_asset_events: False sends runs and steps only, as 0.2 did by default; `families`
@@ -164,7 +165,7 @@ def openlineage_sensor(
     limit = whole_number(
         "record_filter_limit",
         DEFAULT_EVENTS_A_TICK if record_filter_limit is None else record_filter_limit,
-        least=1,
+        least=0,
     )
     concerned = _event_types(concerned_event_types)
     start = start_time(start_from)
@@ -197,7 +198,7 @@ def openlineage_sensor(
             )
             cursor = engine.reader.cursor
             try:
-                reason = _tick(engine, start, budget, limit)
+                reason = _tick(engine, start, budget, limit or None)
             finally:
                 text = cursor.to_text(LONGEST_TEXT)
                 if engine.has_ended:
@@ -242,7 +243,7 @@ def _engine(
     )
 
 
-def _tick(engine: Engine, start: float | None, budget: float, limit: int) -> str | None:
+def _tick(engine: Engine, start: float | None, budget: float, limit: int | None) -> str | None:
     """Deliver what is new.
 
     Returns:

@@ -56,12 +56,17 @@ class OpenLineageEventLogStorage(DelegatingEventLogStorage, ConfigurableClass):
     it looks whether a deliverer lives, and starts one where none does.
 
     Args:
-        inner: the storage that keeps the event log.
+        wrapped: the storage that keeps the event log.
         settings: namespaces, what is emitted, and the limit of a request.
         deliver: who starts the deliverer.
         flush_timeout: how long the end of a run in a container waits for its lineage to be
             delivered, in seconds.
         inst_data: where in `dagster.yaml` this came from.
+        options: as `dagster.yaml` has them (`namespace`, `timeout`, …), in place of `settings`;
+            0.2 had some of them as arguments.
+
+    Raises:
+        ConfigurationError: an option is unknown or wrong.
     """
 
     openlineage_mechanism = "storage"
@@ -69,15 +74,17 @@ class OpenLineageEventLogStorage(DelegatingEventLogStorage, ConfigurableClass):
 
     def __init__(
         self,
-        inner: EventLogStorage,
+        wrapped: EventLogStorage,
         settings: Settings | None = None,
         *,
         deliver: Deliver = Deliver.AUTOMATIC,
         flush_timeout: float | None = None,
         inst_data: ConfigurableClassData | None = None,
+        **options: Any,
     ) -> None:
-        super().__init__(inner)
-        self._settings = settings or Settings()
+        super().__init__(wrapped)
+        reject_unknown(options.keys(), STORAGE_OPTIONS)
+        self._settings = settings or _settings(options)
         self._deliver = deliver
         self._flush_timeout = flush_timeout
         self._inst_data = inst_data
@@ -150,10 +157,7 @@ class OpenLineageEventLogStorage(DelegatingEventLogStorage, ConfigurableClass):
             ConfigurationError: a value is wrong.
         """
         transport.check(os.environ)
-        settings = Settings.from_options(
-            # As in 0.2: storages did not know the run's tags.
-            {**options, "resolve_run_tags": options.get("resolve_run_tags") or False}
-        )
+        settings = _settings(options)
         flush_timeout = options.get("flush_timeout")
         return cls(
             inner,
@@ -330,6 +334,13 @@ class OpenLineageEventLogStorage(DelegatingEventLogStorage, ConfigurableClass):
                     fault.described(error),
                     kind,
                 )
+
+
+def _settings(options: Mapping[str, Any]) -> Settings:
+    # As in 0.2: storages did not know the run's tags.
+    return Settings.from_options(
+        {**options, "resolve_run_tags": options.get("resolve_run_tags") or False}
+    )
 
 
 def _identity_of(event: EventLogEntry | None) -> str:
