@@ -2,7 +2,7 @@ import json
 from typing import Any
 
 import pytest
-from dagster import MetadataValue
+from dagster import MetadataValue, TableRecord
 from hypothesis import given
 from hypothesis import strategies as st
 from openlineage.client.serde import Serde
@@ -113,3 +113,21 @@ column_metrics = st.dictionaries(
 @given(json_values, json_values | st.floats(), json_values | column_metrics)
 def test_no_metadata_breaks_it(rows: Any, updated: Any, columns: Any) -> None:
     metrics({"dagster/row_count": rows, LAST_UPDATED: updated, COLUMN_METRICS: columns})
+
+
+def test_the_statistics_of_polars_are_metrics_of_columns() -> None:
+    rows = [
+        {"statistic": "count", "id": 2.0, "name": "2"},
+        {"statistic": "null_count", "id": 1.0, "name": "0"},
+        {"statistic": "mean", "id": 1.5, "name": ""},
+        {"statistic": "min", "id": 1.0, "name": "a"},
+        {"statistic": "50%", "id": float("nan"), "name": "b"},
+        {"statistic": "75%", "id": 2.0, "name": ""},
+    ]
+    table = MetadataValue.table([TableRecord(row) for row in rows])
+    found = metrics({"stats": table})
+    assert found is not None
+    assert found["columnMetrics"] == {
+        "id": {"count": 2.0, "nullCount": 1, "min": 1.0, "quantiles": {"0.75": 2.0}},
+        "name": {"count": 2.0, "nullCount": 0},
+    }

@@ -44,3 +44,11 @@ def test_what_is_no_count_is_left_out(value: Any) -> None:
 
 def test_no_other_name_is_a_size() -> None:
     assert statistics(size_bytes=1, dagster__size_bytes=1) is None
+
+
+def test_integrations_count_under_names_of_their_own() -> None:
+    assert statistics(rows_loaded=MetadataValue.int(7), dagster__row_count=9) == {"rowCount": 7}
+    assert statistics(estimated_size_mb=MetadataValue.float(1.5)) == {"size": 1_572_864}
+    assert statistics(estimated_size_mb=1.5, openlineage__size_bytes=7) == {"size": 7}
+    for nothing in (float("nan"), float("inf"), -1.0, True, "1", 1e300):
+        assert statistics(estimated_size_mb=nothing) is None

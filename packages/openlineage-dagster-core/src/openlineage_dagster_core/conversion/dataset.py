@@ -25,6 +25,7 @@ from openlineage_dagster_core.conversion import custom, described
 from openlineage_dagster_core.conversion.envelope import Source
 from openlineage_dagster_core.facets.column_lineage import FieldLineage, column_lineage_facet
 from openlineage_dagster_core.facets.data_quality_metrics import (
+    column_metrics_in,
     dataset_metrics_facet,
     metrics_facet,
 )
@@ -151,6 +152,8 @@ def written_dataset(
         _add(facets, "columnLineage", _column_lineage(source, metadata))
         _add(facets, "version", data_version_facet(made_by.tags or {}))
         _add(outputs, "outputStatistics", output_statistics_facet(metadata))
+        if column_metrics_in(metadata):
+            _add(facets, "dataQualityMetrics", dataset_metrics_facet(metadata))
     return OutputDataset(namespace=namespace, name=name, facets=facets, outputFacets=outputs)
 
 

@@ -24,6 +24,12 @@ LAST_UPDATED = "dagster/last_updated_timestamp"
 COLUMN_METRICS = "openlineage/column_metrics"
 """Metadata: JSON, by column the numbers that the facet has: nullCount, distinctCount, …"""
 
+STATS = "stats"
+"""Metadata of dagster-polars: a table with a row for each statistic, of the columns as columns."""
+
+_OF_STATS = {"count": "count", "null_count": "nullCount", "min": "min", "max": "max"}
+_QUANTILES = {"25%": "0.25", "50%": "0.5", "75%": "0.75"}
+
 _COUNTS = ("nullCount", "distinctCount")
 _NUMBERS = ("sum", "count", "min", "max")
 
@@ -70,7 +76,7 @@ def _measured(metadata: Mapping[str, Any], column_metrics: type[Any]) -> dict[st
     """Collect the fields that both facets have; each has a class of its own for a column's."""
     rows = row_count(metadata)
     last_updated = _time(value_of(metadata, LAST_UPDATED))
-    columns = _columns(value_of(metadata, COLUMN_METRICS))
+    columns = column_metrics_in(metadata)
     if rows is None and last_updated is None and not columns:
         return None
     return {
@@ -78,6 +84,48 @@ def _measured(metadata: Mapping[str, Any], column_metrics: type[Any]) -> dict[st
         "rowCount": rows,
         "lastUpdated": last_updated,
     }
+
+
+def column_metrics_in(metadata: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """Find what was measured of columns.
+
+    Args:
+        metadata: of a materialization or an observation.
+
+    Returns:
+        The metrics by column and name, as the facets have them.
+    """
+    return _columns(value_of(metadata, COLUMN_METRICS)) or _columns(_of_stats(metadata.get(STATS)))
+
+
+def _of_stats(value: object) -> dict[str, dict[str, Any]]:
+    found: dict[str, dict[str, Any]] = {}
+    for record in getattr(value, "records", ()):
+        statistic = record.data.get("statistic")
+        for column, given in record.data.items():
+            number = _parsed(given)
+            if column == "statistic" or number is None:
+                continue
+            if statistic in _QUANTILES:
+                quantiles = found.setdefault(column, {}).setdefault("quantiles", {})
+                quantiles[_QUANTILES[statistic]] = number
+            elif statistic in _OF_STATS:
+                found.setdefault(column, {})[_OF_STATS[statistic]] = number
+    for metrics in found.values():
+        if "nullCount" in metrics:
+            metrics["nullCount"] = int(metrics["nullCount"])
+    return found
+
+
+def _parsed(value: object) -> float | None:
+    """Read a number: polars writes those of columns of texts as texts."""
+    if isinstance(value, bool) or not isinstance(value, (int, float, str)):
+        return None
+    try:
+        number = float(value)
+    except (ValueError, OverflowError):
+        return None
+    return number if math.isfinite(number) else None
 
 
 def _time(seconds: object) -> str | None:

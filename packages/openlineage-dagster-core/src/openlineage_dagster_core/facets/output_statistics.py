@@ -18,6 +18,12 @@ PARTITION_ROW_COUNT = "dagster/partition_row_count"
 ROW_COUNT = "dagster/row_count"
 """Metadata: rows of the table."""
 
+ROWS_LOADED = "rows_loaded"
+"""Metadata of dagster-dlt: rows of this load."""
+
+ESTIMATED_MEGABYTES = "estimated_size_mb"
+"""Metadata of dagster-polars: the size of what was written, in MiB."""
+
 SIZE_BYTES = "openlineage/size_bytes"
 """Metadata: the bytes that were written."""
 
@@ -41,6 +47,8 @@ def output_statistics_facet(
     """
     rows = row_count(metadata)
     size = as_count(value_of(metadata, SIZE_BYTES))
+    if size is None:
+        size = _bytes(value_of(metadata, ESTIMATED_MEGABYTES))
     files = as_count(value_of(metadata, FILE_COUNT))
     if rows is None and size is None and files is None:
         return None
@@ -56,10 +64,20 @@ def row_count(metadata: Mapping[str, Any]) -> int | None:
         metadata: of a materialization, an observation or a definition.
 
     Returns:
-        The rows of the partition, else of the table; None where neither is known.
+        The rows of the partition or the load, else of the table; None where none is known.
     """
-    counts = (as_count(value_of(metadata, key)) for key in (PARTITION_ROW_COUNT, ROW_COUNT))
+    keys = (PARTITION_ROW_COUNT, ROWS_LOADED, ROW_COUNT)
+    counts = (as_count(value_of(metadata, key)) for key in keys)
     return next((count for count in counts if count is not None), None)
+
+
+def _bytes(megabytes: object) -> int | None:
+    if isinstance(megabytes, bool) or not isinstance(megabytes, (int, float)):
+        return None
+    if not 0 <= megabytes <= LARGEST / 2**20:
+        # NaN is no number that compares.
+        return None
+    return round(megabytes * 2**20)
 
 
 def as_count(value: object) -> int | None:
