@@ -103,10 +103,12 @@ def converted(
     facts = Facts(run, ProgressLog().progress)
     if knows_definitions:
         repository = definitions.get_repository_def()
+        assets = DefinedAssets(repository.asset_graph)
         facts = replace(
             facts,
-            assets=DefinedAssets(repository.asset_graph),
+            assets=assets,
             job=DefinedJobs(repository).get(job_name),
+            is_job_like_asset=dg.AssetKey([job_name]) in assets,
         )
     return converted_log(entries, facts, settings)
 

@@ -14,6 +14,8 @@ from openlineage_dagster_core.identity import (
     Symlink,
     asset_job_name,
     canonical_run_id,
+    checks_job_name,
+    observations_job_name,
     run_job_name,
     static_run_id,
     step_job_name,
@@ -103,11 +105,36 @@ def test_a_dagster_run_id_that_is_no_uuid_gets_one() -> None:
     UUID(canonical_run_id(CREATED_AT, "my-run"))
 
 
-def test_a_job_that_makes_an_asset_of_its_name_is_not_that_assets_job() -> None:
-    key = AssetKey("nightly")
-    assert run_job_name(RUN, {key}) != asset_job_name(key)
-    assert run_job_name(RUN, {AssetKey(["raw", "nightly"])}) == "nightly"
-    assert run_job_name(RunFacts("", "", CREATED_AT), set()) != ""
+def test_a_job_that_has_the_name_of_an_asset_is_not_that_assets_job() -> None:
+    assert run_job_name(RUN, is_like_asset=False) == "nightly"
+    assert run_job_name(RUN, is_like_asset=True) == "nightly__run"
+    assert run_job_name(RunFacts("", "", CREATED_AT), is_like_asset=False) != ""
+
+
+NAME = st.text("ab._", min_size=1, max_size=3).map(
+    lambda text: text.replace("_", "__checks").replace("b", "__run")
+)
+PARTS = st.sampled_from(
+    ["a", "a__checks", "a__run", "a.a", "a.a:asset", "a:asset", "a__observations"]
+)
+
+
+@given(st.lists(PARTS | NAME, min_size=1, max_size=2), PARTS, NAME | PARTS, NAME | PARTS)
+def test_a_run_a_step_an_asset_and_its_checks_never_share_a_job(
+    path: list[str], other: str, job: str, step: str
+) -> None:
+    job, step = (re.sub(r"[^A-Za-z0-9_]", "", text) or "x" for text in (job, step))
+    keys = {AssetKey(path), AssetKey([other])}
+    run = RunFacts(RUN_ID, job, CREATED_AT)
+    jobs = [
+        run_job_name(run, is_like_asset=AssetKey([job]) in keys),
+        step_job_name(job, step),
+        *(name(key) for key in sorted(keys) for name in NAMED_AFTER_KEYS),
+    ]
+    assert len(set(jobs)) == len(jobs)
+
+
+NAMED_AFTER_KEYS = (asset_job_name, checks_job_name, observations_job_name)
 
 
 def test_a_mapped_step_loses_its_index() -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Container
 from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
@@ -28,6 +27,11 @@ from openlineage_dagster_core.settings import DatasetIdentity, Settings
 RUN_SUFFIX = "__run"
 CHECKS_SUFFIX = "__checks"
 OBSERVATIONS_SUFFIX = "__observations"
+ASSET_SUFFIX = ":asset"
+"""No name of a Dagster job or a step has a colon."""
+
+SUFFIXES = (RUN_SUFFIX, CHECKS_SUFFIX, OBSERVATIONS_SUFFIX, ASSET_SUFFIX)
+"""A name of the user's that ends so gets one more, so that it is nothing else's."""
 
 _Tokens = tuple[str, str | None, str | None, str | None]
 _Tags = tuple[tuple[str, str], ...]
@@ -75,16 +79,24 @@ class Symlink(Enum):
 
 
 def asset_job_name(key: AssetKey) -> str:
-    r"""Name the job that stands for an asset; its dataset has the same name by default.
+    r"""Name the job that stands for an asset; its dataset mostly has the same name.
 
     Args:
         key: the asset's key.
 
     Returns:
         `a/b`, made safe; a slash inside a component is written `\/` so that different keys have
-        different names.
+        different names. With a suffix where the key could be the name of a step, of a run or of
+        another asset's checks.
     """
-    return safe_name(asset_path(key))
+    path = _unlike_a_step(key)
+    return safe_name(path + ASSET_SUFFIX if path.endswith(SUFFIXES[:-1]) else path)
+
+
+def _unlike_a_step(key: AssetKey) -> str:
+    path = asset_path(key)
+    is_like_a_step = len(key.path) == 1 and "." in path
+    return path + ASSET_SUFFIX if is_like_a_step or path.endswith(ASSET_SUFFIX) else path
 
 
 @lru_cache(maxsize=16384)
@@ -101,19 +113,19 @@ def asset_path(key: AssetKey) -> str:
     return "/".join(part.replace("\\", "\\\\").replace("/", "\\/") for part in key.path)
 
 
-def run_job_name(run: RunFacts, planned: Container[AssetKey]) -> str:
+def run_job_name(run: RunFacts, *, is_like_asset: bool) -> str:
     """Name the job of a Dagster run.
 
     Args:
         run: the Dagster run.
-        planned: the assets that it is to materialize.
+        is_like_asset: whether an asset has the name of the Dagster job as its key.
 
     Returns:
-        The Dagster job's name; with a suffix where it makes an asset of the same name, which is
-        another job: the run has no datasets, and would take the asset's from it.
+        The Dagster job's name; with a suffix where an asset or its checks have that name: theirs is
+        another job, and the run, which has no datasets, would take the asset's from it.
     """
     name = run.job_name
-    return safe_name(name + RUN_SUFFIX if name and AssetKey([name]) in planned else name)
+    return safe_name(name + RUN_SUFFIX if is_like_asset or name.endswith(SUFFIXES) else name)
 
 
 def step_job_name(job_name: str, step_key: str) -> str:
@@ -150,7 +162,7 @@ def checks_job_name(key: AssetKey) -> str:
     Returns:
         `a/b__checks`.
     """
-    return safe_name(asset_path(key) + CHECKS_SUFFIX)
+    return safe_name(_unlike_a_step(key) + CHECKS_SUFFIX)
 
 
 def observations_job_name(key: AssetKey) -> str:
@@ -162,7 +174,7 @@ def observations_job_name(key: AssetKey) -> str:
     Returns:
         `a/b__observations`.
     """
-    return safe_name(asset_path(key) + OBSERVATIONS_SUFFIX)
+    return safe_name(_unlike_a_step(key) + OBSERVATIONS_SUFFIX)
 
 
 @dataclass(frozen=True)

@@ -172,3 +172,45 @@ def test_a_start_that_can_learn_nothing_comes_with_its_step() -> None:
         )
         events = converted_instance(instance, entries[: at + 1], Definitions(assets))
     assert one(events, "items", "START")
+
+
+@dg.asset(deps=["raw"], group_name="core", description="made here")
+def mid() -> None: ...
+
+
+@dg.asset(deps=["mid"])
+def far() -> None: ...
+
+
+@dg.asset(name="mid", deps=["raw"])
+def broken_mid() -> None:
+    raise ValueError("broken")
+
+
+@pytest.mark.parametrize(
+    "elsewhere",
+    [[far], [dg.AssetSpec("mid", description="only named"), far]],
+    ids=["a dependency", "a spec"],
+)
+def test_what_another_code_location_makes_keeps_its_inputs(elsewhere: list[Any]) -> None:
+    """The sensor's code location only names the asset."""
+    makers = dg.Definitions([mid], jobs=[dg.define_asset_job("make")])
+    breakers = dg.Definitions([broken_mid], jobs=[dg.define_asset_job("make")])
+    seen = Definitions(DefinedAssets(dg.Definitions(elsewhere).get_repository_def().asset_graph))
+    with dg.DagsterInstance.ephemeral() as instance:
+        runs = [execute(each, "make", instance).run_id for each in (makers, breakers)]
+        logs = [
+            [each.event_log_entry for each in instance.get_records_for_run(run_id).records]
+            for run_id in runs
+        ]
+        made, broken = (converted_instance(instance, log, seen) for log in logs)
+    check_runs(made + broken)
+    for events, end in ((made, "COMPLETE"), (broken, "FAIL")):
+        for state in ("START", end):
+            assert [each["name"] for each in one(events, "mid", state)["inputs"]] == ["raw"]
+
+
+def test_of_a_dependency_without_a_definition_no_group_is_told() -> None:
+    events = converted(dg.Definitions([far], jobs=[dg.define_asset_job("all")]), "all")
+    [read] = one(events, "far", "COMPLETE")["inputs"]
+    assert "tags" not in read["facets"]

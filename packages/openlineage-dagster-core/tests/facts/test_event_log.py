@@ -399,3 +399,37 @@ def test_what_assets_were_said_to_be_comes_with_the_facts(instance: dg.DagsterIn
     again = EventLogFacts(lambda: instance, GivenDefinitions(Definitions()), follows_all=False)
     for run_id in reversed(runs):
         assert tables_seen(again, run_id) == expected[run_id]
+
+
+@pytest.mark.parametrize("knows", ["definitions", "the log"])
+def test_a_job_is_named_the_same_whatever_a_run_of_it_plans(
+    instance: dg.DagsterInstance, knows: str
+) -> None:
+    """A retry does not plan the asset again that has the name of the job."""
+    jobs = [
+        dg.define_asset_job("first", [first, second]),
+        dg.define_asset_job("other", [second]),
+    ]
+    repository = dg.Definitions([first, second], jobs=jobs).get_repository_def()
+    runs = [
+        repository.get_job(name)
+        .execute_in_process(instance=instance, asset_selection=[AssetKey(selected)])
+        .run_id
+        for name, selected in (("first", "first"), ("first", "second"), ("other", "second"))
+    ]
+    assets = DefinedAssets(repository.asset_graph) if knows == "definitions" else {}
+    given = GivenDefinitions(Definitions(assets))
+    for found in (
+        EventLogFacts(lambda: instance, given),
+        EventLogFacts(lambda: instance, given, follows_all=False),
+    ):
+        told = []
+        for run_id in runs:
+            seen = set()
+            for event in log_of(instance, run_id):
+                entry = event.entry()
+                if entry.dagster_event_type in CONVERTED:
+                    seen.add(facts_of(found, event).is_job_like_asset)
+                found.advance(entry)
+            told.append(seen)
+        assert told == [{True}, {True}, {False}]

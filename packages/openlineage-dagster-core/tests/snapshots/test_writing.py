@@ -139,3 +139,12 @@ def test_what_a_process_adds_is_kept_by_its_run(instance: dg.DagsterInstance) ->
     rows = KeyValues(instance).get([run_row("run"), run_row("silent")])
     assert found(rows.get(run_row("run")), "run") == facts
     assert run_row("silent") not in rows
+
+
+def test_a_code_location_that_only_names_an_asset_does_not_replace_its_definition(
+    instance: dg.DagsterInstance,
+) -> None:
+    named = AssetFacts(AssetKey("orders"), is_materializable=False, is_external=True)
+    for at, asset in ((1.0, named), (2.0, ORDERS), (3.0, named)):
+        keep_definitions(KeyValues(instance), f"job {at}", definitions(asset), at)
+    assert [asset_at(instance, ORDERS, at) for at in (1.5, 2.5, 3.5)] == [named, ORDERS, ORDERS]

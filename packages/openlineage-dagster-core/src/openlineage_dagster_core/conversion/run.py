@@ -116,7 +116,7 @@ def _event(source: Source, state: RunState, error: ErrorFacts | None) -> RunEven
     envelope = Envelope(
         source,
         run_id=identity.job_run_id(facts.run),
-        name=run_job_name(facts.run, facts.progress.planned_keys),
+        name=run_job_name(facts.run, is_like_asset=facts.is_job_like_asset),
         family=Family.RUN,
         run_facets=_run_facets(source),
         job_facets=described.job_facets(facts.job) if facts.job is not None else {},
@@ -148,7 +148,7 @@ def _launched_by(source: Source) -> list[Upstream]:
     if run.parent_run_id:
         # Retried runs were stored at another time; their ids stand for themselves.
         run_id = canonical_run_id(run.created_at, run.parent_run_id)
-        name = run_job_name(run, source.facts.progress.planned_keys)
+        name = run_job_name(run, is_like_asset=source.facts.is_job_like_asset)
         found.append(Upstream(namespace, name, run_id, RETRY))
     launch = launch_in_tags(run.tags)
     if launch is not None and launch.type in LAUNCHED_BY_JOBS:

@@ -101,7 +101,7 @@ def _parent_facet(parent: KnownRun, root: KnownRun) -> ParentRunFacet:
 
 def _dagster_run(source: Source) -> KnownRun:
     run, identity = source.facts.run, source.identity
-    name = run_job_name(run, source.facts.progress.planned_keys)
+    name = run_job_name(run, is_like_asset=source.facts.is_job_like_asset)
     return KnownRun(identity.job_namespace(run), name, identity.job_run_id(run))
 
 

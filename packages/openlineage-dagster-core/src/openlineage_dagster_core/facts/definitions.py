@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from dagster._core.definitions.assets.graph.asset_graph import AssetGraph, AssetNode
 
 JINJA = re.compile(r"\{[{%#]")
+STUB = "dagster/auto_created_stub_asset"
 TYPE_SCHEMA = "schema"
 """Metadata of a type, as dagster-pandera writes it."""
 
@@ -76,6 +77,7 @@ class DefinedAssets(Mapping[AssetKey, AssetFacts]):
                 upstream=tuple(sorted(node.parent_keys)),
                 partitions=Partitions(None) if node.is_partitioned else None,
                 is_materializable=node.is_materializable,
+                is_external=node.is_external,
             )
 
     def __iter__(self) -> Iterator[AssetKey]:
@@ -101,7 +103,8 @@ def _asset_facts(
     return AssetFacts(
         key=node.key,
         upstream=tuple(sorted(node.parent_keys)),
-        group=node.group_name,
+        # Dagster makes a stub of an asset that is only depended on; its group is nobody's word.
+        group=None if metadata.get(STUB) else node.group_name,
         description=node.description or None,
         owners=tuple(node.owners),
         tags=dict(node.tags),
@@ -109,6 +112,7 @@ def _asset_facts(
         partitions=Partitions(node.partitions_def) if node.is_partitioned else None,
         upstream_partitions=_upstream_partitions(graph, node),
         is_materializable=node.is_materializable,
+        is_external=node.is_external,
         checks=checks,
         physical=replace(
             physical,

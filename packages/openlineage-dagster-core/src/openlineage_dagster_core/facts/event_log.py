@@ -131,6 +131,7 @@ class _Run:
     assets: Mapping[AssetKey, AssetFacts] = field(default_factory=dict)
     planned: int = -1
     """How much was planned when the assets were chosen."""
+    is_job_like_asset: bool | None = None
     asked: int = -1
     """How much was planned when what was made before was asked for."""
 
@@ -150,6 +151,7 @@ class _Run:
             self.made_before.clear()
             self.asked_before.clear()
             self.asked = -1
+            self.is_job_like_asset = None
 
     @property
     def at(self) -> float:
@@ -217,7 +219,8 @@ class EventLogFacts:
             starting = {entry.run_id for entry in entries if _is_start(entry)}
             keys = _subjects(entries, starting)
             for run_id in starting & self._runs.keys():
-                keys |= self._runs[run_id].log.progress.planned_keys
+                run = self._runs[run_id]
+                keys |= {*run.log.progress.planned_keys, AssetKey([run.facts.job_name])}
             if starting or keys:
                 self._definitions.prepare(sorted(starting), keys)
             self._prepare_upstream(entries)
@@ -297,14 +300,20 @@ class EventLogFacts:
         if definitions.is_disabled:
             return None
         assets = _assets_of_run(run, entry, definitions.assets)
+        made_before = self._made_before(run, entry, assets)
+        if run.is_job_like_asset is None:
+            key = AssetKey([run.facts.job_name])
+            known = (definitions.assets, run.log.progress.planned_keys, made_before)
+            run.is_job_like_asset = any(key in each for each in known)
         return Facts(
             run=run.facts,
             progress=run.log.progress,
             assets=assets,
             job=definitions.jobs.get(run.facts.job_name),
             environment=definitions.environment,
+            is_job_like_asset=run.is_job_like_asset,
             earlier_upstream=self._earlier_upstream(run, entry, assets),
-            made_before=self._made_before(run, entry, assets),
+            made_before=made_before,
             made=_made_by_now(run.made, entry),
         )
 
@@ -321,6 +330,7 @@ class EventLogFacts:
             run.asked = run.planned
             progress = run.log.progress
             wanted |= progress.planned_keys | progress.planned_checks.keys() | assets.keys()
+            wanted |= {AssetKey([run.facts.job_name])}
             for asset in assets.values():
                 wanted |= upstream_of(asset)
         wanted -= run.asked_before
@@ -531,11 +541,24 @@ def _assets_of_run(
     planned, checked = progress.planned_keys, progress.planned_checks
     if len(planned) + len(checked) != run.planned:
         run.planned = len(planned) + len(checked)
-        run.assets = with_upstream(assets, planned | checked.keys())
+        chosen = with_upstream(assets, planned | checked.keys())
+        # What the run makes, another code location defines: here it is only named.
+        run.assets = {
+            key: asset
+            for key, asset in chosen.items()
+            if not (asset.is_external and key in planned)
+        }
     key = asset_of(entry)
     if key is None or key in planned or key in checked or key not in assets:
         return run.assets
+    if assets[key].is_external and _is_made_by_step(entry):
+        return run.assets
     return {**run.assets, **with_upstream(assets, [key])}
+
+
+def _is_made_by_step(entry: EventLogEntry) -> bool:
+    made = made_in(entry)
+    return made is not None and tells_upstream(made.tags or {})
 
 
 def _ended_without_definition(

@@ -128,6 +128,7 @@ class AssetFacts:
         upstream_partitions: by upstream asset, which of its partitions are read; only for upstream
             assets that have partitions.
         is_materializable: whether runs make it; others are only observed or only depended on.
+        is_external: whether it is only named here: another code location may make it, or nobody.
         checks: by check, the other assets that it reads.
         physical: where the data is kept.
         code_version: the version of the code that makes it.
@@ -146,6 +147,7 @@ class AssetFacts:
     partitions: Partitions | None = None
     upstream_partitions: Mapping[AssetKey, UpstreamPartitions] = field(default_factory=dict)
     is_materializable: bool = True
+    is_external: bool = False
     checks: Mapping[str, tuple[AssetKey, ...]] = field(default_factory=dict)
     physical: PhysicalFacts = PhysicalFacts()
     code_version: str | None = None
@@ -347,6 +349,7 @@ class Facts:
         assets: the definitions that are at hand; an asset may be missing.
         job: the definition of the run's job, where it is at hand.
         environment: the variables of the executing process that the user wants to see.
+        is_job_like_asset: whether an asset has the name of the run's job as its key.
         earlier_upstream: for assets without a definition, what they were made from before.
         made_before: by asset, what its last materialization before the run started says of it, in
             the form of `facts.materialized`; an asset that was never made is left out.
@@ -358,6 +361,7 @@ class Facts:
     assets: Mapping[AssetKey, AssetFacts] = field(default_factory=dict)
     job: JobFacts | None = None
     environment: Mapping[str, str] = field(default_factory=dict)
+    is_job_like_asset: bool = False
     earlier_upstream: Mapping[AssetKey, tuple[AssetKey, ...]] = field(default_factory=dict)
     made_before: Mapping[AssetKey, str] = field(default_factory=dict)
     made: Mapping[AssetKey, str] = field(default_factory=dict)

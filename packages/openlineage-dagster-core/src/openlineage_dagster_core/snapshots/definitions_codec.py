@@ -125,6 +125,7 @@ def _encode_asset(asset: AssetFacts, table: PartitionsTable) -> Json:
             if (mapping := table.encode_mapping(upstream.mapping)) is not None
         ],
         "is_materializable": asset.is_materializable,
+        "is_external": asset.is_external,
         "checks": {name: [list(key.path) for key in read] for name, read in asset.checks.items()},
         "physical": list(vars(asset.physical).values()),
         "code_version": asset.code_version,
@@ -152,6 +153,7 @@ def _decode_asset(written: Json, table: PartitionsTable) -> AssetFacts:
             for path, mapping, upstream in written["upstream_partitions"]
         },
         is_materializable=written["is_materializable"],
+        is_external=written["is_external"],
         checks={name: _keys(read) for name, read in written["checks"].items()},
         physical=PhysicalFacts(*written["physical"]),
         code_version=written["code_version"],

@@ -7,7 +7,11 @@ import os
 from typing import TYPE_CHECKING
 
 from openlineage_dagster_core.key_values import parsed
-from openlineage_dagster_core.snapshots.definitions_codec import encode_asset, encode_job
+from openlineage_dagster_core.snapshots.definitions_codec import (
+    decode_asset,
+    encode_asset,
+    encode_job,
+)
 from openlineage_dagster_core.snapshots.history import (
     EPOCH_ROW,
     History,
@@ -41,6 +45,9 @@ def keep_definitions(
     assets = {
         asset_row(asset.key.path): encode_asset(asset) for asset in definitions.assets.values()
     }
+    stubs = {
+        asset_row(asset.key.path) for asset in definitions.assets.values() if asset.is_external
+    }
     job = definitions.jobs.get(job_name)
     job_text = encode_job(job) if job is not None else None
     digests = {row: digest_of(text) for row, text in assets.items()}
@@ -57,7 +64,9 @@ def keep_definitions(
     written: dict[str, str] = {}
     for each, text in assets.items():
         history = histories.get(each, History())
-        if history.latest != digests[each]:
+        # What makes an asset is told by the code location that does, not by those that name it.
+        is_known_better = each in stubs and _is_made(history)
+        if history.latest != digests[each] and not is_known_better:
             history.add(at, text)
             written[each] = history.to_text()
     history = History.from_object(of_job)
@@ -79,6 +88,11 @@ def keep_definitions(
     last = {name: written.pop(name) for name in (EPOCH_ROW, row) if name in written}
     key_values.put_long(written)
     key_values.put_long(last)
+
+
+def _is_made(history: History) -> bool:
+    """Return True where the latest version is of a code location that makes the asset."""
+    return history.latest is not None and not decode_asset(history.text(history.latest)).is_external
 
 
 def keep_process_facts(key_values: KeyValues, run_id: str, facts: ProcessFacts) -> None:

@@ -81,11 +81,10 @@ def _examples(
         yield fine(CHECK, f"asset {key.to_user_string()}: dataset {namespace!r}, {name!r}")
     jobs = sorted(name for name in repository.job_names if not name.startswith("__"))
     for name in jobs[:EXAMPLES]:
-        selected = repository.get_job(name).asset_layer.selected_asset_keys
-        named = RunFacts("", name, run.created_at)
-        yield fine(
-            CHECK, f"job {name}: {identity.job_namespace(run)!r}, {run_job_name(named, selected)!r}"
+        job_name = run_job_name(
+            RunFacts("", name, run.created_at), is_like_asset=AssetKey([name]) in assets
         )
+        yield fine(CHECK, f"job {name}: {identity.job_namespace(run)!r}, {job_name!r}")
 
 
 def _run(subject: Subject) -> RunFacts:
