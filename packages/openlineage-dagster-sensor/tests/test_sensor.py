@@ -15,7 +15,9 @@ from bare_storages import one_file
 from openlineage_dagster_core.errors import ConfigurationError
 from openlineage_dagster_core.event_log.cursor import Cursor
 from openlineage_dagster_core.event_log.tables import EventTables
+from openlineage_dagster_core.facts import event_log
 from openlineage_dagster_core.facts.event_log import EventLogFacts
+from openlineage_dagster_core.facts.run_records import run_records
 from openlineage_dagster_core.settings import SHARED_OPTIONS
 from openlineage_dagster_sensor import openlineage_sensor, sensor
 from openlineage_dagster_sensor.sensor import UP_TO_DATE
@@ -257,15 +259,14 @@ def test_a_database_that_fails_once_costs_no_event(
     instance: dg.DagsterInstance, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     execute(DEFINITIONS, "nightly", instance)
-    read = dg.DagsterInstance.get_run_records
     failures = iter([True])
 
-    def fails_once(self: dg.DagsterInstance, *args: Any, **options: Any) -> Any:
+    def fails_once(*args: Any) -> Any:
         if next(failures, False):
             raise RuntimeError("connection lost")
-        return read(self, *args, **options)
+        return run_records(*args)
 
-    monkeypatch.setattr(dg.DagsterInstance, "get_run_records", fails_once)
+    monkeypatch.setattr(event_log, "run_records", fails_once)
     reason, cursor = tick(instance)
     assert "cannot be read, will retry" in reason
     tick(instance, cursor)

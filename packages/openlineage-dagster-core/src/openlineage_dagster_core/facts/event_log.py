@@ -249,6 +249,9 @@ class EventLogFacts:
                 began = entry.timestamp if run is None else run.at
                 before.append(min(began, entry.timestamp, started.get(entry.run_id, began)))
                 wanted |= keys
+        for run_id in started.keys() & self._runs.keys():
+            wanted.add(AssetKey([self._runs[run_id].facts.job_name]))
+            before.append(started[run_id])
         if wanted:
             self._earlier.of(wanted, min(before), now=min(each.timestamp for each in entries))
 
