@@ -21,7 +21,7 @@ from openlineage_dagster_core.facts.event_log import (
     GivenDefinitions,
     run_facts,
 )
-from openlineage_dagster_core.facts.materialized import text_of_materialization
+from openlineage_dagster_core.facts.materialized import NOTHING, text_of_materialization
 from openlineage_dagster_core.facts.model import Definitions, Facts
 from openlineage_dagster_core.facts.progress import ProgressLog
 from openlineage_dagster_core.families import CONVERTED
@@ -78,6 +78,7 @@ def converted(
     *,
     settings: Settings | None = None,
     knows_definitions: bool = True,
+    was_made_before: bool = True,
     dynamic: Mapping[str, list[str]] | None = None,
     **options: Any,
 ) -> list[Json]:
@@ -88,6 +89,7 @@ def converted(
         job_name: the job.
         settings: of the conversion.
         knows_definitions: False converts as if no definition were at hand.
+        was_made_before: whether each asset was materialized before, without a word on it.
         dynamic: by name, the keys of dynamic partitions to add first.
         options: of `execute_in_process`.
 
@@ -109,6 +111,7 @@ def converted(
             assets=assets,
             job=DefinedJobs(repository).get(job_name),
             is_job_like_asset=dg.AssetKey([job_name]) in assets,
+            made_before=dict.fromkeys(assets, NOTHING) if was_made_before else {},
         )
     return converted_log(entries, facts, settings)
 

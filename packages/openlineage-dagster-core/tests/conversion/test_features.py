@@ -9,6 +9,7 @@ import pytest
 
 from openlineage_dagster_core.facts.definitions import DefinedAssets
 from openlineage_dagster_core.facts.event_log import run_facts
+from openlineage_dagster_core.facts.materialized import NOTHING
 from openlineage_dagster_core.facts.model import Facts
 from openlineage_dagster_core.facts.progress import ProgressLog
 from openlineage_dagster_core.families import RUN_ENDS
@@ -337,15 +338,16 @@ def test_all_events_of_a_run_give_what_it_writes_one_schema(
 
 
 @pytest.mark.parametrize(
-    ("step", "options", "starts"),
+    ("step", "options", "was_made_before", "starts"),
     [
-        ("raw__orders", {}, ["raw/orders"]),
-        ("mart__revenue", {}, []),
-        ("mart__revenue", {"disabled_facets": ["schema"]}, ["mart/revenue"]),
+        ("raw__orders", {}, True, ["raw/orders"]),
+        ("raw__orders", {}, False, []),
+        ("mart__revenue", {}, True, []),
+        ("mart__revenue", {"disabled_facets": ["schema"]}, True, ["mart/revenue"]),
     ],
 )
-def test_a_run_starts_with_its_step_unless_the_schema_may_come_with_the_materialization(
-    step: str, options: dict[str, Any], starts: list[str]
+def test_a_run_starts_with_its_step_unless_the_materialization_may_say_more(
+    step: str, options: dict[str, Any], was_made_before: bool, starts: list[str]
 ) -> None:
     graph = DEFINITIONS.get_repository_def().asset_graph
     with dg.DagsterInstance.ephemeral() as instance:
@@ -353,7 +355,9 @@ def test_a_run_starts_with_its_step_unless_the_schema_may_come_with_the_material
             execute(DEFINITIONS, "materialize", instance, run_id=RUN_ID).dagster_run, CREATED_AT
         )
         entries = log_of(instance, RUN_ID)
-    facts = Facts(run, ProgressLog().progress, DefinedAssets(graph))
+    assets = DefinedAssets(graph)
+    made_before = dict.fromkeys(assets, NOTHING) if was_made_before else {}
+    facts = Facts(run, ProgressLog().progress, assets, made_before=made_before)
     begin = next(
         position
         for position, entry in enumerate(entries)

@@ -11,6 +11,7 @@ from openlineage_dagster_core.conversion import convert
 from openlineage_dagster_core.conversion.envelope import Envelope
 from openlineage_dagster_core.facts.definitions import DefinedAssets, DefinedJobs
 from openlineage_dagster_core.facts.event_log import run_facts
+from openlineage_dagster_core.facts.materialized import NOTHING
 from openlineage_dagster_core.facts.model import Facts, RunFacts
 from openlineage_dagster_core.facts.progress import ProgressLog
 from openlineage_dagster_core.identity import Identity
@@ -84,7 +85,8 @@ def converted_entries(settings: Settings) -> Iterator[tuple[dg.EventLogEntry, Fa
     log = ProgressLog()
     assets, job = DefinedAssets(repository.asset_graph), DefinedJobs(repository).get("both")
     for entry in entries:
-        yield entry, Facts(run, log.progress, assets, job), Identity(settings)
+        facts = Facts(run, log.progress, assets, job, made_before={KEY: NOTHING})
+        yield entry, facts, Identity(settings)
         log.observe(entry)
 
 
@@ -125,7 +127,8 @@ def many_planned(count: int) -> tuple[dg.EventLogEntry, Facts, Identity]:
     entry = dg.EventLogEntry(
         None, "debug", "", RUN_ID, 1.0, step_key="table", job_name="both", dagster_event=event
     )
-    return entry, Facts(run, log.progress, DefinedAssets(graph)), Identity(Settings())
+    facts = Facts(run, log.progress, DefinedAssets(graph), made_before={KEY: NOTHING})
+    return entry, facts, Identity(Settings())
 
 
 def test_events_left_out_are_not_built(built: Built) -> None:

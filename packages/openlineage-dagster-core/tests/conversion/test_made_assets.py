@@ -131,7 +131,8 @@ def physical_definitions(metadata: Mapping[str, Any], made: Mapping[str, Any]) -
 def test_every_event_names_the_place_that_was_made(
     metadata: Mapping[str, Any], made: Mapping[str, Any], expected: str
 ) -> None:
-    events = converted(physical_definitions(metadata, made), "all", settings=PHYSICAL)
+    definitions = physical_definitions(metadata, made)
+    events = converted(definitions, "all", settings=PHYSICAL, was_made_before=False)
     check_runs(events)
     for state in ("START", "COMPLETE"):
         assert one(events, "items", state)["outputs"][0]["name"] == expected
@@ -140,7 +141,8 @@ def test_every_event_names_the_place_that_was_made(
 
 def test_what_is_where_comes_with_the_facets_of_the_place() -> None:
     made = {"dagster/table_name": "db.shop.items", "dagster/storage_kind": "duckdb"}
-    events = converted(physical_definitions({}, made), "all", settings=PHYSICAL)
+    definitions = physical_definitions({}, made)
+    events = converted(definitions, "all", settings=PHYSICAL, was_made_before=False)
     for dataset in (
         one(events, "items", "START")["outputs"][0],
         one(events, "reader", "COMPLETE")["inputs"][0],

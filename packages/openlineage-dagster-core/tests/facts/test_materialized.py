@@ -171,38 +171,42 @@ def test_the_same_asset_is_made_once() -> None:
 
 
 TYPED = AssetFacts(KEY, columns=schema(id="int"))
-PLACED = AssetFacts(KEY, columns=schema(id="int"), physical=PhysicalFacts(table_name="a"))
 
 
 @pytest.mark.parametrize(
-    ("definition", "before", "named_by_place", "expected"),
+    ("definition", "before", "expected"),
     [
-        (None, None, False, False),
-        (AssetFacts(KEY), None, False, False),
-        (AssetFacts(KEY, columns=schema(id="?")), None, False, False),
-        (TYPED, None, False, True),
-        (TYPED, None, True, False),
-        (PLACED, None, True, False),
-        (TYPED, NOTHING, True, True),
-        (TYPED, text(dagster__column_schema=schema(id="int")), True, True),
-        (TYPED, text(dagster__column_schema=schema(id="text")), False, False),
-        (TYPED, text(dagster__column_schema=schema(id="int", more="int")), False, False),
-        (TYPED, text(path=dg.MetadataValue.path("/a")), True, True),
+        (None, NOTHING, False),
+        (AssetFacts(KEY), NOTHING, False),
+        (AssetFacts(KEY, columns=schema(id="?")), NOTHING, False),
+        (TYPED, None, False),
+        (TYPED, NOTHING, True),
+        (TYPED, text(dagster__column_schema=schema(id="int")), True),
+        (TYPED, text(dagster__column_schema=schema(id="text")), False),
+        (TYPED, text(dagster__column_schema=schema(id="int", more="int")), False),
+        (TYPED, text(path=dg.MetadataValue.path("/a")), True),
     ],
 )
 def test_a_start_waits_where_the_materialization_may_say_more(
-    definition: AssetFacts | None, before: str | None, named_by_place: bool, expected: bool
+    definition: AssetFacts | None, before: str | None, expected: bool
 ) -> None:
-    found = is_settled(
-        facts(definition, before=before), KEY, with_columns=True, named_by_place=named_by_place
-    )
+    found = is_settled(facts(definition, before=before), KEY, with_columns=True)
     assert found is expected
 
 
 def test_without_columns_their_types_are_not_waited_for() -> None:
-    no_columns = facts(AssetFacts(KEY))
-    assert is_settled(no_columns, KEY, with_columns=False, named_by_place=False)
-    assert not is_settled(no_columns, KEY, with_columns=False, named_by_place=True)
+    assert is_settled(facts(AssetFacts(KEY), before=NOTHING), KEY, with_columns=False)
+    assert not is_settled(facts(AssetFacts(KEY)), KEY, with_columns=False)
+
+
+def test_a_table_of_dlt_is_in_its_dataset_whether_the_load_names_it_or_not() -> None:
+    definition = AssetFacts(KEY, physical=PhysicalFacts(table_name="items"))
+    load = {"destination_name": "duckdb", "dataset_name": "shop"}
+    first = said(**load, dagster__table_name="duckdb.source.items")
+    later = said(**load)
+    for made in (first, later):
+        assert merged(definition, made).physical.table_name == "shop.items"
+    assert merged(AssetFacts(KEY), later).physical.table_name is None
 
 
 NAMES = st.text(min_size=1, max_size=20)

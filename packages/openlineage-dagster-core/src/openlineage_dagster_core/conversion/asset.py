@@ -25,7 +25,7 @@ from openlineage_dagster_core.facts.model import AssetPartition, ErrorFacts
 from openlineage_dagster_core.facts.upstream import upstream_in_tags
 from openlineage_dagster_core.families import Family
 from openlineage_dagster_core.identity import asset_job_name
-from openlineage_dagster_core.settings import AssetRunParent, DatasetIdentity
+from openlineage_dagster_core.settings import AssetRunParent
 
 
 def started(source: Source, step_key: str) -> Iterator[Draft]:
@@ -196,14 +196,8 @@ def _is_known_at_start(source: Source, key: AssetKey, step_key: str) -> bool:
 
 
 def _is_settled(source: Source, key: AssetKey) -> bool:
-    settings = source.identity.settings
-    is_physical = settings.dataset_identity is DatasetIdentity.PHYSICAL
-    return is_settled(
-        source.facts,
-        key,
-        with_columns="schema" not in settings.disabled_facets,
-        named_by_place=is_physical or settings.dataset_symlinks,
-    )
+    with_columns = "schema" not in source.identity.settings.disabled_facets
+    return is_settled(source.facts, key, with_columns=with_columns)
 
 
 def _starts_with_step(source: Source, key: AssetKey, step_key: str | None) -> bool:

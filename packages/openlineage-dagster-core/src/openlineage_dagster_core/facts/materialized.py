@@ -19,6 +19,7 @@ from dagster import AssetKey, AssetMaterialization, TableColumn, TableSchema
 from openlineage_dagster_core.caches import PerValue
 from openlineage_dagster_core.facts.metadata import (
     COLUMN_SCHEMA,
+    DLT_DESTINATION,
     PATH,
     QUERY,
     STORAGE_KIND,
@@ -44,7 +45,7 @@ UNTYPED = frozenset({"", "?"})
 CHARACTERS_KEPT = 1_000_000
 """Text of materializations whose merged facts are kept: they take some 40 times as much."""
 
-_READ = frozenset({*COLUMN_SCHEMA, *TABLE_NAME, *URI, PATH, STORAGE_KIND, *QUERY})
+_READ = frozenset({*COLUMN_SCHEMA, *TABLE_NAME, *URI, PATH, STORAGE_KIND, DLT_DESTINATION, *QUERY})
 
 
 def text_of_materialization(materialization: AssetMaterialization) -> str:
@@ -67,6 +68,7 @@ def text_of_materialization(materialization: AssetMaterialization) -> str:
         physical.storage_kind,
         physical.materialization,
         _whole(physical.path, materialization.partition),
+        physical.schema,
     ]
     if columns is None and sql is None and not any(where):
         return NOTHING
@@ -166,7 +168,13 @@ def _merged_column(defined: TableColumn | None, made: TableColumn) -> TableColum
 
 def _merged_place(defined: PhysicalFacts, made: PhysicalFacts) -> PhysicalFacts:
     said = {name: value for name, value in vars(made).items() if value is not None}
-    return replace(defined, **said) if said else defined
+    if not said:
+        return defined
+    found = replace(defined, **said)
+    if found.schema is None or found.table_name is None:
+        return found
+    table = found.table_name.rpartition(".")[2]
+    return replace(found, table_name=f"{found.schema}.{table}")
 
 
 @dataclass(frozen=True)
@@ -215,29 +223,23 @@ def described(facts: Facts, key: AssetKey) -> AssetFacts | None:
     return _merged(_Pair(id(asset), text, asset))
 
 
-def is_settled(facts: Facts, key: AssetKey, *, with_columns: bool, named_by_place: bool) -> bool:
+def is_settled(facts: Facts, key: AssetKey, *, with_columns: bool) -> bool:
     """Find out before an asset is made whether its materialization will say something new.
 
     Args:
         facts: of an event of its run.
         key: the asset's key.
         with_columns: whether columns matter.
-        named_by_place: whether names depend on where the data is.
 
     Returns:
         True where the definition has all columns with their types and the materialization before
         the run had no others. Where the data is, that materialization says as well: it seldom
-        moves.
+        moves. Nothing is certain of an asset that was never made.
     """
-    definition = facts.assets.get(key)
-    if definition is None:
+    definition, before = facts.assets.get(key), facts.made_before.get(key)
+    if definition is None or before is None:
         return False
-    before = facts.made_before.get(key)
-    if before is None and named_by_place:
-        return False
-    return not with_columns or _has_its_columns(
-        _Pair(id(definition), before or NOTHING, definition)
-    )
+    return not with_columns or _has_its_columns(_Pair(id(definition), before, definition))
 
 
 def _compare_columns(pair: _Pair) -> bool:

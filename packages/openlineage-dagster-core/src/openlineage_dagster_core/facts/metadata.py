@@ -32,6 +32,12 @@ URI = ("dagster/uri", "uri")
 PATH = "path"
 """What I/O managers write: where a file is, as a path or an address."""
 
+DLT_DESTINATION, DLT_DATASET = "destination_name", "dataset_name"
+"""What dagster-dlt writes at each load: the dataset is the schema that the table is in.
+
+It writes a table's name only when a load has changed the table, and then with another schema.
+"""
+
 STORAGE_KIND = "dagster/storage_kind"
 DBT_MATERIALIZATION = "dagster-dbt/materialization_type"
 
@@ -127,6 +133,7 @@ def place(metadata: Mapping[str, Any]) -> PhysicalFacts:
         path=_address(text_of(metadata, PATH)),
         storage_kind=text_of(metadata, STORAGE_KIND),
         materialization=text_of(metadata, DBT_MATERIALIZATION),
+        schema=text_of(metadata, DLT_DATASET) if DLT_DESTINATION in metadata else None,
     )
 
 

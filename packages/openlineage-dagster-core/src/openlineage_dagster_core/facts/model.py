@@ -83,6 +83,7 @@ class PhysicalFacts:
         storage_kind: `dagster/storage_kind`, in metadata or tags.
         materialization: how dbt makes it: `table`, `view` and so on.
         path: where an I/O manager put it, as a URI; it counts where there is no `uri`.
+        schema: the schema that the table is in, where it is told beside the table's name.
     """
 
     table_name: str | None = None
@@ -90,6 +91,7 @@ class PhysicalFacts:
     storage_kind: str | None = None
     materialization: str | None = None
     path: str | None = None
+    schema: str | None = None
 
     @property
     def address(self) -> str | None:
