@@ -188,6 +188,16 @@ _SQL_PASSWORD = re.compile(
 )
 """CREATE USER … PASSWORD '…'"""
 
+_SQL_SECRET = re.compile(
+    r"(?i)((?<!\w)(?:aws_|azure_|gcs_)?(?:access_key(?:_id)?|account_key|bearer_token|client_secret"
+    r"|connection_string|key_id|master_key|private_key|sas_token|secret(?:_access)?_key"
+    r"|session_token)\s{1,8}"
+    # Such a word is one in prose, but for a place where an option is.
+    r"|[(,]\s{0,8}(?:secret|token|credentials)\s{1,8})(')(?=[^\s),+;])"
+    r"(?:[^'\\\r\n]|\\.|''){1,1024}(?=')"
+)
+"""CREATE SECRET … (KEY_ID '…', SECRET '…'); COPY … ACCESS_KEY_ID '…' SECRET_ACCESS_KEY '…'"""
+
 _SQL_BARE_PASSWORD = re.compile(
     # Not 'rows identified by a key' in prose.
     r"(?<!\w)((?:IDENTIFIED\s{1,8}(?:WITH\s{1,8}[^\s']{1,64}\s{1,8})?BY"
@@ -293,6 +303,7 @@ def without_secrets(text: str) -> str:
     text = _TOKEN.sub(MASK, text)
     text = _LONG_BEARER.sub(rf"\1{MASK}", text)
     text = _SQL_PASSWORD.sub(rf"\1{MASK}", text)
+    text = _SQL_SECRET.sub(rf"\1\2{MASK}", text)
     text = _SQL_BARE_PASSWORD.sub(rf"\1\2\3{MASK}", text)
     if "<" in text:
         text = _START_TAG.sub(_masked_attributes, text)

@@ -180,7 +180,6 @@ def test_a_function_adds_facets_to_every_event(module: ModuleType) -> None:
         ValueError("mine"),
         {"run": "no facets"},
         {"nowhere": {"own": {}}},
-        {"run": {"own": {"a": float("nan")}}},
         {"run": {"own": object()}},
         7,
     ],
@@ -230,3 +229,29 @@ def test_a_function_that_is_not_there_is_said_once(caplog: pytest.LogCaptureFixt
 def test_where_it_is_asked_for_at_once_a_missing_function_is_an_error(name: str) -> None:
     with pytest.raises(ConfigurationError, match="facet_providers"):
         custom.load_provider(name)
+
+
+def test_a_number_that_json_does_not_have_costs_itself_and_is_named(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    given = {"share": float("nan"), "rows": 3, "in": [{"low": float("-inf"), "high": 7}]}
+    with caplog.at_level(logging.ERROR, "openlineage_dagster_core"):
+        events = events_of({"openlineage/dataset_facets": {"own": given, "other": {"a": 1}}})
+    facets = one(events, "orders", "COMPLETE")["outputs"][0]["facets"]
+    assert (facets["own"]["rows"], facets["own"]["in"]) == (3, [{"high": 7}])
+    assert "share" not in facets["own"]
+    assert facets["other"]["a"] == 1
+    assert "dataset facet own.share is nan" in caplog.text
+
+
+def test_texts_of_users_are_made_fit_for_every_backend() -> None:
+    events = events_of({"openlineage/dataset_facets": {"own": {"a\x00": ["b\ud800", "c"]}}})
+    facets = one(events, "orders", "COMPLETE")["outputs"][0]["facets"]
+    assert facets["own"]["a\ufffd"] == ["b\ufffd", "c"]
+
+
+def test_the_namespace_of_a_users_dataset_has_no_password() -> None:
+    named = [{"namespace": "postgres://user:hunter2@db:5432", "name": "a"}]
+    event = one(events_of({"openlineage/inputs": named}), "orders", "COMPLETE")
+    assert "postgres://db:5432" in {each["namespace"] for each in event["inputs"]}
+    assert "hunter2" not in str(event)

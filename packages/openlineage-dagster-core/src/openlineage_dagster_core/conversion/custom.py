@@ -8,6 +8,7 @@ from __future__ import annotations
 import importlib
 import json
 import logging
+import math
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
@@ -24,9 +25,11 @@ from openlineage_dagster_core import fault
 from openlineage_dagster_core.caches import PerObject
 from openlineage_dagster_core.conversion.envelope import Event, Lineage, Source
 from openlineage_dagster_core.errors import ConfigurationError
+from openlineage_dagster_core.facets.text import limited
 from openlineage_dagster_core.facts.metadata import additions, named_asset
 from openlineage_dagster_core.facts.model import AssetFacts, RunFacts
 from openlineage_dagster_core.names import safe_dataset_namespace, safe_name
+from openlineage_dagster_core.redaction import without_secrets, without_user
 from openlineage_dagster_core.version import PRODUCER
 
 PLACES = {
@@ -262,14 +265,18 @@ def _datasets(
         ):
             checked = _checked({"dataset_facets": item.get("facets", {})}, f"{side} of {key}")
             yield InputDataset(
-                namespace=safe_dataset_namespace(item["namespace"]),
-                name=safe_name(item["name"]),
+                namespace=safe_dataset_namespace(_public(item["namespace"])),
+                name=safe_name(_public(item["name"])),
                 facets=checked.get("dataset", {}),
             )
         else:
             _mistake(
                 f"openlineage/{side} of {key}", 'expected an asset key, or {"namespace", "name"}'
             )
+
+
+def _public(text: str) -> str:
+    return without_secrets(without_user(text))
 
 
 def _made_checked(asset: AssetFacts) -> Mapping[str, Mapping[str, Any]]:
@@ -303,7 +310,7 @@ def _facets(
             continue
         try:
             given = Serde.to_dict(facet) if isinstance(facet, BaseFacet) else facet
-            plain = json.loads(json.dumps(given, allow_nan=False))
+            plain = _plain(json.loads(json.dumps(given)), f"{place} facet {name}", about)
             plain.setdefault("_producer", PRODUCER)
             plain.setdefault("_schemaURL", _SCHEMA + PLACES[place])
             _check_standing_fields(plain)
@@ -311,6 +318,32 @@ def _facets(
             _mistake(about, f"{place} facet {name}: {error}")
             continue
         yield name, plain
+
+
+def _plain(value: Any, path: str, about: str) -> Any:
+    """Leave out the numbers that JSON does not have, and make texts fit for every backend."""
+    if isinstance(value, dict):
+        return {
+            limited(key): _plain(inner, f"{path}.{key}", about)
+            for key, inner in value.items()
+            if not _is_no_number(inner, f"{path}.{key}", about)
+        }
+    if isinstance(value, list):
+        # Not left out of a list, where each has its place.
+        return [
+            None
+            if _is_no_number(inner, f"{path}[{place}]", about)
+            else _plain(inner, f"{path}[{place}]", about)
+            for place, inner in enumerate(value)
+        ]
+    return limited(value) if isinstance(value, str) else value
+
+
+def _is_no_number(value: object, path: str, about: str) -> bool:
+    is_none = isinstance(value, float) and not math.isfinite(value)
+    if is_none:
+        _mistake(about, f"{path} is {value!r}, which JSON does not have")
+    return is_none
 
 
 def _check_standing_fields(facet: Mapping[str, Any]) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import re
 from collections.abc import Mapping
 from pathlib import PurePath, PurePosixPath, PureWindowsPath
@@ -221,10 +220,8 @@ def named_asset(item: object) -> AssetKey | None:
 
 def _plain(value: object) -> object:
     """Make a value one that survives being written down, for that it is the same everywhere."""
-    if isinstance(value, float) and not math.isfinite(value):
-        return repr(value)
     try:
-        plain: object = json.loads(json.dumps(value, allow_nan=False))
+        plain: object = json.loads(json.dumps(value))
     except Exception:
         return f"({type(value).__name__}, which is not JSON)"
     return plain
