@@ -50,7 +50,10 @@ class DagsterHome:
             "module": "dagster_openlineage",
             "class": "OpenLineageEventLogStorage",
             "config": {
-                "wrapped": {**self.wrapped, "config": {"base_dir": str(self.path / "history")}},
+                "wrapped": {
+                    **self.wrapped,
+                    "config": {"base_dir": str(self.path / "history" / "runs")},
+                },
                 "flush_timeout": 0.0,
                 **self.options,
             },

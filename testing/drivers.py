@@ -98,7 +98,7 @@ class StorageDriver:
         """Configure the wrapper, and no deliverer by itself; see `Driver`."""
         options = {"deliver": "external", "flush_timeout": 0.0, "timeout": 2.0}
         if postgres_url is None:
-            wrapped = {**SQLITE, "config": {"base_dir": str(folder / "history")}}
+            wrapped = {**SQLITE, "config": {"base_dir": str(folder / "history" / "runs")}}
             return {"event_log_storage": _ours("OpenLineageEventLogStorage", wrapped, options)}
         wrapped = {
             "module": "dagster_postgres",

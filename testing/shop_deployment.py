@@ -87,7 +87,7 @@ def _bare(_: Path, database: str | None) -> Json:
 
 def _wrapped(home: Path, database: str | None) -> Json:
     if database is None:
-        inner = {**SQLITE, "config": {"base_dir": str(home / "history")}}
+        inner = {**SQLITE, "config": {"base_dir": str(home / "history" / "runs")}}
         return {"event_log_storage": _ours("OpenLineageEventLogStorage", inner)}
     inner = {
         "module": "dagster_postgres",

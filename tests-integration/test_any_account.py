@@ -109,7 +109,7 @@ def test_an_account_without_a_name_delivers_whatever_its_home_is(
     open_folder: Path, receiver: Receiver, change: Callable[[dict[str, str]], None]
 ) -> None:
     folder = open_folder / "home"
-    wrapped = {**SQLITE, "config": {"base_dir": str(folder / "history")}}
+    wrapped = {**SQLITE, "config": {"base_dir": str(folder / "history" / "runs")}}
     content = {
         **quiet(folder / "artifacts"),
         "event_log_storage": ours("OpenLineageEventLogStorage", wrapped),

@@ -24,7 +24,7 @@ SEED = int(os.environ.get("CHAOS_SEED", "20261124"))
 
 def logs_of(home: DagsterHome) -> set[Path]:
     """List the logs of runs."""
-    return set((home.path / "history").glob("*-*.db"))
+    return set((home.path / "history" / "runs").glob("*-*.db"))
 
 
 def entries_stored(home: DagsterHome, before: set[Path]) -> int:

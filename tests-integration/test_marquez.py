@@ -155,7 +155,7 @@ def send_by_sensor(
 
 def repeat_by_sensor(path: Path, marquez: Marquez, namespace: str) -> int:
     """Send once more by Mechanism B what was sent by a deployment; how many events."""
-    history = {**SQLITE, "config": {"base_dir": str(path / "home" / "history")}}
+    history = {**SQLITE, "config": {"base_dir": str(path / "home" / "history" / "runs")}}
     content = {"telemetry": {"enabled": False}, "event_log_storage": history}
     home = DagsterHome(path / "home", None, content=content)
     with home.instance() as instance:

@@ -48,7 +48,7 @@ def instance(
 ) -> Iterator[dg.DagsterInstance]:
     wrapped = one_file(tmp_path)["event_log_storage"]
     if request.param == "a log a run":
-        wrapped = {**SQLITE, "config": {"base_dir": str(tmp_path / "history")}}
+        wrapped = {**SQLITE, "config": {"base_dir": str(tmp_path / "history" / "runs")}}
     storage = {
         "module": "dagster_openlineage",
         "class": "OpenLineageEventLogStorage",

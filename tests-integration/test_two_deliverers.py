@@ -37,7 +37,7 @@ DELAY_SECONDS = 0.02
 def configuration(folder: Path, url: str | None) -> dict[str, Any]:
     options = {"deliver": "external", "flush_timeout": 0.0}
     if url is None:
-        wrapped = {**SQLITE, "config": {"base_dir": str(folder / "history")}}
+        wrapped = {**SQLITE, "config": {"base_dir": str(folder / "history" / "runs")}}
         storage = ours("OpenLineageEventLogStorage", wrapped, options)
         return {"telemetry": {"enabled": False}, "event_log_storage": storage}
     wrapped = {

@@ -87,7 +87,7 @@ def write_home(path: Path, storage: str, **options: Any) -> Home:
     inner = {
         "module": "dagster._core.storage.event_log",
         "class": storage,
-        "config": {"base_dir": str(path / "history")},
+        "config": {"base_dir": str(path / "history" / "runs")},
     }
     wrapper = {
         "module": "dagster_openlineage",
