@@ -182,7 +182,8 @@ def converted_instance(
     identity = Identity(settings or Settings())
     if definitions is None or isinstance(definitions, Definitions):
         definitions = GivenDefinitions(definitions or Definitions())
-    found = EventLogFacts(lambda: instance, definitions)
+    # The events of other runs may be left out.
+    found = EventLogFacts(lambda: instance, definitions, follows_all=False)
     events: list[Event] = []
     for position, entry in enumerate(entries, start=1):
         stored = StoredEvent(EventId(entry.run_id, position), decoded=entry)

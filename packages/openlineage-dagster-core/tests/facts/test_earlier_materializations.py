@@ -105,6 +105,19 @@ def test_what_came_before_the_first_that_is_followed_is_asked_for(
     assert queries == []
 
 
+def test_what_was_followed_is_kept_where_something_older_is_asked_for(
+    instance: dg.DagsterInstance,
+) -> None:
+    """A run that began before this process did."""
+    store(instance, 1, "orders", "a")
+    found = of(instance)
+    late = BEGAN + 20 + CLOCKS_DIFFER_SECONDS
+    found.observe(STOCK, BEGAN + 20, said("s"))
+    found.observe(ORDERS, late + 1, said("b"))
+    assert found.of([ORDERS], BEGAN + 5, now=late) == {ORDERS: said("a")}
+    assert found.of([ORDERS], late + 3, now=late) == {ORDERS: said("b")}
+
+
 def test_where_only_some_runs_are_followed_each_asks_anew(instance: dg.DagsterInstance) -> None:
     found = of(instance, follows_all=False)
     for seconds, table in ((1, "a"), (3, "b"), (5, "c")):

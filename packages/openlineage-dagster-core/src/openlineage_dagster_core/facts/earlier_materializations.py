@@ -60,11 +60,17 @@ class _History:
         self._times.insert(place, timestamp)
         self._texts.insert(place, text)
         self.characters += len(text)
-        if len(self._times) > CHANGES_REMEMBERED:
+
+    def shorten(self) -> None:
+        """Forget the oldest changes where there are too many."""
+        while len(self._times) > CHANGES_REMEMBERED:
             del self._times[0]
             self.characters -= len(self._texts.pop(0))
             # What was before the oldest one that is left is not known any more.
             self.since, self._has_first = max(self.since, self._times[0]), True
+
+    def changes(self) -> Iterable[tuple[float, str]]:
+        return zip(self._times, self._texts, strict=True)
 
     def knows(self, before: float) -> bool:
         return self.since <= before and (
@@ -134,6 +140,10 @@ class EarlierMaterializations:
         if self._observing_since is None:
             self._observing_since = timestamp
         self._add(key, timestamp, text)
+        if history := self._assets.get(key):
+            self._characters -= history.characters
+            history.shorten()
+            self._characters += history.characters
         self._shorten()
 
     def _add(self, key: AssetKey, timestamp: float, text: str) -> None:
@@ -165,8 +175,12 @@ class EarlierMaterializations:
         instance = self._instance()
         for key in keys:
             known = self._assets.pop(key, None)
-            self._characters -= known.characters if known is not None else 0
             self._assets[key] = _History(since, has_first=True)
+            if known is not None:
+                # What was observed since is not read again.
+                self._characters -= known.characters
+                for timestamp, text in known.changes():
+                    self._add(key, timestamp, text)
         tables = EventTables.of(instance.event_log_storage)
         if tables is None:
             entries = _asked_one_by_one(instance, keys, since, until)
