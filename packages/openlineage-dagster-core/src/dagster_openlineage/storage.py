@@ -1,14 +1,5 @@
-"""`dagster_openlineage.storage` of 0.2, as configurations name it."""
+"""`dagster_openlineage.storage` of 0.2: the names of the package."""
 
-from __future__ import annotations
+from dagster_openlineage import __getattr__
 
-from typing import Any
-
-import dagster_openlineage
-
-
-def __getattr__(name: str) -> Any:
-    if name not in ("OpenLineageDagsterStorage", "OpenLineageEventLogStorage"):
-        msg = f"module {__name__!r} has no attribute {name!r}"
-        raise AttributeError(msg)
-    return getattr(dagster_openlineage, name)
+__all__ = ["__getattr__"]

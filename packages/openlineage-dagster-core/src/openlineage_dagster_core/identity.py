@@ -79,7 +79,7 @@ class Symlink(Enum):
 
 
 def asset_job_name(key: AssetKey) -> str:
-    r"""Name the job that stands for an asset; its dataset mostly has the same name.
+    r"""Name the job that stands for an asset.
 
     Args:
         key: the asset's key.
@@ -87,7 +87,7 @@ def asset_job_name(key: AssetKey) -> str:
     Returns:
         `a/b`, made safe; a slash inside a component is written `\/` so that different keys have
         different names. With a suffix where the key could be the name of a step, of a run or of
-        another asset's checks.
+        another asset's checks; the asset's dataset has no such suffix.
     """
     path = _unlike_a_step(key)
     return safe_name(path + ASSET_SUFFIX if path.endswith(SUFFIXES[:-1]) else path)
@@ -326,8 +326,7 @@ class Identity:
         Returns:
             A UUID.
         """
-        names = ("repeated asset", run.run_id, asset_path(key), partition, repr(timestamp))
-        return static_run_id(run.created_at, *names)
+        return _run_id_at("repeated asset", run, key, partition, timestamp)
 
     def checks_run_id(self, run: RunFacts, key: AssetKey, partition: str | None) -> str:
         """Give the run id of an asset's checks in a Dagster run.
@@ -356,8 +355,7 @@ class Identity:
         Returns:
             A UUID.
         """
-        names = ("late check", run.run_id, asset_path(key), partition, repr(timestamp))
-        return static_run_id(run.created_at, *names)
+        return _run_id_at("late check", run, key, partition, timestamp)
 
     def observation_run_id(
         self, run: RunFacts, key: AssetKey, partition: str | None, timestamp: float
@@ -373,8 +371,15 @@ class Identity:
         Returns:
             A UUID.
         """
-        names = ("observation", run.run_id, asset_path(key), partition, repr(timestamp))
-        return static_run_id(run.created_at, *names)
+        return _run_id_at("observation", run, key, partition, timestamp)
+
+
+def _run_id_at(
+    kind: str, run: RunFacts, key: AssetKey, partition: str | None, timestamp: float
+) -> str:
+    """Make the id of a run of which one Dagster run may have several: by its time."""
+    names = (kind, run.run_id, asset_path(key), partition, repr(timestamp))
+    return static_run_id(run.created_at, *names)
 
 
 @lru_cache(maxsize=1024)

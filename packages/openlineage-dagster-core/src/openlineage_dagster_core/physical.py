@@ -131,7 +131,7 @@ def _of_uri(uri: str) -> PhysicalName | None:
         # A dataset's name is shown everywhere.
         parts = urlsplit(without_secrets(without_user(uri.strip())))
         if parts.scheme == "dbfs" and not parts.netloc:
-            # Which workspace it is in nobody says.
+            # The address does not contain the workspace.
             return PhysicalName("dbfs", unquote(parts.path), is_table=False)
         naming = _naming(parts)
         if naming is None:

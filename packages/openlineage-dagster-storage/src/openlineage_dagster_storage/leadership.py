@@ -73,23 +73,18 @@ def is_vacant(instance: DagsterInstance) -> bool:
         True where a database that several machines use says so. False says nothing for SQLite:
         only processes of one machine deliver its log, and they see each other.
     """
-    storage: Any = instance.event_log_storage
-    if not hasattr(storage, "index_connection"):
-        return False
-    with storage.index_connection() as connection:
-        if connection.dialect.name not in SHARED:
-            return False
-    leadership = acquire(instance)
+    leadership = acquire(instance, only_shared=True)
     if leadership is not None:
         leadership.release()
     return leadership is not None
 
 
-def acquire(instance: DagsterInstance) -> Leadership | None:
+def acquire(instance: DagsterInstance, *, only_shared: bool = False) -> Leadership | None:
     """Try to become the leader.
 
     Args:
         instance: whose log is to be delivered.
+        only_shared: whether to leave alone what one machine alone uses, such as SQLite.
 
     Returns:
         The leadership; None where another process has it.
@@ -107,6 +102,8 @@ def acquire(instance: DagsterInstance) -> Leadership | None:
         return _PostgresLeadership.acquire(connection, stack)
     if dialect in ("mysql", "mariadb"):
         return _MySQLLeadership.acquire(connection, stack)
+    if only_shared:
+        return None
     folder = Path(database).parent if database else Path(instance.root_directory)
     return _FileLeadership.acquire(folder)
 

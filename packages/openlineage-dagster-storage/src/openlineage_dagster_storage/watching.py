@@ -92,9 +92,9 @@ class DelivererWatch:
         """Look at the heartbeat, with one query, and start a deliverer where none lives.
 
         Args:
-            at_end: whether a run has ended, and nobody may look for long after this. Then the
-                database is asked, too: of a pod that is gone, the heartbeat looks alive for a
-                while.
+            at_end: whether a run has just ended; no other process may check for a long time. Then
+                the lock in the database is checked as well, because the heartbeat of a deliverer
+                whose pod is gone looks alive for a while.
         """
         self._pid = os.getpid()
         self._next_check = time.monotonic() + CHECK_SECONDS

@@ -187,12 +187,10 @@ def _planned_partitions(source: Source, step_key: str, key: AssetKey) -> list[st
 def _is_known_at_start(source: Source, key: AssetKey, step_key: str) -> bool:
     """Return True where nothing new is to be learnt from what a step makes."""
     definition = source.facts.assets.get(key)
-    if definition is None:
+    if definition is None or not _is_settled(source, key):
         return False
-    if not _is_settled(source, key):
-        return False
-    made_too = source.facts.progress.planned.get(step_key, {}).keys() & set(definition.upstream)
-    return all(_is_settled(source, parent) for parent in made_too)
+    made_too = source.facts.progress.planned.get(step_key, {})
+    return all(_is_settled(source, parent) for parent in definition.upstream if parent in made_too)
 
 
 def _is_settled(source: Source, key: AssetKey) -> bool:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from dagster import AssetKey, GraphDefinition, TableSchema
 
 from openlineage_dagster_core.facts.metadata import (
-    QUERY,
+    OWN_QUERY,
     STORAGE_KIND,
     additions,
     named_assets,
@@ -103,7 +103,7 @@ def _asset_facts(
     return AssetFacts(
         key=node.key,
         upstream=tuple(sorted(node.parent_keys)),
-        # Dagster makes a stub of an asset that is only depended on; its group is nobody's word.
+        # For a dependency without a definition Dagster creates a stub, with a default group.
         group=None if metadata.get(STUB) else node.group_name,
         description=node.description or None,
         owners=tuple(node.owners),
@@ -122,7 +122,7 @@ def _asset_facts(
         ),
         code_version=node.code_version,
         source_code=source_code(metadata),
-        sql=text_of(metadata, QUERY[0]) or _dbt_query(metadata),
+        sql=text_of(metadata, OWN_QUERY) or _dbt_query(metadata),
         additions=additions(metadata),
     )
 

@@ -57,6 +57,9 @@ FORGOTTEN_REMEMBERED = 100_000
 ENDED_REMEMBERED = 5000
 """Runs that have ended and are remembered as such: later events of theirs give nothing."""
 
+_Said = tuple[AssetKey, str]
+"""An asset, and what a materialization says of it, in the form of `facts.materialized`."""
+
 UNFINISHED = RUN_ENDS | {DagsterEventType.STEP_FAILURE, DagsterEventType.STEP_SKIPPED}
 """The events that may end assets which were not materialized."""
 
@@ -135,8 +138,8 @@ class _Run:
     asked: int = -1
     """How much was planned when what was made before was asked for."""
 
-    def observe(self, entry: EventLogEntry, said: tuple[AssetKey, str] | None) -> None:
-        """Follow the run; `said` is an asset, and what a materialization says of it."""
+    def observe(self, entry: EventLogEntry, said: _Said | None) -> None:
+        """Follow the run; `said` is what a materialization says of its asset."""
         self.events += 1
         if _is_start(entry):
             self.start(entry.timestamp)
@@ -169,8 +172,8 @@ class EventLogFacts:
     Args:
         instance: gives the Dagster instance to read from.
         definitions: gives the definitions of a run.
-        follows_all: whether `advance` is told every event of the log, and not only those of some
-            runs.
+        follows_all: whether `advance` receives every event of the log; False where it receives
+            those of some runs only.
         events_remembered: the number of events of runs under way whose traces are kept.
     """
 
@@ -191,6 +194,7 @@ class EventLogFacts:
         self._forgotten: OrderedDict[str, None] = OrderedDict()
         self._upstream = EarlierUpstream(instance)
         self._earlier = EarlierMaterializations(instance, follows_all=follows_all)
+        self._last_read: tuple[EventLogEntry | None, _Said | None] = (None, None)
 
     def prepare(
         self,
@@ -317,7 +321,7 @@ class EventLogFacts:
             is_job_like_asset=run.is_job_like_asset,
             earlier_upstream=self._earlier_upstream(run, entry, assets),
             made_before=made_before,
-            made=_made_by_now(run.made, entry),
+            made=self._made_by_now(run.made, entry),
         )
 
     def _made_before(
@@ -369,8 +373,21 @@ class EventLogFacts:
             assets=assets,
             earlier_upstream=upstream,
             made_before=self._earlier.of(about, entry.timestamp, now=entry.timestamp),
-            made=_made_by_now({}, entry),
+            made=self._made_by_now({}, entry),
         )
+
+    def _said(self, entry: EventLogEntry) -> _Said | None:
+        """Read an event once: its facts are asked for, and then it is counted as happened."""
+        if self._last_read[0] is not entry:
+            self._last_read = (entry, _said(entry))
+        return self._last_read[1]
+
+    def _made_by_now(
+        self, made: dict[AssetKey, str], entry: EventLogEntry
+    ) -> Mapping[AssetKey, str]:
+        """Add what the event itself says: it is about what it made."""
+        said = self._said(entry)
+        return made if said is None else ChainMap(dict([said]), made)
 
     def _earlier_upstream(
         self, run: _Run, entry: EventLogEntry, assets: Mapping[AssetKey, AssetFacts]
@@ -397,7 +414,7 @@ class EventLogFacts:
             entry: the event.
         """
         self._upstream.observe(entry)
-        said = _said(entry)
+        said = self._said(entry)
         if said is not None:
             self._earlier.observe(said[0], entry.timestamp, said[1])
         run = self._runs.get(entry.run_id)
@@ -482,16 +499,10 @@ def _is_start(entry: EventLogEntry) -> bool:
     return event is not None and event.event_type_value == DagsterEventType.RUN_START.value
 
 
-def _said(entry: EventLogEntry) -> tuple[AssetKey, str] | None:
-    """Return an asset, and what a materialization says of it; None for any other event."""
+def _said(entry: EventLogEntry) -> _Said | None:
+    """Return what a materialization says of its asset; None for any other event."""
     made = made_in(entry)
     return None if made is None else (made.asset_key, text_of_materialization(made))
-
-
-def _made_by_now(made: dict[AssetKey, str], entry: EventLogEntry) -> Mapping[AssetKey, str]:
-    """Add what the event itself says: it is about what it made."""
-    said = _said(entry)
-    return made if said is None else ChainMap(dict([said]), made)
 
 
 def _read_by(entry: EventLogEntry) -> set[AssetKey]:

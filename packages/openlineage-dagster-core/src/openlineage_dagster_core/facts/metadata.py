@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import PurePath, PurePosixPath, PureWindowsPath
-from typing import Any
+from typing import Any, TypeVar
 
 from dagster import AssetKey, TableColumnLineage, TableSchema
 
@@ -40,14 +40,19 @@ It writes a table's name only when a load has changed the table, and then with a
 STORAGE_KIND = "dagster/storage_kind"
 DBT_MATERIALIZATION = "dagster-dbt/materialization_type"
 
-QUERY = ("openlineage/sql", "Query")
-"""Keys of a query: the user's own, and that of the I/O managers of databases."""
+OWN_QUERY = "openlineage/sql"
+"""Key of a query that the user gives."""
+
+QUERY = (OWN_QUERY, "Query")
+"""Keys of a query in a materialization; the second is from the I/O managers of databases."""
 
 CODE_REFERENCES = "dagster/code_references"
 """Where the code of an asset is, in a definition."""
 
 ADDITIONS_PREFIX = "openlineage/"
 """What the user adds to events: inputs, outputs, facets and so on."""
+
+_Value = TypeVar("_Value")
 
 
 def value_of(metadata: Mapping[str, Any], key: str) -> Any:
@@ -92,12 +97,7 @@ def table_schema(metadata: Mapping[str, Any]) -> TableSchema | None:
     Returns:
         The schema, None where there is none or it is none.
     """
-    for key in COLUMN_SCHEMA:
-        value = metadata.get(key)
-        schema = getattr(value, "schema", value)
-        if isinstance(schema, TableSchema):
-            return schema
-    return None
+    return _first(metadata, COLUMN_SCHEMA, "schema", TableSchema)
 
 
 def column_lineage(metadata: Mapping[str, Any]) -> TableColumnLineage | None:
@@ -109,12 +109,16 @@ def column_lineage(metadata: Mapping[str, Any]) -> TableColumnLineage | None:
     Returns:
         The lineage, None where there is none or it is none.
     """
-    for key in COLUMN_LINEAGE:
-        value = metadata.get(key)
-        lineage = getattr(value, "column_lineage", value)
-        if isinstance(lineage, TableColumnLineage):
-            return lineage
-    return None
+    return _first(metadata, COLUMN_LINEAGE, "column_lineage", TableColumnLineage)
+
+
+def _first(
+    metadata: Mapping[str, Any], keys: Iterable[str], wrapped_as: str, kind: type[_Value]
+) -> _Value | None:
+    """Return the first value of a class, bare or in Dagster's wrapper."""
+    values = (metadata.get(key) for key in keys)
+    found = (getattr(value, wrapped_as, value) for value in values)
+    return next((value for value in found if isinstance(value, kind)), None)
 
 
 def place(metadata: Mapping[str, Any]) -> PhysicalFacts:

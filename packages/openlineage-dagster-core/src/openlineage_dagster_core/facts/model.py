@@ -83,7 +83,7 @@ class PhysicalFacts:
         storage_kind: `dagster/storage_kind`, in metadata or tags.
         materialization: how dbt makes it: `table`, `view` and so on.
         path: where an I/O manager put it, as a URI; it counts where there is no `uri`.
-        schema: the schema that the table is in, where it is told beside the table's name.
+        schema: the schema that contains the table, if the metadata has it apart from the name.
     """
 
     table_name: str | None = None
@@ -130,7 +130,7 @@ class AssetFacts:
         upstream_partitions: by upstream asset, which of its partitions are read; only for upstream
             assets that have partitions.
         is_materializable: whether runs make it; others are only observed or only depended on.
-        is_external: whether it is only named here: another code location may make it, or nobody.
+        is_external: whether this code location only names the asset and does not make it.
         checks: by check, the other assets that it reads.
         physical: where the data is kept.
         code_version: the version of the code that makes it.

@@ -64,7 +64,7 @@ def keep_definitions(
     written: dict[str, str] = {}
     for each, text in assets.items():
         history = histories.get(each, History())
-        # What makes an asset is told by the code location that does, not by those that name it.
+        # The code location that makes an asset defines it; another one only names it.
         is_known_better = each in stubs and _is_made(history)
         if history.latest != digests[each] and not is_known_better:
             history.add(at, text)
