@@ -46,7 +46,7 @@ def daily() -> None: ...
         "dagster-dbt/materialization_type": "view",
         "openlineage/sql": "select 1",
         "openlineage/inputs": [{"namespace": "kafka://h:9092", "name": "orders"}],
-        "openlineage/run_facets": math.nan,
+        "openlineage/run_facets": math.inf,
     },
     code_version="3",
     partitions_def=PARTITIONS,
@@ -113,7 +113,7 @@ def test_an_asset_is_read_from_its_definition() -> None:
         additions={
             "sql": "select 1",
             "inputs": [{"namespace": "kafka://h:9092", "name": "orders"}],
-            "run_facets": math.nan,
+            "run_facets": math.inf,
         },
     )
 
