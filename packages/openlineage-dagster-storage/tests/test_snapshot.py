@@ -13,6 +13,7 @@ from openlineage_dagster_core.settings import Settings
 from openlineage_dagster_core.snapshots.reading import KeptDefinitions
 from openlineage_dagster_storage import snapshot
 from openlineage_dagster_storage.snapshot import keep_snapshot
+from recorded_run import check_runs, converted_instance, names, one
 
 RUN_ID = "0199a1b2-0000-7000-8000-000000000001"
 PARENT_ID = "01890000-0000-7000-8000-000000000002"
@@ -77,10 +78,11 @@ def test_outside_an_executing_process_there_are_no_definitions(
     assert AssetKey("orders") not in kept_of(instance).assets
 
 
-def test_the_definitions_of_the_executing_job_are_kept(
+@pytest.fixture
+def keeping_instance(
     instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """As the storage does it: inside `store_event`, in the process that executes the run."""
+) -> dg.DagsterInstance:
+    """Keep snapshots as the storage does: in `store_event`, in the process that runs the job."""
     storage = instance.event_log_storage
     store_event = storage.store_event
 
@@ -90,17 +92,45 @@ def test_the_definitions_of_the_executing_job_are_kept(
         store_event(event)
 
     monkeypatch.setattr(storage, "store_event", storing)
+    return instance
+
+
+def test_the_definitions_of_the_executing_job_are_kept(
+    keeping_instance: dg.DagsterInstance,
+) -> None:
     job = dg.define_asset_job("nightly", description="At night")
     definitions = dg.Definitions([raw, orders], jobs=[job])
     result = (
         definitions.get_repository_def()
         .get_job("nightly")
-        .execute_in_process(instance=instance, run_id=RUN_ID)
+        .execute_in_process(instance=keeping_instance, run_id=RUN_ID)
     )
     assert result.success
-    [record] = instance.get_run_records()
+    [record] = keeping_instance.get_run_records()
     assert record.start_time is not None
-    found = KeptDefinitions(lambda: instance).of_run(RUN_ID, "nightly", record.start_time)
+    found = KeptDefinitions(lambda: keeping_instance).of_run(RUN_ID, "nightly", record.start_time)
     assert found.assets[AssetKey("orders")].upstream == (AssetKey("raw"),)
     assert found.assets[AssetKey("orders")].description == "Orders"
     assert found.jobs["nightly"].description == "At night"
+
+
+def test_the_assets_of_a_run_that_never_started_are_those_of_earlier_runs(
+    keeping_instance: dg.DagsterInstance,
+) -> None:
+    jobs = [dg.define_asset_job(name) for name in ("nightly", "by_hand")]
+    repository = dg.Definitions([raw, orders], jobs=jobs).get_repository_def()
+    repository.get_job("nightly").execute_in_process(instance=keeping_instance)
+    run = keeping_instance.create_run_for_job(repository.get_job("by_hand"), run_id=RUN_ID)
+    keeping_instance.report_run_failed(run, "Could not launch")
+    records = keeping_instance.get_records_for_run(RUN_ID).records
+
+    events = converted_instance(
+        keeping_instance,
+        [record.event_log_entry for record in records],
+        KeptDefinitions(lambda: keeping_instance),
+    )
+
+    check_runs(events)
+    failed = one(events, "orders", "FAIL")
+    assert names(failed["inputs"]) == ["raw"]
+    assert "Could not launch" in failed["run"]["facets"]["errorMessage"]["message"]

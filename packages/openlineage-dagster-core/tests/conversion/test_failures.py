@@ -462,3 +462,36 @@ def test_a_job_with_the_name_of_its_asset_leaves_that_its_edges() -> None:
     step = one(events, "orders.orders", "START")["run"]["facets"]["parent"]
     assert step["job"]["name"] == "orders__run"
     assert one(events, "orders__run", "COMPLETE")["run"]["runId"] == RUN_ID
+
+
+class DagsterDbtCliRuntimeError(Exception):
+    """Named like the error of dagster-dbt."""
+
+
+@dg.multi_asset(
+    specs=[
+        dg.AssetSpec("stg_orders", deps=[source]),
+        dg.AssetSpec("orders", deps=["stg_orders"]),
+        dg.AssetSpec("customers", deps=[source]),
+    ]
+)
+def dbt_build() -> Iterator[dg.MaterializeResult]:
+    yield dg.MaterializeResult(asset_key="customers")
+    raise DagsterDbtCliRuntimeError(
+        "The dbt CLI process with command\n\n`dbt build`\n\nfailed with exit code `1`.\n\n"
+        "Failure in model stg_orders (models/stg_orders.sql)\n\n  Binder Error: no such column"
+    )
+
+
+def test_a_broken_dbt_model_fails_and_what_dbt_skips_is_aborted() -> None:
+    definitions = dg.Definitions([source, dbt_build], jobs=[dg.define_asset_job("dbt")])
+    events = converted(definitions, "dbt")
+    check_runs(events)
+    assert one(events, "customers", "COMPLETE")
+    assert error(one(events, "stg_orders", "FAIL"))["message"] == (
+        "Failure in model stg_orders (models/stg_orders.sql)\n\n  Binder Error: no such column"
+    )
+    assert error(one(events, "orders", "ABORT"))["message"] == (
+        "dbt skipped this asset after the failure of: stg_orders"
+    )
+    assert "dbt build" in error(one(events, "dbt.dbt_build", "FAIL"))["message"]

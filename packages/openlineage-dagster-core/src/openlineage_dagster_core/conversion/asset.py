@@ -19,6 +19,7 @@ from openlineage_dagster_core.conversion.dataset import read_dataset, written_da
 from openlineage_dagster_core.conversion.envelope import Draft, Envelope, Lineage, Source
 from openlineage_dagster_core.conversion.nominal_time import asset_nominal_time
 from openlineage_dagster_core.conversion.step import step_as_parent
+from openlineage_dagster_core.facts.dbt_failures import skipped_or_failed
 from openlineage_dagster_core.facts.materialized import described as asset_of
 from openlineage_dagster_core.facts.materialized import is_settled
 from openlineage_dagster_core.facts.model import AssetPartition, ErrorFacts
@@ -133,7 +134,9 @@ def unfinished(
     """
     facts = source.facts
     began = _began(source, step_key)
-    for key in _planned_keys(source, step_key):
+    keys = list(_planned_keys(source, step_key))
+    of_dbt = skipped_or_failed(error, keys) if error and state is RunState.FAIL else {}
+    for key in keys:
         # Without its definition an asset has had no START. Where nothing was made of it before
         # either, its inputs are not known: a run without them would remove its edges.
         if key not in facts.assets and not facts.earlier_upstream.get(key):
@@ -146,7 +149,11 @@ def unfinished(
             draft = partial(_event, source, (key, partition), step_key)
             if not has_start:
                 yield partial(draft, RunState.START, began)
-            yield partial(draft, state, error=error)
+            if key in of_dbt:
+                has_failed, why = of_dbt[key]
+                yield partial(draft, RunState.FAIL if has_failed else RunState.ABORT, error=why)
+            else:
+                yield partial(draft, state, error=error)
 
 
 def _is_over(source: Source, asset: AssetPartition, step_key: str | None) -> bool:
