@@ -1,15 +1,26 @@
 """Partitioned assets: what time a run is for, which part of a dataset it reads and makes."""
 
 from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import dagster as dg
 import pytest
+from dagster._core.storage.event_log.schema import DynamicPartitionsTable
 
 from openlineage_dagster_core.facts.definitions import DefinedAssets
-from openlineage_dagster_core.facts.model import Facts
+from openlineage_dagster_core.facts.model import Definitions, Facts
 from openlineage_dagster_core.facts.progress import ProgressLog
-from recorded_run import CREATED_AT, RUN_ID, check_runs, converted, names, one
+from recorded_run import (
+    CREATED_AT,
+    RUN_ID,
+    check_runs,
+    converted,
+    converted_instance,
+    names,
+    one,
+)
 
 Json = dict[str, Any]
 Golden = Callable[[str, list[Json]], None]
@@ -201,6 +212,38 @@ def test_a_dynamic_partition_is_a_part_like_any_other() -> None:
     event = one(events, "customer", "COMPLETE")
     assert partitions(event["outputs"][0], "output") == ["ada"]
     assert nominal(event) is None
+
+
+def test_the_last_dynamic_partition_is_the_one_that_was_last_when_the_run_was_stored(
+    tmp_path: Path,
+) -> None:
+    @dg.asset(partitions_def=CUSTOMERS)
+    def each_customer() -> None: ...
+
+    last = dg.LastPartitionMapping()
+
+    @dg.asset(deps=[dg.AssetDep(each_customer, partition_mapping=last)])
+    def newest_customer() -> None: ...
+
+    definitions = dg.Definitions([each_customer, newest_customer])
+    graph = definitions.get_repository_def().asset_graph
+    with dg.DagsterInstance.local_temp(str(tmp_path)) as instance:
+        instance.add_dynamic_partitions("customers", ["ada", "bob"])
+        result = dg.materialize(
+            [newest_customer, each_customer.to_source_asset()], instance=instance
+        )
+        [run] = instance.get_run_records()
+        with instance.event_log_storage.index_connection() as connection:
+            later = run.create_timestamp + timedelta(minutes=1)
+            connection.execute(
+                DynamicPartitionsTable.insert().values(
+                    partitions_def_name="customers", partition="eve", create_timestamp=later
+                )
+            )
+        entries = instance.all_logs(result.run_id)
+        events = converted_instance(instance, entries, Definitions(DefinedAssets(graph)))
+    [read] = one(events, "newest_customer", "COMPLETE")["inputs"]
+    assert partitions(read, "input") == ["bob"]
 
 
 def test_a_partitioned_job_of_ops_is_for_the_time_of_its_partition() -> None:

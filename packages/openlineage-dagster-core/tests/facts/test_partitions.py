@@ -237,7 +237,7 @@ def test_what_is_upstream_of_a_partition_is_what_its_mapping_says(
         mapping = PartitionsTable(table.texts).decode_mapping(position)
         found = type(found)(mapping, found.upstream)
     # The last that there is, is the last at this time, whenever it is asked.
-    assert found.keys(asset.partitions, partition, at(2026, 2, 1)) == expected
+    assert found.keys(asset.partitions, partition, at(2026, 2, 1), {}) == expected
 
 
 def test_a_mapping_that_many_share_is_written_once() -> None:

@@ -280,7 +280,10 @@ def _lineage(
         parts = None
         if definition is not None and parent in definition.upstream_partitions:
             parts = definition.upstream_partitions[parent].keys(
-                definition.partitions, partition, source.facts.run.created_at
+                definition.partitions,
+                partition,
+                source.facts.run.created_at,
+                source.facts.last_partitions,
             )
         return read_dataset(source, parent, read_by=made_by, partitions=parts)
 

@@ -1,7 +1,7 @@
 """Asks Dagster's SQL tables what its public API does not answer; the adapter for them.
 
-Private parts used: `SqlEventLogStorageTable` and `AssetEventTagsTable`, and the storage's
-`index_connection` and `run_connection`. They are the same from Dagster 1.11.6 on. The public calls
+Private parts used: the tables of Dagster's `schema`, and the storage's `index_connection` and
+`run_connection`. They are the same from Dagster 1.11.6 on. The public calls
 decode every row that they return, answer for one event type or one asset at a time, and stop at the
 first row that Dagster cannot decode.
 """
@@ -15,7 +15,11 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from dagster import AssetKey, DagsterEventType
-from dagster._core.storage.event_log.schema import AssetEventTagsTable, SqlEventLogStorageTable
+from dagster._core.storage.event_log.schema import (
+    AssetEventTagsTable,
+    DynamicPartitionsTable,
+    SqlEventLogStorageTable,
+)
 from sqlalchemy import and_, func, literal, or_, select, union_all
 
 from openlineage_dagster_core.event_log.stored_event import EventId, Page, StoredEvent
@@ -216,6 +220,30 @@ class EventTables:
                 wanted.append(_materializations(some, since, until))
             found.update(self._with_ids(*wanted))
         return [found[number] for number in sorted(found)]
+
+    def last_dynamic_partition(self, name: str, before: datetime) -> str | None:
+        """Return the dynamic partition that was added last before a time.
+
+        Args:
+            name: of the dynamic partitions.
+            before: the time, in UTC.
+
+        Returns:
+            The partition key; None where none had been added.
+        """
+        table = DynamicPartitionsTable.c
+        query = (
+            select(table.partition)
+            .where(
+                table.partitions_def_name == name,
+                table.create_timestamp <= before.astimezone(timezone.utc).replace(tzinfo=None),
+            )
+            .order_by(table.id.desc())
+            .limit(1)
+        )
+        with self._connection(None) as connection:
+            found = connection.execute(query).scalar()
+            return None if found is None else str(found)
 
     def _with_ids(self, *ids: Select[Any]) -> dict[int, StoredEvent]:
         with self._connection(None) as connection:

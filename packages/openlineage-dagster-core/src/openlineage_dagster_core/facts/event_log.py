@@ -13,6 +13,7 @@ from dagster import AssetKey, DagsterEventType, EventLogEntry
 from openlineage_dagster_core.errors import FactsUnavailableError, RunDeletedError
 from openlineage_dagster_core.event_log.run_log import events_of_run
 from openlineage_dagster_core.event_log.subjects import asset_of
+from openlineage_dagster_core.event_log.tables import EventTables
 from openlineage_dagster_core.facts.definitions import upstream_of, with_upstream
 from openlineage_dagster_core.facts.earlier_materializations import (
     EarlierMaterializations,
@@ -135,6 +136,9 @@ class _Run:
     planned: int = -1
     """How much was planned when the assets were chosen."""
     is_job_like_asset: bool | None = None
+    last_partitions: dict[str, str] = field(default_factory=dict)
+    with_last_partitions: Mapping[AssetKey, AssetFacts] | None = None
+    """The assets for which `last_partitions` was read."""
     asked: int = -1
     """How much was planned when what was made before was asked for."""
 
@@ -307,6 +311,9 @@ class EventLogFacts:
         if definitions.is_disabled:
             return None
         assets = _assets_of_run(run, entry, definitions.assets)
+        if run.with_last_partitions is not assets:
+            run.with_last_partitions = assets
+            run.last_partitions |= self._last_partitions(assets, run.facts.created_at)
         made_before = self._made_before(run, entry, assets)
         if run.is_job_like_asset is None:
             key = AssetKey([run.facts.job_name])
@@ -322,7 +329,20 @@ class EventLogFacts:
             earlier_upstream=self._earlier_upstream(run, entry, assets),
             made_before=made_before,
             made=self._made_by_now(run.made, entry),
+            last_partitions=run.last_partitions,
         )
+
+    def _last_partitions(
+        self, assets: Mapping[AssetKey, AssetFacts], before: datetime
+    ) -> dict[str, str]:
+        """Find the last one of the dynamic partitions of which these assets read only that."""
+        read = (each for asset in assets.values() for each in asset.upstream_partitions.values())
+        found = {
+            name: last_dynamic_partition(self._instance(), name, before)
+            for name in {each.only_last_of for each in read}
+            if name is not None
+        }
+        return {name: last for name, last in found.items() if last is not None}
 
     def _made_before(
         self, run: _Run, entry: EventLogEntry, assets: Mapping[AssetKey, AssetFacts]
@@ -367,13 +387,15 @@ class EventLogFacts:
         about |= {parent for parents in upstream.values() for parent in parents}
         for asset in assets.values():
             about |= upstream_of(asset)
+        run = runless(entry)
         return Facts(
-            run=runless(entry),
+            run=run,
             progress=ProgressLog().progress,
             assets=assets,
             earlier_upstream=upstream,
             made_before=self._earlier.of(about, entry.timestamp, now=entry.timestamp),
             made=self._made_by_now({}, entry),
+            last_partitions=self._last_partitions(assets, run.created_at),
         )
 
     def _said(self, entry: EventLogEntry) -> _Said | None:
@@ -492,6 +514,17 @@ def _unavailable(what: str, error: Exception) -> FactsUnavailableError:
     if isinstance(error, FactsUnavailableError):
         return error
     return FactsUnavailableError(f"{what} cannot be read: {type(error).__name__}")
+
+
+def last_dynamic_partition(instance: DagsterInstance, name: str, before: datetime) -> str | None:
+    """Return the dynamic partition that was added last before a time.
+
+    Without tables, as on Dagster+, the last one of now: no call tells when each was added.
+    """
+    tables = EventTables.of(instance.event_log_storage)
+    if tables is not None:
+        return tables.last_dynamic_partition(name, before)
+    return next(reversed(instance.get_dynamic_partitions(name)), None)
 
 
 def _is_start(entry: EventLogEntry) -> bool:

@@ -356,6 +356,8 @@ class Facts:
         made_before: by asset, what its last materialization before the run started says of it, in
             the form of `facts.materialized`; an asset that was never made is left out.
         made: the same of those in this run, the event's own included.
+        last_partitions: by the name of dynamic partitions that an asset reads the last of, the last
+            one when the run was stored.
     """
 
     run: RunFacts
@@ -367,3 +369,4 @@ class Facts:
     earlier_upstream: Mapping[AssetKey, tuple[AssetKey, ...]] = field(default_factory=dict)
     made_before: Mapping[AssetKey, str] = field(default_factory=dict)
     made: Mapping[AssetKey, str] = field(default_factory=dict)
+    last_partitions: Mapping[str, str] = field(default_factory=dict)

@@ -15,7 +15,9 @@ from typing import Any, cast
 from dagster import (
     AllPartitionMapping,
     DagsterError,
+    DynamicPartitionsDefinition,
     IdentityPartitionMapping,
+    LastPartitionMapping,
     MultiPartitionsDefinition,
     PartitionMapping,
     PartitionsDefinition,
@@ -108,8 +110,21 @@ class UpstreamPartitions:
     mapping: PartitionMapping
     upstream: Partitions
 
+    @property
+    def only_last_of(self) -> str | None:
+        """The name of the dynamic partitions of which only the last one is read."""
+        definition = self.upstream.definition
+        is_last = isinstance(self.mapping, LastPartitionMapping)
+        if is_last and isinstance(definition, DynamicPartitionsDefinition):
+            return definition.name
+        return None
+
     def keys(
-        self, downstream: Partitions | None, key: str | None, now: datetime
+        self,
+        downstream: Partitions | None,
+        key: str | None,
+        now: datetime,
+        last_partitions: Mapping[str, str],
     ) -> tuple[str, ...] | None:
         """Find the upstream partitions.
 
@@ -117,6 +132,7 @@ class UpstreamPartitions:
             downstream: the partitions of the asset that is made, None for one without.
             key: the partition that is made, None for an asset without partitions.
             now: up to when partitions exist; a run's creation, so that it is always the same.
+            last_partitions: the last partition by the name of dynamic partitions.
 
         Returns:
             The upstream keys, sorted, and none at all where the first partition reads the one
@@ -124,6 +140,9 @@ class UpstreamPartitions:
         """
         if isinstance(self.mapping, AllPartitionMapping):
             return None
+        if self.only_last_of is not None:
+            last = last_partitions.get(self.only_last_of)
+            return None if last is None else (last,)
         # Asked for each event of a partition's run, and answered slowly.
         asked = (id(self), key, now)
         answer = _answers.get(asked)
