@@ -1,12 +1,15 @@
 """What each asset's last materialization before a run said: asked together, followed after that."""
 
-from collections.abc import Iterator
+import itertools
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import dagster as dg
 import pytest
 from dagster import AssetKey
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from bare_storages import one_file
 from log_entries import counted_queries, materialization
@@ -15,11 +18,14 @@ from openlineage_dagster_core.facts import earlier_materializations
 from openlineage_dagster_core.facts.earlier_materializations import (
     CLOCKS_DIFFER_SECONDS,
     EarlierMaterializations,
+    Made,
+    made_by,
 )
 from openlineage_dagster_core.facts.materialized import NOTHING, text_of_materialization
 
 BEGAN = 1_700_000_000.0
 ORDERS, STOCK = AssetKey("orders"), AssetKey("stock")
+A, B = (AssetKey("a"),), (AssetKey("b"),)
 
 
 @pytest.fixture(params=["one file", "a file a run", "no tables"])
@@ -53,6 +59,23 @@ def of(instance: dg.DagsterInstance, *, follows_all: bool = True) -> EarlierMate
     return EarlierMaterializations(lambda: instance, follows_all=follows_all)
 
 
+def upstream_of(
+    instance: dg.DagsterInstance, keys: list[AssetKey], before: float
+) -> Mapping[AssetKey, tuple[AssetKey, ...]]:
+    return of(instance).upstream_of(keys, before, now=before)
+
+
+def observe(found: EarlierMaterializations, entry: dg.EventLogEntry) -> None:
+    made = made_by(entry)
+    assert made is not None
+    found.observe(made, entry.timestamp)
+
+
+def store_all(instance: dg.DagsterInstance, *entries: dg.EventLogEntry) -> None:
+    for entry in entries:
+        instance.event_log_storage.store_event(entry)
+
+
 def test_the_last_one_before_the_run_counts(instance: dg.DagsterInstance) -> None:
     store(instance, 1, "orders", "a")
     store(instance, 2, "orders", "b")
@@ -79,7 +102,7 @@ def test_what_is_followed_is_not_asked_for(instance: dg.DagsterInstance) -> None
     found.of([ORDERS], BEGAN + 5, now=BEGAN + 5)
     late = BEGAN + 20 + CLOCKS_DIFFER_SECONDS
     for seconds, key, table in ((0, STOCK, "s"), (1, ORDERS, "b"), (5, ORDERS, "c")):
-        found.observe(key, late + seconds, said(table))
+        found.observe(Made(key, said(table), None), late + seconds)
     with counted_queries() as queries:
         at = {
             seconds: found.of([ORDERS], late + seconds, now=late)[ORDERS] for seconds in (0, 3, 9)
@@ -98,7 +121,7 @@ def test_what_came_before_the_first_that_is_followed_is_asked_for(
     store(instance, 1, "orders", "a")
     store(instance, 10, "orders", "b")
     found = of(instance)
-    found.observe(STOCK, BEGAN + 20, said("s"))
+    found.observe(Made(STOCK, said("s"), None), BEGAN + 20)
     assert found.of([ORDERS], BEGAN + 5, now=BEGAN + 20) == {ORDERS: said("a")}
     with counted_queries() as queries:
         assert found.of([ORDERS], BEGAN + 15, now=BEGAN + 20) == {ORDERS: said("b")}
@@ -112,8 +135,8 @@ def test_what_was_followed_is_kept_where_something_older_is_asked_for(
     store(instance, 1, "orders", "a")
     found = of(instance)
     late = BEGAN + 20 + CLOCKS_DIFFER_SECONDS
-    found.observe(STOCK, BEGAN + 20, said("s"))
-    found.observe(ORDERS, late + 1, said("b"))
+    found.observe(Made(STOCK, said("s"), None), BEGAN + 20)
+    found.observe(Made(ORDERS, said("b"), None), late + 1)
     assert found.of([ORDERS], BEGAN + 5, now=late) == {ORDERS: said("a")}
     assert found.of([ORDERS], late + 3, now=late) == {ORDERS: said("b")}
 
@@ -137,7 +160,7 @@ def test_what_was_forgotten_is_asked_for_again(
     for number in range(5):
         key = f"asset_{number}"
         store(instance, number, key, "a")
-        found.observe(AssetKey(key), BEGAN + number, said("a"))
+        found.observe(Made(AssetKey(key), said("a"), None), BEGAN + number)
     store(instance, 6, "asset_0", "b")
     for number, table in ((0, "b"), (1, "a"), (4, "a")):
         key = AssetKey(f"asset_{number}")
@@ -152,9 +175,9 @@ def test_only_changes_are_remembered_and_not_too_many(
     found = of(instance)
     found.of([ORDERS], BEGAN, now=BEGAN)
     for number in range(100):
-        found.observe(ORDERS, BEGAN + number, said(f"table {number // 10}"))
+        found.observe(Made(ORDERS, said(f"table {number // 10}"), None), BEGAN + number)
         store(instance, number, "orders", f"table {number // 10}")
-    assert len(found._assets[ORDERS]._texts) == 3
+    assert len(found._assets[ORDERS]._made) == 3
     with counted_queries() as queries:
         assert found.of([ORDERS], BEGAN + 99, now=BEGAN) == {ORDERS: said("table 9")}
     assert queries == []
@@ -167,6 +190,129 @@ def test_texts_that_are_long_are_not_all_remembered(
     monkeypatch.setattr(earlier_materializations, "CHARACTERS_REMEMBERED", 10_000)
     found = of(instance)
     for number in range(50):
-        found.observe(AssetKey(f"asset_{number}"), BEGAN + number, said("x" * 1000))
+        found.observe(Made(AssetKey(f"asset_{number}"), said("x" * 1000), None), BEGAN + number)
     assert sum(history.characters for history in found._assets.values()) <= 10_000
     assert found._characters == sum(history.characters for history in found._assets.values())
+
+
+def test_the_last_materialization_that_names_its_upstream_counts(
+    instance: dg.DagsterInstance,
+) -> None:
+    store_all(
+        instance,
+        materialization("r1", BEGAN + 1, "orders", ["a"]),
+        materialization("r1", BEGAN + 2, "stock", ["b"]),
+        materialization("r2", BEGAN + 3, "orders"),
+        materialization("r3", BEGAN + 9, "orders", ["b"]),
+    )
+    found = upstream_of(instance, [ORDERS, STOCK], BEGAN + 5)
+    assert found == {ORDERS: A, STOCK: B}
+
+
+def test_an_asset_without_inputs_and_one_that_no_step_made_have_none(
+    instance: dg.DagsterInstance,
+) -> None:
+    store_all(
+        instance,
+        materialization("r1", BEGAN + 1, "orders", ["a"]),
+        materialization("r1", BEGAN + 2, "orders", []),
+        materialization("", BEGAN + 3, "stock"),
+    )
+    found = upstream_of(instance, [ORDERS, STOCK], BEGAN + 5)
+    assert found == {ORDERS: (), STOCK: ()}
+
+
+def test_a_data_version_that_a_user_reported_hides_no_upstream(
+    instance: dg.DagsterInstance,
+) -> None:
+    store_all(instance, materialization("r1", BEGAN + 1, "orders", ["a"]))
+    for version in "12345":
+        instance.report_runless_asset_event(
+            dg.AssetMaterialization(ORDERS, tags={"dagster/data_version": version})
+        )
+        instance.report_runless_asset_event(
+            dg.AssetObservation(ORDERS, tags={"dagster/data_version": version})
+        )
+    assert upstream_of(instance, [ORDERS], 4e9) == {ORDERS: A}
+
+
+def test_materializations_that_are_read_later_are_followed_without_a_query(
+    instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = of(instance)
+    assert found.upstream_of([ORDERS], BEGAN, now=BEGAN) == {ORDERS: ()}
+    monkeypatch.setattr(found, "_instance", lambda: pytest.fail("it asks again"))
+    observe(found, materialization("r1", BEGAN + 10, "orders", ["a"]))
+    observe(found, materialization("r2", BEGAN + 20, "orders", ["b"]))
+    observe(found, materialization("r3", BEGAN + 30, "orders"))
+    at = {5: (), 15: A, 25: B, 35: B}
+    answers = {after: found.upstream_of([ORDERS], BEGAN + after, now=BEGAN)[ORDERS] for after in at}
+    assert answers == at
+
+
+def test_without_the_table_of_tags_only_the_last_materialization_says_the_upstream(
+    instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if EventTables.of(instance.event_log_storage) is None:
+        pytest.skip("it has no tables")
+    store_all(
+        instance,
+        materialization("r1", BEGAN, "orders", ["a"]),
+        materialization("r1", BEGAN, "stock", ["b"]),
+        materialization("r1", BEGAN + 1, "orders"),
+    )
+    storage: Any = instance.event_log_storage
+    has_table = storage.has_table
+    monkeypatch.setattr(
+        type(storage),
+        "has_table",
+        lambda self, name: name != "asset_event_tags" and has_table(name),
+    )
+    assert upstream_of(instance, [ORDERS, STOCK], BEGAN + 2) == {ORDERS: (), STOCK: B}
+
+
+def test_more_assets_than_are_remembered_are_answered(
+    instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(earlier_materializations, "ASSETS_REMEMBERED", 2)
+    store_all(instance, materialization("r1", BEGAN, "orders", ["a"]))
+    keys = [ORDERS, *(AssetKey(str(number)) for number in range(5))]
+    assert upstream_of(instance, keys, BEGAN + 1)[ORDERS] == A
+
+
+ANSWERS = st.tuples(st.integers(0, 60), st.integers(0, 60), st.integers(0, 1))
+
+
+def test_whenever_it_is_asked_the_answer_is_that_of_the_whole_log() -> None:
+    """Runs begin at different times and log by hand at any time after that."""
+    example = itertools.count()
+    with dg.DagsterInstance.ephemeral() as instance:
+
+        @settings(max_examples=50)
+        @given(
+            made=st.dictionaries(
+                st.integers(1, 60), st.tuples(st.integers(0, 1), st.sampled_from("abc"))
+            ),
+            asked=st.lists(ANSWERS, max_size=10),
+        )
+        def check(made: dict[int, tuple[int, str]], asked: list[tuple[int, int, int]]) -> None:
+            number = next(example)
+            keys = [f"orders_{number}", f"stock_{number}"]
+            log = [
+                (at, key, materialization("r", BEGAN + at, keys[key], [upstream]), upstream)
+                for at, (key, upstream) in sorted(made.items())
+            ]
+            store_all(instance, *(entry for _, _, entry, _ in log))
+            found, position = of(instance), 0
+            for one, other, key in sorted(asked, key=lambda each: max(each[:2])):
+                before, now = min(one, other), max(one, other)
+                for at, _, entry, _ in log:
+                    if position < at <= now:
+                        observe(found, entry)
+                position = now
+                expected = [(AssetKey(up),) for at, of, _, up in log if at < before and of == key]
+                wanted = AssetKey(keys[key])
+                answer = found.upstream_of([wanted], BEGAN + before, now=BEGAN + now)
+                assert answer == {wanted: expected[-1] if expected else ()}
+
+        check()

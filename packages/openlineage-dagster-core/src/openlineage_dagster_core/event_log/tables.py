@@ -157,28 +157,25 @@ class EventTables:
         with self._connection(None) as connection:
             return {row[0]: row[1] for row in connection.execute(query)}
 
-    def versioned(
-        self, keys: Collection[AssetKey], since: float, until: float
-    ) -> list[StoredEvent]:
-        """Read each asset's events with a data version: the last before a time, and those after it.
+    def versioned(self, keys: Collection[AssetKey], before: float) -> list[StoredEvent]:
+        """Read each asset's last event with a data version before a time.
 
         Every materialization that a step makes of an asset of its own has a data version. Only that
         tag is in a table; the tags that name what an asset was made from are in the event's text.
 
         Args:
             keys: the assets.
-            since: the time, in seconds since the epoch.
-            until: what happened at this time and later is left out, in seconds since the epoch.
+            before: the time, in seconds since the epoch.
 
         Returns:
-            Materializations and observations in the order of their storage ids.
+            Materializations and observations.
         """
         found: dict[int, StoredEvent] = {}
         for some in _in_pieces(sorted(keys)):
             found.update(
-                self._with_ids(_versions(some, None, since), _versions(some, since, until))
+                self._with_ids(_last_versions(some).where(_tag.event_timestamp < _stored(before)))
             )
-        return [found[number] for number in sorted(found)]
+        return list(found.values())
 
     def last_versioned(self, before: Mapping[AssetKey, int]) -> list[StoredEvent]:
         """Read each asset's last event with a data version before another event.
@@ -197,7 +194,7 @@ class EventTables:
                     for key in some
                 ]
             )
-            found.update(self._with_ids(_versions(some, None, None).where(is_before)))
+            found.update(self._with_ids(_last_versions(some).where(is_before)))
         return list(found.values())
 
     def materializations(
@@ -293,17 +290,13 @@ def _within(ids: Select[Any], *, bounded: bool) -> Select[Any]:
     return query.where(chosen.c.total - chosen.c.size < PAGE_BYTES) if bounded else query
 
 
-def _versions(keys: Iterable[AssetKey], since: float | None, until: float | None) -> Select[Any]:
-    """Choose the events with a data version: the last of each asset where `since` is None."""
-    is_chosen = [
-        _tag.asset_key.in_([key.to_string() for key in keys]),
-        _tag.key == DATA_VERSION_TAG,
-    ]
-    if until is not None:
-        is_chosen.append(_tag.event_timestamp < _stored(until))
-    if since is not None:
-        return select(_tag.event_id).where(*is_chosen, _tag.event_timestamp >= _stored(since))
-    return select(func.max(_tag.event_id)).where(*is_chosen).group_by(_tag.asset_key)
+def _last_versions(keys: Iterable[AssetKey]) -> Select[Any]:
+    """Choose each asset's last event with a data version, of those that the caller selects."""
+    return (
+        select(func.max(_tag.event_id))
+        .where(_tag.asset_key.in_([key.to_string() for key in keys]), _tag.key == DATA_VERSION_TAG)
+        .group_by(_tag.asset_key)
+    )
 
 
 def _last_materialization(key: AssetKey, before: float) -> Select[Any]:

@@ -1,11 +1,11 @@
-"""What each asset's last materialization before a run said of it: read once, then followed."""
+"""What was known of each asset before a run by its materializations: read once, then followed."""
 
 from __future__ import annotations
 
 from bisect import bisect_left
 from collections import OrderedDict
-from collections.abc import Callable, Collection, Iterable, Mapping
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING, NamedTuple
 
 from dagster import (
     AssetKey,
@@ -17,9 +17,12 @@ from dagster import (
 
 from openlineage_dagster_core.event_log.tables import EventTables
 from openlineage_dagster_core.facts.materialized import text_of_materialization
+from openlineage_dagster_core.facts.upstream import tells_upstream, upstream_in_tags
 
 if TYPE_CHECKING:
     from dagster import DagsterInstance
+
+    from openlineage_dagster_core.event_log.stored_event import StoredEvent
 
 ASSETS_REMEMBERED = 20_000
 CHARACTERS_REMEMBERED = 20_000_000
@@ -31,8 +34,27 @@ CHANGES_REMEMBERED = 100
 CLOCKS_DIFFER_SECONDS = 10.0
 """Seconds by which an event may seem older than those that were stored before it."""
 
+ROUNDS = 20
+"""How often an asset is asked for an event before one that does not name its upstream assets."""
+
 PAGE = 100
 """Materializations of one asset that are read where the log has no tables."""
+
+Upstream = tuple[AssetKey, ...]
+
+
+class Made(NamedTuple):
+    """A materialization, as far as later events of its asset need it.
+
+    Args:
+        key: the asset's key.
+        text: what it says of the asset, from `text_of_materialization`.
+        upstream: what it was made from; None where it does not say so.
+    """
+
+    key: AssetKey
+    text: str
+    upstream: Upstream | None
 
 
 class _History:
@@ -46,31 +68,39 @@ class _History:
 
     def __init__(self, since: float, *, has_first: bool) -> None:
         self.since = since
+        self.older_upstream: Upstream | None = None
+        """What the asset was made from before `since`; None until the log was asked."""
+        self.characters = 0
         self._has_first = has_first
         self._times: list[float] = []
-        self._texts: list[str] = []
-        self.characters = 0
+        self._made: list[Made] = []
 
-    def add(self, timestamp: float, text: str) -> None:
+    def add(self, timestamp: float, made: Made) -> None:
         """Note a materialization; one that says what the one before it said changes nothing."""
         place = bisect_left(self._times, timestamp)
-        is_known = place < len(self._times) and self._times[place] == timestamp
-        if is_known or (place and self._texts[place - 1] == text):
+        if place < len(self._times) and self._times[place] == timestamp:
             return
+        if place and self._made[place - 1].text == made.text:
+            upstream = self.upstream_before(timestamp)
+            if made.upstream is None or made.upstream == upstream:
+                return
         self._times.insert(place, timestamp)
-        self._texts.insert(place, text)
-        self.characters += len(text)
+        self._made.insert(place, made)
+        self.characters += len(made.text)
 
     def shorten(self) -> None:
         """Forget the oldest changes where there are too many."""
         while len(self._times) > CHANGES_REMEMBERED:
+            oldest = self._made.pop(0)
+            self.characters -= len(oldest.text)
+            if oldest.upstream is not None:
+                self.older_upstream = oldest.upstream
             del self._times[0]
-            self.characters -= len(self._texts.pop(0))
             # What was before the oldest one that is left is not known any more.
             self.since, self._has_first = max(self.since, self._times[0]), True
 
-    def changes(self) -> Iterable[tuple[float, str]]:
-        return zip(self._times, self._texts, strict=True)
+    def changes(self) -> Iterable[tuple[float, Made]]:
+        return zip(self._times, self._made, strict=True)
 
     def knows(self, before: float) -> bool:
         return self.since <= before and (
@@ -79,7 +109,13 @@ class _History:
 
     def before(self, timestamp: float) -> str | None:
         place = bisect_left(self._times, timestamp)
-        return self._texts[place - 1] if place else None
+        return self._made[place - 1].text if place else None
+
+    def upstream_before(self, timestamp: float) -> Upstream | None:
+        for place in range(bisect_left(self._times, timestamp) - 1, -1, -1):
+            if (upstream := self._made[place].upstream) is not None:
+                return upstream
+        return self.older_upstream
 
 
 class EarlierMaterializations:
@@ -98,6 +134,7 @@ class EarlierMaterializations:
         self._characters = 0
         self._asked_for: float | None = None
         self._observing_since: float | None = None
+        self._has_versions = False
 
     def of(
         self, keys: Collection[AssetKey], before: float, *, now: float
@@ -112,8 +149,74 @@ class EarlierMaterializations:
         Returns:
             The text of the last materialization by asset; an asset that was never made is left out.
         """
+        self._prepare(keys, before, now)
+        found = {key: self._assets[key].before(before) for key in keys}
+        self._shorten()
+        return {key: text for key, text in found.items() if text is not None}
+
+    def upstream_of(
+        self, keys: Collection[AssetKey], before: float, *, now: float
+    ) -> Mapping[AssetKey, Upstream]:
+        """Find what assets were made from, by the last materialization that says so.
+
+        Args:
+            keys: the assets.
+            before: only materializations before then count, in seconds since the epoch.
+            now: when the next event happened that is observed.
+
+        Returns:
+            The upstream keys by asset; empty where nothing is known.
+        """
+        self._prepare(keys, before, now)
+        found = {key: self._assets[key].upstream_before(before) for key in keys}
+        silent = [key for key, upstream in found.items() if upstream is None]
+        if silent:
+            self._ask_older_upstream(silent, before)
+            found.update({key: self._assets[key].older_upstream for key in silent})
+        self._shorten()
+        return {key: upstream or () for key, upstream in found.items()}
+
+    def observe(self, made: Made, timestamp: float) -> None:
+        """Follow a materialization, the next one of the log.
+
+        Args:
+            made: the materialization.
+            timestamp: when it was stored, in seconds since the epoch.
+        """
+        if self._observing_since is None:
+            self._observing_since = timestamp
+        self._add(made, timestamp)
+        if history := self._assets.get(made.key):
+            self._characters -= history.characters
+            history.shorten()
+            self._characters += history.characters
+        self._shorten()
+
+    def _add(self, made: Made, timestamp: float) -> None:
+        history = self._assets.get(made.key)
+        if history is None:
+            if not self._follows_all or self._observing_since is None:
+                return
+            since = self._observing_since + CLOCKS_DIFFER_SECONDS
+            history = self._assets[made.key] = _History(since, has_first=False)
+        before = history.characters
+        history.add(timestamp, made)
+        self._characters += history.characters - before
+        self._assets.move_to_end(made.key)
+
+    def _shorten(self) -> None:
+        while len(self._assets) > 1 and (
+            len(self._assets) > ASSETS_REMEMBERED or self._characters > CHARACTERS_REMEMBERED
+        ):
+            _, history = self._assets.popitem(last=False)
+            self._characters -= history.characters
+            # Of an asset that comes again, what was between is not known.
+            self._observing_since = None
+
+    def _prepare(self, keys: Collection[AssetKey], before: float, now: float) -> None:
         if not self._follows_all and before != self._asked_for:
-            self._forget_all()
+            self._assets.clear()
+            self._characters = 0
             self._asked_for = before
         unknown = [
             key
@@ -125,51 +228,6 @@ class EarlierMaterializations:
             # Each run that asks anew needs no more than what was before it.
             until = observed + CLOCKS_DIFFER_SECONDS if self._follows_all else before
             self._read(unknown, before, until)
-        found = {key: self._assets[key].before(before) for key in keys}
-        self._shorten()
-        return {key: text for key, text in found.items() if text is not None}
-
-    def observe(self, key: AssetKey, timestamp: float, text: str) -> None:
-        """Follow a materialization, the next one of the log.
-
-        Args:
-            key: the asset's key.
-            timestamp: when it was stored, in seconds since the epoch.
-            text: what it says, from `text_of_materialization`.
-        """
-        if self._observing_since is None:
-            self._observing_since = timestamp
-        self._add(key, timestamp, text)
-        if history := self._assets.get(key):
-            self._characters -= history.characters
-            history.shorten()
-            self._characters += history.characters
-        self._shorten()
-
-    def _add(self, key: AssetKey, timestamp: float, text: str) -> None:
-        history = self._assets.get(key)
-        if history is None:
-            if not self._follows_all or self._observing_since is None:
-                return
-            since = self._observing_since + CLOCKS_DIFFER_SECONDS
-            history = self._assets[key] = _History(since, has_first=False)
-        before = history.characters
-        history.add(timestamp, text)
-        self._characters += history.characters - before
-        self._assets.move_to_end(key)
-
-    def _shorten(self) -> None:
-        while len(self._assets) > 1 and (
-            len(self._assets) > ASSETS_REMEMBERED or self._characters > CHARACTERS_REMEMBERED
-        ):
-            _, history = self._assets.popitem(last=False)
-            self._characters -= history.characters
-            # Of an asset that comes again, what was between is not known.
-            self._observing_since = None
-
-    def _forget_all(self) -> None:
-        self._assets.clear()
-        self._characters = 0
 
     def _read(self, keys: Collection[AssetKey], since: float, until: float) -> None:
         instance = self._instance()
@@ -179,21 +237,70 @@ class EarlierMaterializations:
             if known is not None:
                 # What was observed since is not read again.
                 self._characters -= known.characters
-                for timestamp, text in known.changes():
-                    self._add(key, timestamp, text)
+                for timestamp, made in known.changes():
+                    self._add(made, timestamp)
         tables = EventTables.of(instance.event_log_storage)
         if tables is None:
             entries = _asked_one_by_one(instance, keys, since, until)
         else:
-            entries = (
-                entry
-                for event in tables.materializations(keys, since, until)
-                if (entry := _decoded(event.entry)) is not None
-            )
+            found = _decoded(tables.materializations(keys, since, until))
+            entries = (entry for _, entry in found)
         for entry in entries:
-            made = made_in(entry)
-            if made is not None:
-                self._add(made.asset_key, entry.timestamp, text_of_materialization(made))
+            materialization = made_by(entry)
+            if materialization is not None:
+                self._add(materialization, entry.timestamp)
+
+    def _ask_older_upstream(self, keys: Collection[AssetKey], before: float) -> None:
+        """Look further back for a materialization of each asset that says what it was made from."""
+        for key in keys:
+            self._assets[key].older_upstream = ()
+        instance = self._instance()
+        tables = EventTables.of(instance.event_log_storage)
+        if tables is None:
+            for key in keys:
+                wanted = AssetRecordsFilter(key, before_timestamp=before)
+                records = instance.fetch_materializations(wanted, limit=PAGE).records
+                any(self._is_older_upstream(record.event_log_entry) for record in records)
+            return
+        self._has_versions = self._has_versions or tables.has_versions
+        events = tables.versioned(keys, before) if self._has_versions else []
+        for _ in range(ROUNDS):
+            silent = {}
+            for number, entry in _decoded(events):
+                asset = entry.get_dagster_event().asset_key
+                if asset is not None and not self._is_older_upstream(entry):
+                    silent[asset] = number
+            if not silent:
+                return
+            events = tables.last_versioned(silent)
+
+    def _is_older_upstream(self, entry: EventLogEntry) -> bool:
+        """Note what an asset was made from; return False where the event does not say it."""
+        made = made_by(entry)
+        if made is None or made.upstream is None:
+            return False
+        self._assets[made.key].older_upstream = made.upstream
+        return True
+
+
+def made_by(entry: EventLogEntry) -> Made | None:
+    """Read what a materialization says of its asset.
+
+    Args:
+        entry: an event of the log.
+
+    Returns:
+        What it says; None for any event but ASSET_MATERIALIZATION.
+    """
+    materialization = made_in(entry)
+    if materialization is None:
+        return None
+    tags = materialization.tags or {}
+    return Made(
+        materialization.asset_key,
+        text_of_materialization(materialization),
+        upstream_in_tags(tags) if tells_upstream(tags) else None,
+    )
 
 
 def made_in(entry: EventLogEntry) -> AssetMaterialization | None:
@@ -212,12 +319,12 @@ def made_in(entry: EventLogEntry) -> AssetMaterialization | None:
     return materialization
 
 
-def _decoded(decode: Callable[[], EventLogEntry]) -> EventLogEntry | None:
-    try:
-        return decode()
-    except Exception:
-        # Dagster cannot read it; the engine parks it.
-        return None
+def _decoded(events: Iterable[StoredEvent]) -> Iterator[tuple[int, EventLogEntry]]:
+    for event in events:
+        try:
+            yield event.id.storage_id, event.entry()
+        except Exception:  # noqa: S112 -- Dagster cannot read it; the engine parks it
+            continue
 
 
 def _asked_one_by_one(

@@ -17,10 +17,10 @@ from openlineage_dagster_core.event_log.tables import EventTables
 from openlineage_dagster_core.facts.definitions import upstream_of, with_upstream
 from openlineage_dagster_core.facts.earlier_materializations import (
     EarlierMaterializations,
+    Made,
+    made_by,
     made_in,
 )
-from openlineage_dagster_core.facts.earlier_upstream import EarlierUpstream
-from openlineage_dagster_core.facts.materialized import text_of_materialization
 from openlineage_dagster_core.facts.metadata import additions, column_lineage, named_assets
 from openlineage_dagster_core.facts.model import (
     AssetFacts,
@@ -57,9 +57,6 @@ FORGOTTEN_REMEMBERED = 100_000
 
 ENDED_REMEMBERED = 5000
 """Runs that have ended and are remembered as such: later events of theirs give nothing."""
-
-_Said = tuple[AssetKey, str]
-"""An asset, and what a materialization says of it, in the form of `facts.materialized`."""
 
 UNFINISHED = RUN_ENDS | {DagsterEventType.STEP_FAILURE, DagsterEventType.STEP_SKIPPED}
 """The events that may end assets which were not materialized."""
@@ -142,13 +139,13 @@ class _Run:
     asked: int = -1
     """How much was planned when what was made before was asked for."""
 
-    def observe(self, entry: EventLogEntry, said: _Said | None) -> None:
-        """Follow the run; `said` is what a materialization says of its asset."""
+    def observe(self, entry: EventLogEntry, made: Made | None) -> None:
+        """Follow the run; `made` is what the event says where it is a materialization."""
         self.events += 1
         if _is_start(entry):
             self.start(entry.timestamp)
-        if said is not None:
-            self.made[said[0]] = said[1]
+        if made is not None:
+            self.made[made.key] = made.text
         self.log.observe(entry)
 
     def start(self, timestamp: float) -> None:
@@ -196,9 +193,8 @@ class EventLogFacts:
         self._events = 0
         self._ended: OrderedDict[str, None] = OrderedDict()
         self._forgotten: OrderedDict[str, None] = OrderedDict()
-        self._upstream = EarlierUpstream(instance)
         self._earlier = EarlierMaterializations(instance, follows_all=follows_all)
-        self._last_read: tuple[EventLogEntry | None, _Said | None] = (None, None)
+        self._last_read: tuple[EventLogEntry | None, Made | None] = (None, None)
 
     def prepare(
         self,
@@ -231,7 +227,6 @@ class EventLogFacts:
                 keys |= {*run.log.progress.planned_keys, AssetKey([run.facts.job_name])}
             if starting or keys:
                 self._definitions.prepare(sorted(starting), keys)
-            self._prepare_upstream(entries)
             self._prepare_earlier(entries)
         except Exception as error:
             raise _unavailable("runs", error) from error
@@ -249,6 +244,7 @@ class EventLogFacts:
         """Read what the assets were before that these events are about, and what those name."""
         started = {entry.run_id: entry.timestamp for entry in entries if _is_start(entry)}
         wanted: set[AssetKey] = set()
+        by_hand: set[AssetKey] = set()
         before = []
         for entry in entries:
             keys = _read_by(entry) | _subject(entry) | _planned(entry)
@@ -257,23 +253,15 @@ class EventLogFacts:
                 began = entry.timestamp if run is None else run.at
                 before.append(min(began, entry.timestamp, started.get(entry.run_id, began)))
                 wanted |= keys
+                by_hand |= _logged_by_hand(entry)
         for run_id in started.keys() & self._runs.keys():
             wanted.add(AssetKey([self._runs[run_id].facts.job_name]))
             before.append(started[run_id])
         if wanted:
-            self._earlier.of(wanted, min(before), now=min(each.timestamp for each in entries))
-
-    def _prepare_upstream(self, entries: Collection[EventLogEntry]) -> None:
-        wanted: dict[AssetKey, float] = {}
-        for entry in entries:
-            key = _logged_by_hand(entry)
-            if key is not None:
-                run = self._runs.get(entry.run_id)
-                before = run.facts.created_at.timestamp() if run is not None else entry.timestamp
-                wanted.setdefault(key, before)
-        if wanted:
-            now = max(entry.timestamp for entry in entries)
-            self._upstream.of(wanted.keys(), min(wanted.values()), now=now)
+            now = min(each.timestamp for each in entries)
+            self._earlier.of(wanted, min(before), now=now)
+            if by_hand:
+                self._earlier.upstream_of(by_hand, min(before), now=now)
 
     def facts_of(self, event: StoredEvent, entry: EventLogEntry) -> Facts | None:
         """Find the facts of an event.
@@ -382,7 +370,7 @@ class EventLogFacts:
         upstream: Mapping[AssetKey, tuple[AssetKey, ...]] = {}
         if key and key not in assets and event.event_type in ASSET_FAMILY:
             # Its edges are those of the asset's last run: an event without inputs erases them.
-            upstream = self._upstream.of([key], entry.timestamp, now=entry.timestamp)
+            upstream = self._earlier.upstream_of([key], entry.timestamp, now=entry.timestamp)
         about = _read_by(entry) | _subject(entry) | assets.keys()
         about |= {parent for parents in upstream.values() for parent in parents}
         for asset in assets.values():
@@ -398,18 +386,18 @@ class EventLogFacts:
             last_partitions=self._last_partitions(assets, run.created_at),
         )
 
-    def _said(self, entry: EventLogEntry) -> _Said | None:
+    def _made(self, entry: EventLogEntry) -> Made | None:
         """Read an event once: its facts are asked for, and then it is counted as happened."""
         if self._last_read[0] is not entry:
-            self._last_read = (entry, _said(entry))
+            self._last_read = (entry, made_by(entry))
         return self._last_read[1]
 
     def _made_by_now(
-        self, made: dict[AssetKey, str], entry: EventLogEntry
+        self, before: dict[AssetKey, str], entry: EventLogEntry
     ) -> Mapping[AssetKey, str]:
         """Add what the event itself says: it is about what it made."""
-        said = self._said(entry)
-        return made if said is None else ChainMap(dict([said]), made)
+        made = self._made(entry)
+        return before if made is None else ChainMap({made.key: made.text}, before)
 
     def _earlier_upstream(
         self, run: _Run, entry: EventLogEntry, assets: Mapping[AssetKey, AssetFacts]
@@ -418,14 +406,12 @@ class EventLogFacts:
         if entry.dagster_event_type in UNFINISHED:
             keys = _ended_without_definition(run.log.progress, entry, assets)
         elif entry.dagster_event_type is DagsterEventType.ASSET_MATERIALIZATION:
-            by_hand = _logged_by_hand(entry)
-            keys = {by_hand} if by_hand is not None and by_hand not in assets else set()
+            keys = {key for key in _logged_by_hand(entry) if key not in assets}
         else:
             return {}
         missing = keys - run.earlier_upstream.keys()
         if missing:
-            before = run.facts.created_at.timestamp()
-            found = self._upstream.of(missing, before, now=entry.timestamp)
+            found = self._earlier.upstream_of(missing, run.at, now=entry.timestamp)
             run.earlier_upstream.update(found)
         return {key: run.earlier_upstream[key] for key in keys}
 
@@ -435,14 +421,13 @@ class EventLogFacts:
         Args:
             entry: the event.
         """
-        self._upstream.observe(entry)
-        said = self._said(entry)
-        if said is not None:
-            self._earlier.observe(said[0], entry.timestamp, said[1])
+        made = self._made(entry)
+        if made is not None:
+            self._earlier.observe(made, entry.timestamp)
         run = self._runs.get(entry.run_id)
         if run is None:
             return
-        run.observe(entry, said)
+        run.observe(entry, made)
         self._events += 1
         if entry.dagster_event_type in RUN_ENDS:
             self.forget(entry.run_id)
@@ -504,7 +489,7 @@ class EventLogFacts:
                 logged = before.entry()
             except Exception:  # noqa: S112 -- Dagster cannot read it; the engine parked it
                 continue
-            run.observe(logged, _said(logged))
+            run.observe(logged, made_by(logged))
         if run.started_at is not None:
             self._definitions.prepare([entry.run_id], run.log.progress.planned_keys)
         return run
@@ -530,12 +515,6 @@ def last_dynamic_partition(instance: DagsterInstance, name: str, before: datetim
 def _is_start(entry: EventLogEntry) -> bool:
     event = entry.dagster_event
     return event is not None and event.event_type_value == DagsterEventType.RUN_START.value
-
-
-def _said(entry: EventLogEntry) -> _Said | None:
-    """Return what a materialization says of its asset; None for any other event."""
-    made = made_in(entry)
-    return None if made is None else (made.asset_key, text_of_materialization(made))
 
 
 def _read_by(entry: EventLogEntry) -> set[AssetKey]:
@@ -622,10 +601,10 @@ def _ended_without_definition(
     }
 
 
-def _logged_by_hand(entry: EventLogEntry) -> AssetKey | None:
+def _logged_by_hand(entry: EventLogEntry) -> set[AssetKey]:
     """Find an asset that is materialized without a word on what it is made from."""
     made = made_in(entry)
-    return None if made is None or tells_upstream(made.tags or {}) else made.asset_key
+    return set() if made is None or tells_upstream(made.tags or {}) else {made.asset_key}
 
 
 def runless(entry: EventLogEntry) -> RunFacts:
