@@ -1,8 +1,12 @@
+from pathlib import Path
+
 import dagster as dg
 import pytest
 from dagster import AssetKey, DagsterEventType
+from dagster._core.definitions.reconstruct import ReconstructableRepository
 
 from openlineage_dagster_core.facts import executing
+from openlineage_dagster_core.facts.model import Definitions
 from recorded_run import execute
 
 SOURCE = dg.AssetSpec("source", description="From elsewhere")
@@ -18,7 +22,8 @@ def never_runs() -> None: ...
 
 
 DEFINITIONS = dg.Definitions(
-    assets=[SOURCE, fails, never_runs],
+    assets=[SOURCE, fails, never_runs, dg.AssetSpec("dashboard", deps=["source"])],
+    executor=dg.in_process_executor,
     jobs=[
         dg.define_asset_job(
             "doomed", selection=["fails", "never_runs"], description="Bound to fail"
@@ -27,9 +32,9 @@ DEFINITIONS = dg.Definitions(
 )
 
 
-def test_while_run_start_is_logged_the_jobs_assets_are_found(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+@pytest.fixture
+def found(monkeypatch: pytest.MonkeyPatch) -> list[Definitions]:
+    """Look for definitions whenever RUN_START is logged."""
     found = []
 
     def handle_new_event(
@@ -43,6 +48,10 @@ def test_while_run_start_is_logged_the_jobs_assets_are_found(
 
     original = dg.DagsterInstance.handle_new_event
     monkeypatch.setattr(dg.DagsterInstance, "handle_new_event", handle_new_event)
+    return found
+
+
+def test_while_run_start_is_logged_the_jobs_assets_are_found(found: list[Definitions]) -> None:
     with dg.DagsterInstance.ephemeral() as instance:
         execute(DEFINITIONS, "doomed", instance)
     [definitions] = found
@@ -53,23 +62,23 @@ def test_while_run_start_is_logged_the_jobs_assets_are_found(
     assert assets[AssetKey("source")].description == "From elsewhere"
 
 
-def test_of_a_part_of_a_job_only_that_part_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
-    found = []
-
-    def handle_new_event(
-        self: dg.DagsterInstance, event: dg.EventLogEntry, **options: object
-    ) -> None:
-        if event.dagster_event_type is DagsterEventType.RUN_START:
-            found.append(executing.executing_definitions())
-        original(self, event, **options)
-
-    original = dg.DagsterInstance.handle_new_event
-    monkeypatch.setattr(dg.DagsterInstance, "handle_new_event", handle_new_event)
+def test_of_a_part_of_a_job_only_that_part_is_found(found: list[Definitions]) -> None:
     with dg.DagsterInstance.ephemeral() as instance:
         execute(DEFINITIONS, "doomed", instance, asset_selection=[AssetKey("never_runs")])
     [definitions] = found
-    assert definitions is not None
     assert set(definitions.assets) == {AssetKey("never_runs"), AssetKey("fails")}
+
+
+def test_a_process_that_knows_the_code_location_finds_what_external_assets_depend_on(
+    found: list[Definitions], tmp_path: Path
+) -> None:
+    repository = ReconstructableRepository.for_file(__file__, "DEFINITIONS")
+    job = repository.get_reconstructable_job("doomed")
+    with dg.DagsterInstance.local_temp(str(tmp_path)) as instance:
+        dg.execute_job(job, instance)
+    [definitions] = found
+    assert definitions.assets[AssetKey("dashboard")].upstream == (AssetKey("source"),)
+    assert AssetKey("never_runs") in definitions.assets
 
 
 def test_elsewhere_nothing_is_found() -> None:

@@ -25,8 +25,9 @@ def executing_definitions() -> Definitions | None:
     """Look for the executing job among this thread's callers.
 
     Returns:
-        The job, the assets that the run is to make or check, and those that they depend on. None
-        where this process is not logging an event of a job that it executes.
+        The job, the assets that the run is to make or check, the external assets of the code
+        location that have dependencies, and what all these depend on. None where this process is
+        not logging an event of a job that it executes.
     """
     frame: FrameType | None = sys._getframe(1)  # noqa: SLF001 -- the only way to the caller
     while frame is not None:
@@ -44,7 +45,14 @@ def _definitions_of(context: Any) -> Definitions:
     keys = set(run.asset_selection or layer.asset_graph.executable_asset_keys)
     keys |= {check.asset_key for check in run.asset_check_selection or ()}
     keys |= {check.asset_key for check in layer.asset_graph.asset_check_keys}
+    assets = with_upstream(DefinedAssets(layer.asset_graph), keys)
+    repository = context.job.get_repository_definition()
+    if repository is not None:
+        graph = repository.asset_graph
+        # No run makes them: what they depend on is known here or nowhere.
+        external = {key for key in graph.external_asset_keys if graph.get(key).parent_keys}
+        assets = {**with_upstream(DefinedAssets(graph), external), **assets}
     return Definitions(
-        assets=with_upstream(DefinedAssets(layer.asset_graph), keys),
+        assets=assets,
         jobs={run.job_name: job_facts(job)},
     )
