@@ -1,4 +1,4 @@
-"""Finds the facts of a run in the instance: its row, and what the event log says of it."""
+"""Finds the facts of a run in the instance: its row, and its part of the event log."""
 
 from __future__ import annotations
 
@@ -47,16 +47,16 @@ CODE_LOCATION_TAG = "dagster/code_location"
 TAGS_SET_LATER = frozenset(
     {"dagster/failure_reason", "dagster/will_retry", "dagster/auto_retry_run_id"}
 )
-"""Tags that Dagster adds when a run ends: its first events, sent again, must not have them."""
+"""Tags that Dagster adds when a run ends: a replay of the first events must not have them."""
 
 EVENTS_REMEMBERED = 100_000
-"""Followed events of runs under way whose traces are kept: some 100 MB at most."""
+"""Number of events of unfinished runs in memory: some 100 MB at most."""
 
 FORGOTTEN_REMEMBERED = 100_000
-"""Runs under way that were forgotten and are remembered as such: their logs must be read again."""
+"""Number of unfinished runs that are known to be dropped: their logs must be read again."""
 
 ENDED_REMEMBERED = 5000
-"""Runs that have ended and are remembered as such: later events of theirs give nothing."""
+"""Number of ended runs that are known as such: later events of theirs give nothing."""
 
 UNFINISHED = RUN_ENDS | {DagsterEventType.STEP_FAILURE, DagsterEventType.STEP_SKIPPED}
 """The events that may end assets which were not materialized."""
@@ -66,55 +66,30 @@ class DefinitionsSource(Protocol):
     """Gives the definitions that were valid for a run."""
 
     def prepare(self, run_ids: Collection[str], keys: Collection[AssetKey]) -> None:
-        """Read together what `of_run` and `at` will be asked for soon.
-
-        Args:
-            run_ids: Dagster runs that begin.
-            keys: assets that they, or events outside runs, are about.
-        """
+        """Read together the runs that start, and the assets that these and runless events name."""
 
     def of_run(self, run_id: str, job_name: str, at: float) -> Definitions:
-        """Give the definitions of a run.
-
-        Args:
-            run_id: the Dagster run id.
-            job_name: the Dagster job.
-            at: when the run started, in seconds since the epoch.
-
-        Returns:
-            The definitions.
-        """
+        """Return the definitions of a run that started at a time in seconds since the epoch."""
 
     def at(self, at: float) -> Definitions:
-        """Give the definitions for an event reported from outside any run.
-
-        Args:
-            at: when it happened, in seconds since the epoch.
-
-        Returns:
-            The definitions.
-        """
+        """Return the definitions for a runless event, at a time in seconds since the epoch."""
 
 
 class GivenDefinitions:
-    """The same definitions for every run, such as those of a code location.
-
-    Args:
-        definitions: of the code location.
-    """
+    """Gives every run the same definitions, such as those of a code location."""
 
     def __init__(self, definitions: Definitions) -> None:
         self._definitions = definitions
 
     def prepare(self, run_ids: Collection[str], keys: Collection[AssetKey]) -> None:
-        """Do nothing: all is known."""
+        """Do nothing: the definitions are complete."""
 
     def of_run(self, run_id: str, job_name: str, at: float) -> Definitions:  # noqa: ARG002
-        """Give the definitions."""
+        """Return the definitions."""
         return self._definitions
 
     def at(self, at: float) -> Definitions:  # noqa: ARG002
-        """Give the definitions."""
+        """Return the definitions."""
         return self._definitions
 
 
@@ -131,16 +106,16 @@ class _Run:
     earlier_upstream: dict[AssetKey, tuple[AssetKey, ...]] = field(default_factory=dict)
     assets: Mapping[AssetKey, AssetFacts] = field(default_factory=dict)
     planned: int = -1
-    """How much was planned when the assets were chosen."""
+    """Number of planned assets and checks for which `assets` was chosen."""
     is_job_like_asset: bool | None = None
     last_partitions: dict[str, str] = field(default_factory=dict)
     with_last_partitions: Mapping[AssetKey, AssetFacts] | None = None
     """The assets for which `last_partitions` was read."""
     asked: int = -1
-    """How much was planned when what was made before was asked for."""
+    """The same number for which `made_before` was read."""
 
     def observe(self, entry: EventLogEntry, made: Made | None) -> None:
-        """Follow the run; `made` is what the event says where it is a materialization."""
+        """Follow the run; `made` is read from the event if that is a materialization."""
         self.events += 1
         if _is_start(entry):
             self.start(entry.timestamp)
@@ -149,7 +124,7 @@ class _Run:
         self.log.observe(entry)
 
     def start(self, timestamp: float) -> None:
-        """Note when the run started: the definitions are those of that time."""
+        """Note when the run started; what was read for an earlier time is read again."""
         if self.started_at is None:
             self.started_at, self.definitions = timestamp, None
             self.made_before.clear()
@@ -165,17 +140,16 @@ class _Run:
 
 
 class EventLogFacts:
-    """Gives each event its facts, for events of many runs that come in the order of the log.
+    """Finds the facts of events of many runs, in the order of the log.
 
-    A run is read from the instance when its first event comes; after that the events themselves
-    say how far it is. Runs that had no event for long are forgotten and, if need be, read again.
+    A run is read from the instance at its first event; after that, its events tell its progress.
+    Runs without an event for a long time are dropped from memory, and read again when needed.
 
     Args:
-        instance: gives the Dagster instance to read from.
-        definitions: gives the definitions of a run.
-        follows_all: whether `advance` receives every event of the log; False where it receives
-            those of some runs only.
-        events_remembered: the number of events of runs under way whose traces are kept.
+        instance: returns the Dagster instance to read from.
+        definitions: the definitions by run.
+        follows_all: whether `advance` receives every event of the log, or those of some runs only.
+        events_remembered: the number of events of unfinished runs that are kept in memory.
     """
 
     def __init__(
@@ -205,7 +179,7 @@ class EventLogFacts:
 
         Args:
             entries: the next events.
-            complete: tells of which of these runs no event came before.
+            complete: returns the ids of those runs all of whose events are still to come.
 
         Raises:
             FactsUnavailableError: the instance cannot be read now.
@@ -241,7 +215,7 @@ class EventLogFacts:
                 self.begin(record)
 
     def _prepare_earlier(self, entries: Collection[EventLogEntry]) -> None:
-        """Read what the assets were before that these events are about, and what those name."""
+        """Read the earlier materializations of all assets that these events name."""
         started = {entry.run_id: entry.timestamp for entry in entries if _is_start(entry)}
         wanted: set[AssetKey] = set()
         by_hand: set[AssetKey] = set()
@@ -264,27 +238,22 @@ class EventLogFacts:
                 self._earlier.upstream_of(by_hand, min(before), now=now)
 
     def facts_of(self, event: StoredEvent, entry: EventLogEntry) -> Facts | None:
-        """Find the facts of an event.
+        """Return the facts of an event; None if the event is not to be delivered.
 
         Args:
-            event: where the log has it.
-            entry: the event.
-
-        Returns:
-            The run, how far it was before this event, and the definitions; None for an event of a
-            run that is not to be delivered. The progress is valid until `advance`. An event
-            reported from outside any run is on its own.
+            event: the event's place in the log.
+            entry: the event. `progress` in its facts is valid until `advance`.
 
         Raises:
             FactsUnavailableError: the instance cannot be read now.
-            RunDeletedError: the instance does not know the run any more.
+            RunDeletedError: the instance does not have the run any more.
         """
         try:
             return self._facts_of(event, entry)
         except RunDeletedError:
             raise
         except Exception as error:
-            # Whatever a database raises; it says nothing of the event, which is tried again.
+            # Any error of a database; the event is not at fault and is tried again.
             raise _unavailable(f"run {entry.run_id}", error) from error
 
     def _facts_of(self, event: StoredEvent, entry: EventLogEntry) -> Facts | None:
@@ -323,7 +292,7 @@ class EventLogFacts:
     def _last_partitions(
         self, assets: Mapping[AssetKey, AssetFacts], before: datetime
     ) -> dict[str, str]:
-        """Find the last one of the dynamic partitions of which these assets read only that."""
+        """Return the last key of each dynamic partitioning that an asset reads only the last of."""
         read = (each for asset in assets.values() for each in asset.upstream_partitions.values())
         found = {
             name: last_dynamic_partition(self._instance(), name, before)
@@ -335,7 +304,7 @@ class EventLogFacts:
     def _made_before(
         self, run: _Run, entry: EventLogEntry, assets: Mapping[AssetKey, AssetFacts]
     ) -> Mapping[AssetKey, str]:
-        """Find what was made before the run of those assets that an event may be about."""
+        """Return the earlier materializations of the assets that an event may name."""
         wanted = _read_by(entry)
         key = asset_of(entry)
         if key is not None:
@@ -369,7 +338,7 @@ class EventLogFacts:
         assets = with_upstream(self._definitions.at(entry.timestamp).assets, [key] if key else [])
         upstream: Mapping[AssetKey, tuple[AssetKey, ...]] = {}
         if key and key not in assets and event.event_type in ASSET_FAMILY:
-            # Its edges are those of the asset's last run: an event without inputs erases them.
+            # Without inputs, the event would erase the edges of the asset's last run.
             upstream = self._earlier.upstream_of([key], entry.timestamp, now=entry.timestamp)
         about = _read_by(entry) | _subject(entry) | assets.keys()
         about |= {parent for parents in upstream.values() for parent in parents}
@@ -387,7 +356,7 @@ class EventLogFacts:
         )
 
     def _made(self, entry: EventLogEntry) -> Made | None:
-        """Read an event once: its facts are asked for, and then it is counted as happened."""
+        """Read a materialization once, for its facts and for `advance`."""
         if self._last_read[0] is not entry:
             self._last_read = (entry, made_by(entry))
         return self._last_read[1]
@@ -395,14 +364,14 @@ class EventLogFacts:
     def _made_by_now(
         self, before: dict[AssetKey, str], entry: EventLogEntry
     ) -> Mapping[AssetKey, str]:
-        """Add what the event itself says: it is about what it made."""
+        """Add what the event itself says of the asset."""
         made = self._made(entry)
         return before if made is None else ChainMap({made.key: made.text}, before)
 
     def _earlier_upstream(
         self, run: _Run, entry: EventLogEntry, assets: Mapping[AssetKey, AssetFacts]
     ) -> dict[AssetKey, tuple[AssetKey, ...]]:
-        """Find the edges of those assets of an event of which nothing else tells them."""
+        """Return earlier edges of the event's assets that have neither definition nor tags."""
         if entry.dagster_event_type in UNFINISHED:
             keys = _ended_without_definition(run.log.progress, entry, assets)
         elif entry.dagster_event_type is DagsterEventType.ASSET_MATERIALIZATION:
@@ -416,11 +385,7 @@ class EventLogFacts:
         return {key: run.earlier_upstream[key] for key in keys}
 
     def advance(self, entry: EventLogEntry) -> None:
-        """Count an event as happened, after its conversion.
-
-        Args:
-            entry: the event.
-        """
+        """Count an event as happened, after its conversion."""
         made = self._made(entry)
         if made is not None:
             self._earlier.observe(made, entry.timestamp)
@@ -437,26 +402,18 @@ class EventLogFacts:
                 self._ended.popitem(last=False)
 
     def forget(self, run_id: str) -> None:
-        """Forget how far a run is: its log is read again when it is asked for.
-
-        Args:
-            run_id: the Dagster run id.
-        """
+        """Drop a run's progress; its log is read again when the run is needed."""
         self._ended.pop(run_id, None)
         run = self._runs.pop(run_id, None)
         if run is not None:
             self._events -= run.events
-        # Events of it came before: it is not one that just begins.
+        # Events of it came before, so it must be read, not begun.
         self._forgotten[run_id] = None
         while len(self._forgotten) > FORGOTTEN_REMEMBERED:
             self._forgotten.popitem(last=False)
 
     def begin(self, record: RunRecord) -> None:
-        """Take up a run all of whose events are still to come, so that nothing need be read of it.
-
-        Args:
-            record: the run's row.
-        """
+        """Begin to follow a run all of whose events are still to come: its log is not read."""
         facts = run_facts(record.dagster_run, record.create_timestamp)
         self._remember(record.dagster_run.run_id, _Run(facts, ProgressLog()))
 
@@ -504,7 +461,7 @@ def _unavailable(what: str, error: Exception) -> FactsUnavailableError:
 def last_dynamic_partition(instance: DagsterInstance, name: str, before: datetime) -> str | None:
     """Return the dynamic partition that was added last before a time.
 
-    Without tables, as on Dagster+, the last one of now: no call tells when each was added.
+    On Dagster+ it is the last one of now: no call returns when a partition was added.
     """
     tables = EventTables.of(instance.event_log_storage)
     if tables is not None:
@@ -518,7 +475,7 @@ def _is_start(entry: EventLogEntry) -> bool:
 
 
 def _read_by(entry: EventLogEntry) -> set[AssetKey]:
-    """List the assets that a materialization itself names."""
+    """Return the assets that a materialization itself names."""
     made = made_in(entry)
     if made is None:
         return set()
@@ -530,7 +487,7 @@ def _read_by(entry: EventLogEntry) -> set[AssetKey]:
 
 
 def _subjects(entries: Iterable[EventLogEntry], starting: Collection[str]) -> set[AssetKey]:
-    """Find the assets that runs which start plan, and that events outside runs are about."""
+    """Return the assets that starting runs plan, and those of runless events."""
     found: set[AssetKey] = set()
     for entry in entries:
         if not entry.run_id:
@@ -558,17 +515,17 @@ def _planned(entry: EventLogEntry) -> set[AssetKey]:
 def _assets_of_run(
     run: _Run, entry: EventLogEntry, assets: Mapping[AssetKey, AssetFacts]
 ) -> Mapping[AssetKey, AssetFacts]:
-    """Choose the definitions of what the run planned and of what that depends on.
+    """Choose the definitions of what the run plans and of what that depends on.
 
-    One mechanism has the definitions of the job, the other those of the code location: what a run
-    says must not depend on it. An event of an asset that nothing planned has its own.
+    Mechanism A has the definitions of the job, B those of the code location: both must give the
+    same. An event of an unplanned asset gets that asset's definition as well.
     """
     progress = run.log.progress
     planned, checked = progress.planned_keys, progress.planned_checks
     if len(planned) + len(checked) != run.planned:
         run.planned = len(planned) + len(checked)
         chosen = with_upstream(assets, planned | checked.keys())
-        # What the run makes, another code location defines: here it is only named.
+        # The run makes the asset, so an external definition here is only a reference to it.
         run.assets = {
             key: asset
             for key, asset in chosen.items()
@@ -602,20 +559,15 @@ def _ended_without_definition(
 
 
 def _logged_by_hand(entry: EventLogEntry) -> set[AssetKey]:
-    """Find an asset that is materialized without a word on what it is made from."""
+    """Return the asset of a materialization that does not say what it was made from."""
     made = made_in(entry)
     return set() if made is None or tells_upstream(made.tags or {}) else {made.asset_key}
 
 
 def runless(entry: EventLogEntry) -> RunFacts:
-    """Stand in for the run of an event that was reported from outside any.
+    """Return a run without id and name for a runless event, created at the event's time.
 
-    Args:
-        entry: the event.
-
-    Returns:
-        A run without id and name, created when the event was: ids that derive from it belong to
-        this event alone.
+    Ids that derive from it belong to this event alone.
     """
     return RunFacts(
         run_id="",
@@ -625,15 +577,7 @@ def runless(entry: EventLogEntry) -> RunFacts:
 
 
 def run_facts(run: DagsterRun, created_at: datetime) -> RunFacts:
-    """Read a run's row.
-
-    Args:
-        run: the Dagster run.
-        created_at: when its row was stored.
-
-    Returns:
-        The facts.
-    """
+    """Return the facts of a run whose row was stored at `created_at`."""
     origin = run.remote_job_origin
     return RunFacts(
         run_id=run.run_id,
