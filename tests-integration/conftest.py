@@ -25,5 +25,31 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--full-matrix",
         action="store_true",
-        help="test_end_to_end.py: every mechanism, storage and backend with every other",
+        help="every mechanism, driver, storage and backend with every other",
     )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line(
+        "markers",
+        "one_driver_each(parameter): each value of it with one driver in turn; `--full-matrix` for "
+        "every value with every driver",
+    )
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if config.getoption("full_matrix"):
+        return
+    # A later import: pytest rewrites the assertions of the plugins above, which it imports.
+    from drivers import DRIVERS
+
+    left_out = []
+    for item in items:
+        mark = item.get_closest_marker("one_driver_each")
+        if mark is not None:
+            indices = item.callspec.indices  # type: ignore[attr-defined]
+            if indices["driver"] != indices[mark.args[0]] % len(DRIVERS):
+                left_out.append(item)
+    if left_out:
+        items[:] = [item for item in items if item not in left_out]
+        config.hook.pytest_deselected(items=left_out)

@@ -102,6 +102,7 @@ def takes_events_and_does_not_say_so(receiver: Receiver) -> None:
     ],
 )
 @by_every_driver
+@pytest.mark.one_driver_each("fail")
 def test_events_that_a_backend_did_not_take_are_delivered_in_order_when_it_recovers(
     driver: Driver,
     instance: dg.DagsterInstance,
@@ -159,6 +160,7 @@ def test_a_flapping_backend_gets_everything_in_order(
 
 @pytest.mark.parametrize("status", [400, 413, 422])
 @by_every_driver
+@pytest.mark.one_driver_each("status")
 def test_refused_events_are_parked_with_the_answer_and_all_others_are_delivered(
     driver: Driver, instance: dg.DagsterInstance, receiver: Receiver, status: int
 ) -> None:
@@ -236,6 +238,7 @@ def test_a_backend_that_fails_for_every_step_gets_all_others_within_two_minutes(
 
 @pytest.mark.parametrize("status", [301, 302, 303])
 @by_every_driver
+@pytest.mark.one_driver_each("status")
 def test_a_redirect_is_not_followed_and_nothing_counts_as_sent(
     driver: Driver,
     instance: dg.DagsterInstance,
