@@ -86,7 +86,7 @@ def test_the_last_one_before_the_run_counts(instance: dg.DagsterInstance) -> Non
 
 
 def test_assets_are_read_together(instance: dg.DagsterInstance) -> None:
-    keys = [AssetKey(f"asset_{each}") for each in range(200)]
+    keys = [AssetKey(f"asset_{each}") for each in range(40)]
     for key in keys:
         store(instance, 1, key.path[0], "a")
     with counted_queries() as queries:
