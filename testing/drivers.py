@@ -13,7 +13,7 @@ import yaml
 
 from dagster_home import SQLITE, wait_until
 from delivery import deliver, state_of
-from openlineage_dagster_core.delivery.connections import connect
+from openlineage_dagster_core.delivery.client import connect
 from openlineage_dagster_core.event_log.cursor import Cursor, ParkedEvent
 from openlineage_dagster_core.facts.definitions import DefinedAssets, DefinedJobs
 from openlineage_dagster_core.facts.event_log import GivenDefinitions

@@ -11,7 +11,7 @@ import yaml
 from bare_storages import one_file
 from dagster_home import SQLITE
 from delivery import deliver, has_delivered_all
-from openlineage_dagster_core.delivery.connections import connect
+from openlineage_dagster_core.delivery.client import connect
 from openlineage_dagster_core.engine import Engine
 from openlineage_dagster_core.event_log.cursor import Cursor
 from openlineage_dagster_core.event_log.reader import open_log

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from openlineage.client.transport.http import HttpConfig, HttpTransport
 
-from openlineage_dagster_core.delivery.connections import CONNECTIONS
+from openlineage_dagster_core.delivery.client import CONNECTIONS
 from openlineage_dagster_core.delivery.posting import Poster
 
 

@@ -19,8 +19,7 @@ from openlineage.client.generated.tags_job import TagsJobFacet, TagsJobFacetFiel
 from openlineage.client.transport import Config, Transport
 
 from openlineage_dagster_core import serialisation
-from openlineage_dagster_core.delivery.client import LineageClient, PreparedEvent
-from openlineage_dagster_core.delivery.connections import connect
+from openlineage_dagster_core.delivery.client import LineageClient, PreparedEvent, connect
 from openlineage_dagster_core.errors import BackendUnavailableError, EventRefusedError
 from openlineage_dagster_core.serialisation import shared
 from openlineage_dagster_core.version import PRODUCER

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from openlineage_dagster_core.delivery.connections import CONNECTIONS
+from openlineage_dagster_core.delivery.client import CONNECTIONS
 from openlineage_dagster_core.errors import ConfigurationError
 from openlineage_dagster_core.replay.destination import clients_to
 from openlineage_dagster_core.settings import Settings

@@ -21,8 +21,7 @@ from dagster import (
 
 from openlineage_dagster_core import fault
 from openlineage_dagster_core.conversion.custom import load_provider
-from openlineage_dagster_core.delivery.client import LineageClient
-from openlineage_dagster_core.delivery.connections import connect
+from openlineage_dagster_core.delivery.client import LineageClient, connect
 from openlineage_dagster_core.delivery.transport import HOW_TO_CONFIGURE, check, is_configured
 from openlineage_dagster_core.engine import Engine
 from openlineage_dagster_core.errors import ConfigurationError

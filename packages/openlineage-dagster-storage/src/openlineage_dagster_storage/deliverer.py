@@ -21,7 +21,7 @@ from openlineage_dagster_core.deliverer_state import (
     Requests,
     this_host,
 )
-from openlineage_dagster_core.delivery.connections import connect
+from openlineage_dagster_core.delivery.client import connect
 from openlineage_dagster_core.engine import REST_FOLLOWS, Engine, Outcome
 from openlineage_dagster_core.event_log.cursor import Cursor
 from openlineage_dagster_core.event_log.reader import open_log

@@ -1,8 +1,8 @@
 """Bounds one HTTP request in time and size, and refuses redirects, for `requests` sessions.
 
 The timeout of `requests` limits each wait for the next bytes, so a backend that drips one byte a
-second holds a request for ever. `BoundedAdapter` gives a request a deadline instead: the
-connection, the sending and the reading of headers and body share the seconds that are left.
+second holds a request for ever. `BoundedAdapter` gives a request a deadline instead: connecting,
+sending and reading headers and body share the seconds that are left.
 
 It hooks into urllib3 where urllib3 lets users do so: the pools of a pool manager, the connection
 class of a pool, the response class of a connection. Where a version of urllib3 lacks one of them,
@@ -39,13 +39,13 @@ NO_RETRIES: dict[str, Any] = {
 backend; the engine retries instead."""
 
 ANSWER_BYTES = 8 * 1024
-"""Bytes read of an answer's body at most; the connection is closed where the body is longer."""
+"""Bytes read of an answer's body at most; a longer body closes the connection."""
 
 SLACK_SECONDS = 0.05
 """Seconds that a wait may end after the request's deadline."""
 
 TARGET_CHARACTERS = 200
-"""Characters of a redirect's target shown at most."""
+"""Characters of a redirect's target that a message shows at most."""
 
 
 class _Request(threading.local):
@@ -75,37 +75,15 @@ class BoundedAdapter(HTTPAdapter):
         _limit_connections(self.poolmanager)
 
     def proxy_manager_for(self, *args: Any, **kwargs: Any) -> Any:
-        """Return the pool manager of a proxy, with pools whose connections keep the deadline.
-
-        Args:
-            args: those of `HTTPAdapter.proxy_manager_for`.
-            kwargs: likewise.
-
-        Returns:
-            The pool manager.
-        """
+        """Return the pool manager of a proxy, with pools whose connections keep the deadline."""
         manager = super().proxy_manager_for(*args, **kwargs)
         _limit_connections(manager)
         return manager
 
     def get_connection_with_tls_context(
-        self,
-        request: requests.PreparedRequest,
-        verify: Any,
-        proxies: Any = None,
-        cert: Any = None,
+        self, request: requests.PreparedRequest, verify: Any, proxies: Any = None, cert: Any = None
     ) -> Any:
-        """Return the pool of a request, looked for once while the requests go to one place.
-
-        Args:
-            request: the request.
-            verify: see `HTTPAdapter.send`.
-            proxies: see `HTTPAdapter.send`.
-            cert: see `HTTPAdapter.send`.
-
-        Returns:
-            The pool.
-        """
+        """Return the pool of a request, looked up once while requests go to one place."""
         place = (request.url, verify, proxies, cert)
         if place != self._place:
             self._pool = super().get_connection_with_tls_context(request, verify, proxies, cert)
@@ -126,22 +104,10 @@ class BoundedAdapter(HTTPAdapter):
         cert: Any = None,
         proxies: Any = None,
     ) -> requests.Response:
-        """Send a request and read the beginning of the answer.
+        """Send a request within `timeout` seconds; return the answer with its first `ANSWER_BYTES`.
 
-        Args:
-            request: the request.
-            stream: ignored; the beginning of the body is always read.
-            timeout: the limit of the whole request in seconds.
-            verify: see `HTTPAdapter.send`.
-            cert: see `HTTPAdapter.send`.
-            proxies: see `HTTPAdapter.send`.
-
-        Returns:
-            The answer, with at most `ANSWER_BYTES` of its body.
-
-        Raises:
-            BackendUnavailableError: the backend redirects, or answers with no final status.
-            requests.RequestException: there is no answer.
+        Raises BackendUnavailableError where the backend redirects or gives no final status, and
+        requests.RequestException where it gives no answer.
         """
         is_limited = isinstance(timeout, (int, float))
         _request.deadline = time.monotonic() + timeout if is_limited else None
@@ -157,15 +123,10 @@ class BoundedAdapter(HTTPAdapter):
 
 
 def check_status(response: requests.Response) -> None:
-    """Refuse an answer that neither takes nor refuses an event.
+    """Raise BackendUnavailableError unless the status is 2xx, 4xx or 5xx.
 
-    Args:
-        response: the backend's answer.
-
-    Raises:
-        BackendUnavailableError: the status is neither 2xx, 4xx nor 5xx. For a redirect the message
-            names the target: following it would turn POST into GET, or send the event, the API key
-            and the client certificate to an address that nobody configured.
+    For a redirect the message names the target: following it would turn POST into GET, or send the
+    event, the API key and the client certificate to an address that the user has not configured.
     """
     status = response.status_code
     if 200 <= status < 300 or 400 <= status < 600:
@@ -181,14 +142,11 @@ def check_status(response: requests.Response) -> None:
 
 
 def redirect_target(address: str, location: str) -> str:
-    """Return a redirect's target, fit to be shown.
+    """Return the address that a `Location` header names, without credentials, query and fragment.
 
     Args:
-        address: the address that answered.
-        location: the answer's header.
-
-    Returns:
-        The target's address without credentials, query string and fragment.
+        address: the address that answered; `location` may be relative to it.
+        location: the header's value.
     """
     try:
         parts = urlsplit(urljoin(address, location))
@@ -217,7 +175,7 @@ def _read_beginning(response: requests.Response) -> None:
 
 
 def _limit_connections(manager: Any) -> None:
-    """Have a pool manager make connections that keep the deadline of the request."""
+    """Make a pool manager's connections keep the deadline of the request."""
     pools = getattr(manager, "pool_classes_by_scheme", None)
     if isinstance(pools, dict):
         manager.pool_classes_by_scheme = {
@@ -274,24 +232,14 @@ class _LimitedConnection(http.client.HTTPConnection):
         return 1
 
     def send(self, data: Any) -> None:
-        """Send a part of the request; the socket's timeout limits it as a whole.
-
-        Args:
-            data: the headers or the body.
-        """
+        """Send a part of the request; the socket's timeout limits it as a whole."""
         if _request.deadline is not None and self.sock is not None:
             _limit(self.sock, _request.deadline)
         super().send(data)
 
 
 class _LimitedReader(io.RawIOBase):
-    """Reads a socket's file before a deadline.
-
-    Args:
-        file: the socket's own file.
-        sock: the socket.
-        deadline: on the monotonic clock.
-    """
+    """Reads a socket's file before a deadline, which is on the monotonic clock."""
 
     def __init__(self, file: io.RawIOBase, sock: socket.socket, deadline: float) -> None:
         super().__init__()
@@ -315,13 +263,10 @@ class _LimitedReader(io.RawIOBase):
 
 
 def _limit(sock: socket.socket, deadline: float) -> None:
-    """Have a socket wait no longer than until a deadline.
+    """Make a socket wait no longer than until a deadline; raise TimeoutError after it.
 
-    Where its timeout ends within `SLACK_SECONDS` of that it stays: to set one lets another thread
-    go on in between, which takes longer than all else that is done here.
-
-    Raises:
-        TimeoutError: the deadline has passed.
+    A timeout that ends at most `SLACK_SECONDS` later stays: setting one lets another thread run in
+    between, which takes longer than the rest of this function.
     """
     left = _seconds_left(deadline)
     timeout = sock.gettimeout()
@@ -330,11 +275,7 @@ def _limit(sock: socket.socket, deadline: float) -> None:
 
 
 def _seconds_left(deadline: float) -> float:
-    """Return the seconds until a deadline.
-
-    Raises:
-        TimeoutError: it has passed.
-    """
+    """Return the seconds until a deadline; raise TimeoutError after it."""
     left = deadline - time.monotonic()
     if left <= 0:
         raise TimeoutError("timed out")

@@ -10,7 +10,7 @@ import json
 import logging
 import sys
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -36,6 +36,9 @@ from openlineage_dagster_core.errors import (
 
 Event = serialisation.Event
 
+CONNECTIONS = 16
+"""Events under way to the backend at a time, at most; each belongs to another run."""
+
 NOT_ABOUT_THE_EVENT = frozenset({401, 403, 404, 405, 407, 408, 425, 429})
 """4xx statuses that the right key, the right address or waiting cures; the event may be fine."""
 
@@ -46,11 +49,11 @@ LONGEST_LIST = 20
 """Facets that one log message names at most."""
 
 REMEMBERED_JOBS = 1000
-"""Jobs with events over the size limit that are remembered, to warn once about each."""
+"""Jobs with events over the size limit that a client remembers, to warn once about each."""
 
 _CLIENT_CONFIG: dict[str, Any] = {
     # The client would name the git checkout in the process's working directory.
-    "facets": {"source_code_location": {"disabled": True}},
+    "facets": {"source_code_location": {"disabled": True}}
 }
 
 logger = logging.getLogger(__name__)
@@ -62,7 +65,7 @@ class PreparedEvent:
 
     Args:
         name: `namespace/name` of the event's job or dataset, for logs.
-        size: the length of the event's JSON in bytes; 0 where nothing will be sent.
+        size: the length of the event's JSON in bytes; 0 where the client sends nothing.
         text: the event's JSON, for a transport that takes text (plain HTTP).
         event: the completed event, for any other transport.
     """
@@ -118,27 +121,17 @@ class LineageClient:
         )
 
     def emit(self, event: Event) -> None:
-        """Prepare one event, send it, and wait for the answer.
-
-        Args:
-            event: an OpenLineage event; what is configured is added to it.
-
-        Raises:
-            EventRefusedError: the backend refuses this event, or the event cannot be written.
-            BackendUnavailableError: the backend takes no events now.
-        """
+        """Prepare and send one event; see `prepare` and `send` for what they change and raise."""
         self.send(self.prepare(event))
 
     def prepare(self, event: Event) -> PreparedEvent:
-        """Do everything for an event that does not touch the network.
+        """Complete an event, make it fit into the size limit, and write it.
 
-        That is what `OpenLineageClient.emit` does before it gives the event to the transport:
-        completing the event with the configured facets and tags, and filtering it. On top comes
-        the size limit.
+        Completing and filtering are what `OpenLineageClient.emit` does before it gives an event to
+        the transport. Facets that the event shares with others do not change.
 
         Args:
-            event: an OpenLineage event; what is configured is added to it. The facets that it
-                shares with other events are not changed.
+            event: an OpenLineage event; the client adds what its configuration says.
 
         Returns:
             The prepared event; without text and event where the client's configuration filters
@@ -238,6 +231,33 @@ class LineageClient:
     def close(self) -> None:
         """Close the connections."""
         self._client.close(timeout=0)
+
+
+def connect(
+    timeout: float,
+    max_event_size: int,
+    make: Callable[[], OpenLineageClient] | None = None,
+    *,
+    connections: int = CONNECTIONS,
+) -> list[LineageClient]:
+    """Make one client for each thread that may send.
+
+    The clients are configured alike: what one prepares, any of them sends. Only plain HTTP gains
+    from more than one; other transports order events themselves or write into one file.
+
+    Args:
+        timeout: the limit of one HTTP request in seconds, reading the answer included.
+        max_event_size: the limit of one event in bytes.
+        make: makes openlineage-python's client; by default as the environment configures it.
+        connections: the number of clients at most.
+    """
+
+    def one() -> LineageClient:
+        return LineageClient(timeout, make() if make else None, max_event_size=max_event_size)
+
+    first = one()
+    others = connections - 1 if first.is_http else 0
+    return [first, *(one() for _ in range(others))]
 
 
 def _name(event: Event) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any, cast
 
 import attr
@@ -19,42 +20,28 @@ class ConfiguredTags:
 
     The client merges the tags anew for every event, and writes the spelling of one event's keys
     into its configuration. Runs and jobs share their facets among many events, so here the client
-    merges each facet once, and the merged facet is shared as well.
-
-    Args:
-        client: has the configuration.
+    merges each facet once, and events share the merged facet as well.
     """
 
     def __init__(self, client: OpenLineageClient) -> None:
         self._client = client
-        self._of_jobs = PerObject(self._with_job_tags)
-        self._of_runs = PerObject(self._with_run_tags)
-        # Facets that do not exist yet.
+        self._of_jobs = PerObject(partial(self._merged, of_run=False))
+        self._of_runs = PerObject(partial(self._merged, of_run=True))
+        # The facets of jobs and runs that have no tags of their own.
         self._new: tuple[Any, Any] | None = None
 
     def add(self, event: RunEvent | JobEvent | DatasetEvent) -> None:
-        """Add the configured tags to an event.
-
-        Args:
-            event: an event whose job and run have facets of their own; they are changed.
-        """
+        """Add the configured tags to an event whose job and run share no mapping of facets."""
         if isinstance(event, DatasetEvent):
             return
         if self._new is None:
-            self._new = self._with_job_tags(None), self._with_run_tags(None)
+            self._new = self._merged(None, of_run=False), self._merged(None, of_run=True)
         event.job.facets = _replaced(event.job.facets, self._of_jobs, self._new[0])
         if isinstance(event, RunEvent):
             event.run.facets = _replaced(event.run.facets, self._of_runs, self._new[1])
 
-    def _with_job_tags(self, facet: Any) -> Any:
-        return self._merged(facet, of_run=False)
-
-    def _with_run_tags(self, facet: Any) -> Any:
-        return self._merged(facet, of_run=True)
-
     def _merged(self, facet: Any, *, of_run: bool) -> Any:
-        # The client changes what it is given.
-        given = {} if facet is None else {"tags": _copied(facet)}
+        """Return a tags facet with the configured tags; None where they change nothing."""
         event: Any = RunEvent(
             eventTime="1970-01-01T00:00:00Z",
             eventType=RunState.START,
@@ -63,12 +50,11 @@ class ConfiguredTags:
             producer="https://openlineage.io",
         )
         part = event.run if of_run else event.job
-        part.facets = given
+        # The client changes the facet that it gets.
+        part.facets = {} if facet is None else {"tags": _copied(facet)}
         self._client.update_event_tags_facets(event)
         merged = part.facets.get("tags")
-        if merged is None or merged == facet:
-            return None
-        return shared(_copied(merged))
+        return None if merged is None or merged == facet else shared(_copied(merged))
 
 
 def _copied(facet: Any) -> Any:

@@ -1,7 +1,9 @@
 """Finds the status and the answer that a transport's exception hides.
 
 openlineage-python's transports raise what their libraries raise, often wrapped in an exception of
-their own. None of those libraries is imported here: their exceptions are recognised by their shape.
+their own. This module imports none of those libraries: it recognises their exceptions by their
+shape. Everywhere, `handled` is an exception that the caller was already handling: it is no part of
+the failure.
 """
 
 from __future__ import annotations
@@ -11,47 +13,19 @@ from typing import Any
 
 
 def status_of(error: BaseException, handled: BaseException | None = None) -> int | None:
-    """Return the HTTP status of a failed request.
-
-    Args:
-        error: what a transport raised. The exceptions that caused it are searched as well.
-        handled: an exception that the caller was already handling; it is not part of this failure.
-
-    Returns:
-        The first status found, None where no exception carries one.
-    """
-    for each in chain(error, handled):
-        status = _status(each)
-        if status is not None:
-            return status
-    return None
+    """Return the HTTP status that an exception or one of its causes carries; None without one."""
+    return next((found for each in chain(error, handled) if (found := _status(each))), None)
 
 
 def answer_of(error: BaseException, handled: BaseException | None = None) -> str:
-    """Return what the backend said about a failed request.
-
-    Args:
-        error: see `status_of`.
-        handled: see `status_of`.
-
-    Returns:
-        The text that comes with the status, empty where there is none.
-    """
-    for each in chain(error, handled):
-        if _status(each) is not None:
-            return _answer(each)
-    return ""
+    """Return the backend's text that comes with the status; empty where there is none."""
+    return next((_answer(each) for each in chain(error, handled) if _status(each)), "")
 
 
 def chain(error: BaseException, handled: BaseException | None = None) -> Iterator[BaseException]:
-    """List an exception and those that caused it, the outermost first.
+    """List an exception and those that caused it, the outermost first and each once.
 
-    Args:
-        error: what a transport raised.
-        handled: see `status_of`.
-
-    Yields:
-        Each exception once: causes (`raise … from …`) before contexts.
+    Causes (`raise … from …`) come before contexts.
     """
     seen = {id(handled)}
     waiting: list[BaseException | None] = [error]

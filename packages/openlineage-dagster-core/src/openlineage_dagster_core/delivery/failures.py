@@ -1,4 +1,4 @@
-"""The failure policy: which event is to blame, and when the backend is.
+"""The failure policy: decides whether an event or the backend is to blame.
 
 What the backend refuses is parked at once. What fails by itself, whatever the exception, is held
 with what depends on it while all others are tried; it is parked once it has failed again and again
@@ -14,16 +14,16 @@ from dataclasses import dataclass
 from openlineage_dagster_core.errors import BackendUnavailableError, DeliveryError
 
 PARK_AFTER = 5
-"""How often an event fails, with others sent in between, before it is parked: some 15 seconds."""
+"""Failures with others sent in between after which an event is parked: some 15 seconds."""
 
 FIRST_RETRY_SECONDS = 0.5
 LONGEST_RETRY_SECONDS = 15.0
 
 DOUBTFUL_FAILURES = 3
-"""Different events that fail one after the other before anything is sent: the backend is down."""
+"""Failures of different events in a row, before anything is sent, that end the pass."""
 
 FAILURES_IN_A_ROW = 8
-"""The same where something was sent in this pass: some events may all have the same fault."""
+"""The same once something was sent in this pass: some events may all have the same fault."""
 
 ABOUT_THE_BACKEND = frozenset({301, 302, 303, 307, 308, 401, 403, 404, 407, 429, 502, 503, 504})
 """Answers that a gateway, a key or an address gives, whatever the event."""
@@ -31,7 +31,7 @@ ABOUT_THE_BACKEND = frozenset({301, 302, 303, 307, 308, 401, 403, 404, 407, 429,
 
 @dataclass
 class Attempts:
-    """What became of the attempts to send one event.
+    """The failed attempts to send one event.
 
     Args:
         failures: how many failed.
@@ -49,31 +49,28 @@ class Attempts:
 
 
 class Failures:
-    """Judges failures over all passes of one delivery; the caller has the lock.
+    """Judges failures over all passes of one delivery; the caller holds the lock.
 
     Args:
         timeout: the limit of one request, in seconds.
 
     Attributes:
-        has_sent: whether the backend took anything in this pass.
-        stopped_by: why the backend is taken for one that takes nothing; None while it is not.
+        has_sent: whether the backend answered for anything in this pass.
+        stopped_by: why the pass must end; None while it goes on.
         blocks_until: when the next pass may begin, by the monotonic clock.
     """
 
     def __init__(self, timeout: float) -> None:
         self._timeout = timeout
         self._sent = 0
-        self._in_a_row = 0
-        self._lost_seconds = 0.0
         self._pause = 0.0
-        self.has_sent = False
-        self.stopped_by: str | None = None
         self.blocks_until = 0.0
+        self.begin()
 
     def begin(self) -> None:
         """Begin a pass."""
         self.has_sent = False
-        self.stopped_by = None
+        self.stopped_by: str | None = None
         self._in_a_row, self._lost_seconds = 0, 0.0
 
     def succeed(self) -> None:
@@ -83,26 +80,19 @@ class Failures:
         self.has_sent = True
 
     def needs_probe(self, attempts: Attempts) -> bool:
-        """Decide whether an event that is known to be taken must be sent first.
+        """Return True if nothing was sent since an event failed.
 
-        Args:
-            attempts: of the event that is tried again.
-
-        Returns:
-            Whether nothing was sent since it failed.
+        Then an event that the backend is known to take must be sent before the next attempt.
         """
         return attempts.failures > 0 and self._sent == attempts.sent_before
 
     def fail(self, attempts: Attempts, error: Exception, seconds: float) -> bool:
-        """Note that an event was not taken.
+        """Note a failed attempt; return True to park the event, False to hold it.
 
         Args:
-            attempts: of the event; changed.
+            attempts: those of the event; this call changes them.
             error: whatever was raised.
             seconds: how long the attempt took.
-
-        Returns:
-            Whether the event is to be parked; else it is held.
         """
         if attempts.failures and self._sent > attempts.sent_before:
             attempts.evidence += 1
@@ -120,19 +110,11 @@ class Failures:
         return False
 
     def blame_backend(self, message: str) -> None:
-        """End the pass: the backend takes nothing.
-
-        Args:
-            message: what went wrong last, fit for a log.
-        """
+        """End the pass because the backend takes nothing; `message` says what went wrong last."""
         self.stop(f"the backend takes no events, will retry: {message}")
 
     def stop(self, reason: str) -> None:
-        """End the pass, and let the next one wait a while.
-
-        Args:
-            reason: why, fit for a log.
-        """
+        """End the pass for a reason that is fit for a log, and delay the next pass."""
         if self.stopped_by is not None:
             return
         self.stopped_by = reason
@@ -146,8 +128,8 @@ def _backoff(failures: int) -> float:
 
 
 def _allowed_at_first(error: Exception) -> int:
-    """Tell how many events may fail before anything was sent in a pass."""
-    if not isinstance(error, BackendUnavailableError):
-        return DOUBTFUL_FAILURES
-    is_clear = error.is_silent or error.status in ABOUT_THE_BACKEND
+    """Return how many events may fail before anything is sent in a pass."""
+    is_clear = isinstance(error, BackendUnavailableError) and (
+        error.is_silent or error.status in ABOUT_THE_BACKEND
+    )
     return 1 if is_clear else DOUBTFUL_FAILURES

@@ -19,13 +19,13 @@ from openlineage_dagster_core.delivery.failures import Attempts, Failures
 from openlineage_dagster_core.errors import DeliveryError, EventRefusedError
 
 CAPACITY_BYTES = 16_000_000
-"""What may wait to be sent, in bytes of text."""
+"""Bytes of text that may wait to be sent."""
 
 CAPACITY_EVENTS = 20_000
-"""The number of events that may wait to be sent."""
+"""Events that may wait to be sent."""
 
 EVENTS_A_SENDER = 16
-"""Another sender begins for every so many events that wait: few are sent in the log's order."""
+"""Waiting events for each of which another sender begins: few are sent in the log's order."""
 
 FAST_SECONDS = 0.01
 """Seconds within which a fast backend answers."""
@@ -34,23 +34,19 @@ FEW_SENDERS = 4
 """Senders for a fast backend: Python runs one thread at a time, so more would only wait."""
 
 ANSWERS_TIMED = 16
-"""Answers whose fastest one tells how fast the backend is."""
+"""Answers of which the fastest one shows how fast the backend is."""
 
 IDLE_SECONDS = 1.0
-"""How long a sender without an event waits for the next one before its thread ends."""
+"""Seconds that a sender without an event waits for the next one before its thread ends."""
 
 OTHER_DELIVERS = "another process delivers now"
-"""Why sending stops where `may_send` says so."""
+"""The reason to stop where `may_send` returns False."""
 
 Key = Hashable
 
 
 class Payload(Protocol):
-    """What is sent.
-
-    Attributes:
-        size: in bytes.
-    """
+    """What a sender sends."""
 
     @property
     def size(self) -> int:
@@ -61,32 +57,21 @@ P = TypeVar("P", bound=Payload)
 
 
 class Item(Protocol):
-    """Where an event comes from, told what becomes of it; called by one thread at a time."""
+    """The source of events; one thread at a time calls it when an event is done."""
 
     def delivered(self, position: int) -> None:
-        """Note that the backend took an event.
-
-        Args:
-            position: of the event among those of its source.
-        """
+        """Note that the backend took the event at this position of the source."""
 
     def parked(self, position: int, reason: str) -> None:
-        """Note that an event is set aside.
-
-        Args:
-            position: of the event among those of its source.
-            reason: why, without what the event says.
-        """
+        """Note that an event is set aside; the reason repeats nothing of what the event says."""
 
 
 @dataclass(frozen=True)
 class Dependency:
-    """Something that an event shares with others.
+    """A job, a dataset or a parent run that an event shares with others.
 
-    Args:
-        key: the job, the dataset or the parent run.
-        version: events next to each other with the same version may be sent side by side; None for
-            an event that has to be alone.
+    Neighbours with the same version may be sent side by side; None is for an event that has to be
+    alone.
     """
 
     key: Key
@@ -116,7 +101,7 @@ class _Group(Generic[P]):
 
 
 class Lanes(Generic[P]):
-    """Keeps what waits, from one run of `send` to the next.
+    """Keeps waiting events in order and sends them; what waits stays from pass to pass.
 
     Args:
         senders: send a payload, each from a thread of its own.
@@ -124,7 +109,8 @@ class Lanes(Generic[P]):
         timeout: the limit of one request, in seconds.
 
     Attributes:
-        failures: what failed, and what the backend is known to take.
+        sent: the number of events that the backend took.
+        failures: judges what fails.
     """
 
     def __init__(
@@ -165,17 +151,17 @@ class Lanes(Generic[P]):
 
     @property
     def held(self) -> int:
-        """The number of events that failed and are tried again."""
+        """The number of events that failed and are to be tried again."""
         return len(self._held)
 
     @property
     def has_room(self) -> bool:
-        """Whether `put` need not wait."""
+        """True if `put` need not wait."""
         return self._count < CAPACITY_EVENTS and self._bytes < CAPACITY_BYTES
 
     @property
     def stopped_by(self) -> str | None:
-        """Why the backend is taken for one that takes nothing; None while it takes something."""
+        """Why sending has stopped; None while it goes on."""
         return self.failures.stopped_by
 
     def put(
@@ -191,12 +177,12 @@ class Lanes(Generic[P]):
         Args:
             payload: what to send.
             dependencies: what it shares with others, each key once.
-            source: told what becomes of it.
+            source: hears when the event is done.
             position: of the event in its source.
-            deadline: how long to wait for room, by the monotonic clock.
+            deadline: until when to wait for room, by the monotonic clock.
 
         Returns:
-            Whether it was added; False where there was no room in time, or nothing is sent now.
+            False where there was no room in time, or nothing is sent now.
         """
         with self._changed:
             while not self.has_room:
@@ -213,7 +199,8 @@ class Lanes(Generic[P]):
             self._count += 1
             self._bytes += payload.size
             if not ticket.blocked_by:
-                self._make_ready(ticket)
+                heapq.heappush(self._ready, ticket)
+                self._start_senders()
             return True
 
     def _is_sending(self) -> bool:
@@ -230,16 +217,8 @@ class Lanes(Generic[P]):
         if queue[0] is not queue[-1]:
             ticket.blocked_by += 1
 
-    def _make_ready(self, ticket: _Ticket[P]) -> None:
-        heapq.heappush(self._ready, ticket)
-        self._start_senders()
-
     def begin(self, deadline: float) -> None:
-        """Let events be sent from now on.
-
-        Args:
-            deadline: until when events are begun, by the monotonic clock.
-        """
+        """Send events from now on; begin none after the deadline, by the monotonic clock."""
         with self._changed:
             self._deadline = deadline
             self._is_running = True
@@ -247,11 +226,11 @@ class Lanes(Generic[P]):
             self._start_senders()
 
     def finish(self, deadline: float, *, waits_for_held: bool) -> None:
-        """Wait until what can be sent is sent.
+        """Wait until everything that can be sent is sent.
 
         Args:
             deadline: until when to wait, by the monotonic clock.
-            waits_for_held: whether to wait for events that failed and are tried again.
+            waits_for_held: True to wait also for events that failed and are tried again.
         """
         with self._changed:
             while self._is_sending() and time.monotonic() < deadline:
@@ -262,7 +241,7 @@ class Lanes(Generic[P]):
                 self._changed.wait(min(max(0.0, deadline - time.monotonic()), self._until_retry()))
 
     def _due(self) -> list[_Ticket[P]]:
-        """List the events that failed and are to be tried again now."""
+        """List the failed events whose time to be tried again has come."""
         now = time.monotonic()
         return [each for each in self._held if each.attempts.retry_at <= now]
 
@@ -272,14 +251,7 @@ class Lanes(Generic[P]):
         return min(1.0, max(0.01, due - now))
 
     def end(self, grace: float) -> bool:
-        """Begin no further event, and wait for what is under way.
-
-        Args:
-            grace: how long to wait, in seconds.
-
-        Returns:
-            Whether nothing is under way any more.
-        """
+        """Begin no further event, and wait `grace` seconds; return True if none is under way."""
         with self._changed:
             self._is_running = False
             self._has_work.notify_all()
@@ -339,10 +311,10 @@ class Lanes(Generic[P]):
         return ticket
 
     def _needs_probe(self, ticket: _Ticket[P]) -> bool:
-        """Return True where it is open whether an event or the backend is to blame.
+        """Return True where either an event or the backend may be to blame.
 
-        Then the event that the backend took last is sent once more. Nothing else is sent at that
-        time: it would be newer than what is sent again.
+        Then the sender first repeats the event that the backend took last. Nothing else is sent at
+        that time: it would be newer than the repeated event.
         """
         return self._last_sent is not None and self.failures.needs_probe(ticket.attempts)
 
@@ -364,7 +336,7 @@ class Lanes(Generic[P]):
         return ticket
 
     def _answers(self, send: Callable[[P], None], probe: P, ticket: _Ticket[P]) -> bool:
-        """Send a probe; return False where the event that failed must not be tried again now."""
+        """Send a probe; return False where the failed event must not be tried again now."""
         failure: Exception | None = None
         try:
             send(probe)
@@ -386,43 +358,38 @@ class Lanes(Generic[P]):
             return False
 
     def _attempt(self, send: Callable[[P], None], ticket: _Ticket[P]) -> None:
+        failure: Exception | None = None
         began = time.monotonic()
         try:
             send(ticket.payload)
-        except EventRefusedError as error:
-            with self._changed:
-                self.failures.succeed()
-                self._conclude(ticket)
-                ticket.source.parked(ticket.position, error.in_full)
-            return
         except Exception as error:
-            with self._changed:
-                self._fail(ticket, error, time.monotonic() - began)
-            return
+            failure = error
         seconds = time.monotonic() - began
         with self._changed:
-            self.failures.succeed()
-            self.sent += 1
-            self._last_sent = ticket
-            self._time(seconds)
-            self._conclude(ticket)
-            ticket.source.delivered(ticket.position)
+            if failure is None:
+                self.failures.succeed()
+                self.sent += 1
+                self._last_sent = ticket
+                self._time(seconds)
+                self._conclude(ticket)
+                ticket.source.delivered(ticket.position)
+            elif isinstance(failure, EventRefusedError):
+                self.failures.succeed()
+                self._conclude(ticket)
+                ticket.source.parked(ticket.position, failure.in_full)
+            elif self.failures.fail(ticket.attempts, failure, seconds):
+                self._conclude(ticket)
+                times = ticket.attempts.failures
+                ticket.source.parked(ticket.position, f"failed {times} times: {described(failure)}")
+            else:
+                self._hold(ticket)
 
     def _time(self, seconds: float) -> None:
-        """Note how long an answer took; a slow one may have waited for other threads."""
+        """Note how long an answer took; a slow answer may have waited for other threads."""
         self._answer_seconds.append(seconds)
         if len(self._answer_seconds) >= ANSWERS_TIMED:
             self._fastest = min(self._answer_seconds)
             self._answer_seconds.clear()
-
-    def _fail(self, ticket: _Ticket[P], error: Exception, seconds: float) -> None:
-        if self.failures.fail(ticket.attempts, error, seconds):
-            self._conclude(ticket)
-            ticket.source.parked(
-                ticket.position, f"failed {ticket.attempts.failures} times: {described(error)}"
-            )
-        else:
-            self._hold(ticket)
 
     def _hold(self, ticket: _Ticket[P]) -> None:
         self._under_way -= 1
@@ -430,7 +397,7 @@ class Lanes(Generic[P]):
         self._changed.notify_all()
 
     def _conclude(self, ticket: _Ticket[P]) -> None:
-        """Let what depends on an event go on."""
+        """Remove an event that is done, and release what depends on it."""
         self._under_way -= 1
         self._count -= 1
         self._bytes -= ticket.payload.size
@@ -449,29 +416,18 @@ class Lanes(Generic[P]):
                 if not waiting.blocked_by:
                     heapq.heappush(self._ready, waiting)
         self._start_senders()
-        # The thread that converts waits until there is much to do: each time that it wakes up, the
+        # The converting thread waits until there is much to do: each time that it wakes up, the
         # senders wait for it.
         is_half_empty = 2 * self._count < CAPACITY_EVENTS and 2 * self._bytes < CAPACITY_BYTES
         if (self._is_full and is_half_empty) or not (self._ready or self._under_way):
             self._changed.notify_all()
 
     def held_events(self) -> Iterator[tuple[Item, int, Attempts]]:
-        """List the events that failed and are tried again.
-
-        Yields:
-            The source of each, its position there, and how it failed.
-        """
+        """List the source, the position and the failures of each event that is to be retried."""
         for ticket in list(self._held):
             yield ticket.source, ticket.position, ticket.attempts
 
 
 def described(error: BaseException) -> str:
-    """Say why something was not sent, fit for a log.
-
-    Args:
-        error: whatever was raised.
-
-    Returns:
-        The message of an error of ours; of others the class, for their text may hold a secret.
-    """
+    """Return an error of ours as text, of others the class: their text may hold a secret."""
     return str(error) if isinstance(error, DeliveryError) else fault.described(error)

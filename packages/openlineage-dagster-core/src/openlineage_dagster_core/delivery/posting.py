@@ -15,11 +15,7 @@ from openlineage.client.transport import Transport
 from openlineage.client.transport.http import HttpTransport, TokenProvider
 from requests.adapters import HTTPAdapter
 
-from openlineage_dagster_core.delivery.bounded_http import (
-    NO_RETRIES,
-    BoundedAdapter,
-    check_status,
-)
+from openlineage_dagster_core.delivery.bounded_http import NO_RETRIES, BoundedAdapter, check_status
 from openlineage_dagster_core.delivery.failure_status import status_of
 from openlineage_dagster_core.errors import BackendUnavailableError
 
@@ -27,11 +23,9 @@ _INSIDE = ("_prepare_request", "url", "endpoint", "session", "timeout", "verify"
 
 
 def bound(transport: HttpTransport, timeout: float) -> None:
-    """Bound each request of an HTTP transport in time, without retries and redirects.
+    """Limit each request of a transport to `timeout` seconds, without retries and redirects.
 
-    Args:
-        transport: changed. An adapter that the user made for it stays.
-        timeout: the limit of one request in seconds, reading the answer included.
+    An adapter that the user has configured stays.
     """
     transport.timeout = timeout
     config = transport.config
@@ -51,9 +45,6 @@ class _SeparateToken(TokenProvider):
 
     A token endpoint answers 400 where the client's secret is wrong. From the backend, the same
     status says that the event is wrong.
-
-    Args:
-        provider: gets the tokens.
     """
 
     def __init__(self, provider: TokenProvider) -> None:
@@ -61,11 +52,7 @@ class _SeparateToken(TokenProvider):
         self._provider = provider
 
     def get_bearer(self) -> str | None:
-        """Return the value of the header `Authorization`.
-
-        Raises:
-            BackendUnavailableError: there is no token.
-        """
+        """Return the header `Authorization`; raise BackendUnavailableError without a token."""
         try:
             return self._provider.get_bearer()
         except Exception as error:
@@ -78,14 +65,11 @@ class _SeparateToken(TokenProvider):
 
 
 class Poster:
-    """Posts one text after the other, and prepares once what all requests have in common.
+    """Posts one text after the other through a transport for which `takes_text` returns True.
 
-    That is the request without its body, and what `requests` reads in the environment and on the
-    disk: proxies, certificates, `.netrc`. Reading them for each event takes more processor time
-    than everything else that happens to the event.
-
-    Args:
-        transport: one for which `takes_text` returns True.
+    It prepares once what all requests have in common: the request without its body, and what
+    `requests` reads in the environment and on the disk (proxies, certificates, `.netrc`). Reading
+    them for each event takes more processor time than everything else that happens to the event.
     """
 
     def __init__(self, transport: HttpTransport) -> None:
@@ -96,27 +80,19 @@ class Poster:
 
     @staticmethod
     def takes_text(transport: Transport) -> bool:
-        """Return True if a transport can post the text of an event.
+        """Return True for plain HTTP with the members that `Poster` needs.
 
-        Args:
-            transport: the client's.
-
-        Returns:
-            True for plain HTTP with the members `Poster` needs; a subclass may do anything else.
+        A subclass of `HttpTransport` may do anything else with an event.
         """
         return type(transport) is HttpTransport and all(
             hasattr(transport, name) for name in _INSIDE
         )
 
     def post(self, text: str) -> None:
-        """Post the text of an event as `HttpTransport.emit` would, and never follow a redirect.
+        """Post an event's JSON as `HttpTransport.emit` would, and never follow a redirect.
 
-        Args:
-            text: the event as JSON.
-
-        Raises:
-            requests.RequestException: the backend refuses the event, or gives no answer.
-            BackendUnavailableError: the backend redirects.
+        Raises requests.RequestException where the backend refuses the event or gives no answer,
+        and BackendUnavailableError where it redirects.
         """
         # At a higher level the connection prints headers, and with them secrets.
         level = http.client.HTTPConnection.debuglevel

@@ -25,30 +25,25 @@ CRITICAL = "2"
 ABOUT_THE_EVENT = frozenset(
     {"MSG_SIZE_TOO_LARGE", "RECORD_LIST_TOO_LARGE", "INVALID_MSG_SIZE", "INVALID_RECORD"}
 )
-"""Errors that the same event would cause again; the names are those of the Kafka protocol."""
+"""Errors of the Kafka protocol that the same event would cause again."""
 
 
 def wait_for_answers(transport: KafkaTransport, timeout: float) -> None:
     """Make a transport raise an error where the broker has not taken an event.
 
-    Args:
-        transport: changed; the options of its producer that the user has set stay.
-        timeout: seconds for which the producer tries to send an event, where the user has set none.
+    The producer tries for `timeout` seconds. Options of the producer that the user has set stay.
     """
-    producer = AnsweredProducer(transport, timeout)
+    producer = _AnsweredProducer(transport, timeout)
     transport.producer = producer  # type: ignore[assignment]
     transport.flush = True
 
 
-class AnsweredProducer:
+class _AnsweredProducer:
     """Wraps a transport's producer, and raises an error for a message that was not delivered.
 
     The transport calls `flush` after each message and ignores the result. One message is under way
-    at a time.
-
-    Args:
-        transport: the transport; its producer is replaced.
-        timeout: seconds for which the producer tries to send an event, where the user has set none.
+    at a time. A message that is too large raises EventRefusedError; every other failure raises
+    BackendUnavailableError.
     """
 
     def __init__(self, transport: KafkaTransport, timeout: float) -> None:
@@ -58,21 +53,13 @@ class AnsweredProducer:
         config: dict[str, Any] = {"log_level": CRITICAL, **given, "error_cb": self._note}
         if not any(name in given for name in LIMITS):
             config[LIMITS[0]] = str(round(timeout * 1000))
-        # The present producer has other options; it holds no messages.
+        # The transport's producer has other options; it holds no messages.
         transport.producer = None
         transport._setup_producer(config)  # noqa: SLF001 -- see the module
         self._producer: Any = transport.producer
 
     def produce(self, **message: Any) -> None:
-        """Queue a message, as `Producer.produce` does.
-
-        Args:
-            message: the arguments of `Producer.produce`.
-
-        Raises:
-            EventRefusedError: the message is too large.
-            BackendUnavailableError: the producer cannot queue the message now.
-        """
+        """Queue a message, with the arguments of `Producer.produce`."""
         from confluent_kafka import KafkaException
 
         self._error, self._reason = None, ""
@@ -83,17 +70,9 @@ class AnsweredProducer:
         self._raise_error()
 
     def flush(self, timeout: float = -1) -> int:
-        """Wait for the broker's answer, as `Producer.flush` does.
+        """Wait `timeout` seconds for the answer; return the number of messages without one.
 
-        Args:
-            timeout: in seconds; -1 waits until the broker answers or the producer gives up.
-
-        Returns:
-            The number of messages without an answer.
-
-        Raises:
-            EventRefusedError: the broker refuses this message.
-            BackendUnavailableError: no broker takes the message now.
+        -1 waits until the broker answers or the producer gives up.
         """
         left: int = self._producer.flush(timeout)
         self._raise_error()

@@ -1,7 +1,7 @@
 """Makes an event that is too large smaller by dropping facets.
 
-Facets are dropped in groups: all inputs, or all outputs, lose a facet or keep it, because a backend
-that sees half of the schemas shows differences between datasets that do not exist.
+All inputs, or all outputs, lose a facet or keep it: a backend that sees half of the schemas shows
+differences between datasets that do not exist.
 """
 
 from __future__ import annotations
@@ -36,9 +36,8 @@ NEVER_DROPPED = frozenset({"jobType", "processing_engine", "dagster_run", "paren
 class DagsterDroppedFacetsRunFacet(RunFacet):
     """`dagster_dropped_facets`: docs/schemas, DagsterDroppedFacetsRunFacet 1-0-0.
 
-    Args:
-        facets: the names of the groups that were dropped, such as `run.facets.errorMessage`,
-            `outputs[0].facets.columnLineage`, or `inputs[*].facets.schema` for several inputs.
+    `facets` are names of dropped groups, such as `run.facets.errorMessage`,
+    `outputs[0].facets.columnLineage`, or `inputs[*].facets.schema` for several inputs.
     """
 
     facets: list[str]
@@ -65,12 +64,8 @@ class _Place:
 class _Group:
     """Facets that are dropped together: those of one key in all datasets of one side.
 
-    Args:
-        name: how the event and the log name the group.
-        key: the facets' key.
-        places: where they are.
-        weight: bytes of their keys and texts.
-        gain: bytes that dropping the group saves, naming it included, if it alone is dropped.
+    The name appears in the event and the log. The weight is the bytes of the keys and texts; the
+    gain is what dropping this group alone saves, the bytes of its name deducted.
     """
 
     name: str
@@ -81,10 +76,10 @@ class _Group:
 
 
 def within(event: Event, text: str, limit: int) -> tuple[Event, str, tuple[str, ...]]:
-    """Make an event fit into a limit.
+    """Make an event fit into a limit; the given event stays as it is.
 
     Args:
-        event: stays as it is.
+        event: an OpenLineage event.
         text: the event as `to_json` writes it.
         limit: of the text, in bytes.
 
@@ -121,7 +116,7 @@ def _choose(event: Event, size: int, limit: int) -> tuple[list[_Group], int]:
         remaining = base - _saved(dropped, counts) - (is_first and bool(dropped))
         if remaining <= limit or len(dropped) == len(groups):
             break
-        # What a few commas lacked: see `_saved`.
+        # A few commas were missing: see `_saved`.
         need += remaining - limit
     return sorted(dropped, key=lambda group: -group.weight), remaining
 
@@ -150,17 +145,17 @@ def _groups(event: Event) -> tuple[Counter[_Place], list[_Group]]:
         weight = weights[holder, attribute, key]
         commas = sum(counts[place] > 1 for place in places)
         cost = len(json.dumps(name)) + len(",") if isinstance(event, RunEvent) else 0
-        # To name it may take more than it takes itself.
+        # The name of a group may be longer than its facets.
         if weight + commas > cost:
             groups.append(_Group(name, key, tuple(places), weight, weight + commas - cost))
     return counts, groups
 
 
 def _fewest(groups: list[_Group], need: int) -> list[_Group]:
-    """Choose as few groups as save enough, and of those that do, light ones.
+    """Choose as few groups as save enough, and light ones among those that do.
 
-    The heaviest groups give the number. What they save beyond the need is then given back: each of
-    them, from the lightest on, is exchanged for the lightest group that still suffices.
+    The heaviest groups give the number. Then each of them, from the lightest on, is exchanged for
+    the lightest group with which the choice still saves enough.
     """
     left = sorted(groups, key=lambda group: group.gain)
     chosen: list[_Group] = []
@@ -179,7 +174,7 @@ def _fewest(groups: list[_Group], need: int) -> list[_Group]:
 
 
 def _saved(dropped: Iterable[_Group], counts: Counter[_Place]) -> int:
-    """Compute the bytes that dropping some groups together saves, naming them included."""
+    """Compute the bytes that dropping some groups together saves, their names deducted."""
     saved = 0
     lost: Counter[_Place] = Counter()
     for group in dropped:
@@ -233,7 +228,7 @@ def _holders(event: Event) -> Iterator[tuple[_Place, object]]:
 
 
 def _without(event: Event, dropped: Iterable[_Group]) -> Event:
-    """Copy an event without the dropped facets; what does not change is shared."""
+    """Copy an event without the dropped facets; the copy shares what does not change."""
     by_place: dict[_Place, set[str]] = {}
     for group in dropped:
         for place in group.places:

@@ -1,7 +1,8 @@
-"""Reads which transport openlineage-python's client has configured, without importing the client.
+"""Reads which transport openlineage-python's client will use, without importing the client.
 
 A process that executes a run must not pay for the import. The configuration comes from the same
-places, in the same order, as the client's documentation names them.
+places, in the same order, as the client's documentation names them. Everywhere, `environ` is the
+process's environment.
 """
 
 from __future__ import annotations
@@ -27,23 +28,12 @@ from openlineage_dagster_core.validation import check_http_url
 
 HOW_TO_CONFIGURE = f"set {ENV_URL}, or name a transport in openlineage.yml or {ENV_TRANSPORT}__TYPE"
 
-
-TYPES = frozenset(
-    {
-        "amazon_datazone_api",
-        "async_http",
-        "composite",
-        "console",
-        "datadog",
-        "file",
-        "gcplineage",
-        "http",
-        "kafka",
-        "msk-iam",
-        "noop",
-        "transform",
-    }
-)
+# fmt: off
+TYPES = frozenset({
+    "amazon_datazone_api", "async_http", "composite", "console", "datadog", "file", "gcplineage",
+    "http", "kafka", "msk-iam", "noop", "transform",
+})
+# fmt: on
 """Transports that openlineage-python knows by name; a class's path names any other."""
 
 CONSOLE = frozenset({"console", "openlineage.client.transport.console.ConsoleTransport"})
@@ -51,32 +41,17 @@ CONSOLE = frozenset({"console", "openlineage.client.transport.console.ConsoleTra
 
 
 def is_configured(environ: Mapping[str, str]) -> bool:
-    """Return True if the client will find a transport to send events with.
-
-    Args:
-        environ: the process's environment.
-
-    Returns:
-        False without a transport, and where OpenLineage is disabled.
-    """
+    """Return True if the client will find a transport, and OpenLineage is not disabled."""
     if is_disabled(environ):
         return False
     # Not any variable with the prefix: where OPENLINEAGE_URL is set, the client sets some itself.
     if any(environ.get(name) for name in (ENV_URL, ENV_TRANSPORT, f"{ENV_TRANSPORT}__TYPE")):
         return True
-    path = _config_file(environ)
-    return path is not None and bool(_transport_in(path))
+    return bool(_in_file(environ))
 
 
 def check(environ: Mapping[str, str]) -> None:
-    """Check the type and the address of the configured transport.
-
-    Args:
-        environ: the process's environment.
-
-    Raises:
-        ConfigurationError: the client has no transport of this type, or the address is not valid.
-    """
+    """Raise ConfigurationError where the transport's type is unknown or its address not valid."""
     if is_disabled(environ):
         return
     check_url(environ)
@@ -95,34 +70,21 @@ def check(environ: Mapping[str, str]) -> None:
 def names_console(environ: Mapping[str, str]) -> bool:
     """Return True if the configured transport writes events to the process's log.
 
-    Args:
-        environ: the process's environment.
-
-    Returns:
-        True for the console transport, and for a composite or transform transport with a console
-        transport inside. False where OpenLineage is disabled, and without any configuration.
+    A console transport may be inside a composite or transform transport. Where OpenLineage is
+    disabled, and without any configuration, the result is False.
     """
     return not is_disabled(environ) and _includes_console(_configured(environ))
 
 
 def is_console(environ: Mapping[str, str]) -> bool:
-    """Return True if the configured transport is the console transport and nothing else.
-
-    Args:
-        environ: the process's environment.
-
-    Returns:
-        True where events go nowhere but to the log of the process that delivers.
-    """
+    """Return True if events go nowhere but to the log of the process that delivers them."""
     transport = _configured(environ)
     kind = transport.get("type") if isinstance(transport, Mapping) else None
     return not is_disabled(environ) and kind in CONSOLE
 
 
 def _configured(environ: Mapping[str, str]) -> object:
-    path = _config_file(environ)
-    in_file = _content(path).get("transport") if path is not None else None
-    return _merged(in_file, _in_environment(environ))
+    return _merged(_content(_config_file(environ)).get("transport"), _in_environment(environ))
 
 
 def _includes_console(transport: object) -> bool:
@@ -170,10 +132,7 @@ def _merged(first: object, second: object) -> object:
         return second
     if not isinstance(first, Mapping) or not isinstance(second, Mapping):
         return first
-    return {
-        **second,
-        **{key: _merged(value, second.get(key)) for key, value in first.items()},
-    }
+    return {**second, **{key: _merged(value, second.get(key)) for key, value in first.items()}}
 
 
 def _transports(environ: Mapping[str, str]) -> Iterator[tuple[str, Mapping[str, Any]]]:
@@ -182,11 +141,10 @@ def _transports(environ: Mapping[str, str]) -> Iterator[tuple[str, Mapping[str, 
         for key in ("type", "url")
         if (name := f"{ENV_TRANSPORT}__{key.upper()}") in environ
     }
-    path = _config_file(environ)
-    found = _transport_in(path) if path is not None else None
+    found = _in_file(environ)
     if found:
         # The file wins over the environment.
-        yield f"{path}: transport", {**named, **found}
+        yield f"{_config_file(environ)}: transport", {**named, **found}
     elif "type" in named:
         yield ENV_TRANSPORT, named
 
@@ -215,13 +173,15 @@ def _is_readable(path: Path) -> bool:
         return False
 
 
-def _transport_in(path: Path) -> Mapping[str, Any] | None:
-    transport = _content(path).get("transport")
+def _in_file(environ: Mapping[str, str]) -> Mapping[str, Any] | None:
+    transport = _content(_config_file(environ)).get("transport")
     return transport if isinstance(transport, dict) and transport.get("type") else None
 
 
-def _content(path: Path) -> Mapping[str, Any]:
-    """Return what a file configures, nothing where it cannot be read."""
+def _content(path: Path | None) -> Mapping[str, Any]:
+    """Return what a file configures; nothing where it cannot be read."""
+    if path is None:
+        return {}
     try:
         config = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeError, RecursionError, yaml.YAMLError):
@@ -230,14 +190,7 @@ def _content(path: Path) -> Mapping[str, Any]:
 
 
 def config_file_text(environ: Mapping[str, str]) -> str | None:
-    """Return what the client's configuration file says.
-
-    Args:
-        environ: the process's environment.
-
-    Returns:
-        The text of `openlineage.yml`; None where there is none that can be read.
-    """
+    """Return the text of `openlineage.yml`; None where no such file can be read."""
     path = _config_file(environ)
     try:
         return path.read_text(encoding="utf-8") if path is not None else None

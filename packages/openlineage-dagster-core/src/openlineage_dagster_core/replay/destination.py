@@ -1,7 +1,8 @@
-"""Where a replay goes: the backend that is configured, or one that is named."""
+"""Makes the clients of a replay, for the configured backend or one that the user names."""
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 from openlineage.client import OpenLineageClient
@@ -9,8 +10,7 @@ from openlineage.client.transport import Transport
 from openlineage.client.transport.file import FileConfig, FileTransport
 from openlineage.client.transport.http import HttpConfig, HttpTransport
 
-from openlineage_dagster_core.delivery.client import LineageClient
-from openlineage_dagster_core.delivery.connections import CONNECTIONS, connect
+from openlineage_dagster_core.delivery.client import CONNECTIONS, LineageClient, connect
 from openlineage_dagster_core.errors import ConfigurationError
 from openlineage_dagster_core.settings import Settings
 from openlineage_dagster_core.validation import check_http_url
@@ -21,40 +21,26 @@ ALLOWED = "file:PATH, or an address such as http://localhost:5000"
 def clients_to(
     destination: str | None, settings: Settings, connections: int = CONNECTIONS
 ) -> list[LineageClient]:
-    """Make what sends to a destination.
+    """Make at most `connections` clients that send to a destination, each for one thread.
 
     Args:
         destination: `file:PATH` or an http(s) address, which gets no key; None takes the backend
             that the environment or `openlineage.yml` configures.
         settings: hold the limits of a request and of an event.
-        connections: how many at most.
-
-    Returns:
-        The clients, each for one thread.
+        connections: the number of clients at most.
 
     Raises:
         ConfigurationError: there is no such destination.
     """
-    if destination is None:
-        return connect(settings.timeout, settings.max_event_bytes, connections=connections)
-    check(destination)
-    return connect(
-        settings.timeout,
-        settings.max_event_bytes,
-        lambda: OpenLineageClient(transport=_transport(destination)),
-        connections=connections,
-    )
+    make = None
+    if destination is not None:
+        check(destination)
+        make = partial(_client, destination)
+    return connect(settings.timeout, settings.max_event_bytes, make, connections=connections)
 
 
 def check(destination: str) -> None:
-    """Check a destination that the user names.
-
-    Args:
-        destination: the user's words.
-
-    Raises:
-        ConfigurationError: there is no such destination.
-    """
+    """Raise ConfigurationError where `--to` is no destination."""
     kind, _, rest = destination.partition(":")
     if kind in ("http", "https"):
         check_http_url("--to", destination)
@@ -62,9 +48,11 @@ def check(destination: str) -> None:
         raise ConfigurationError("--to", destination, ALLOWED)
 
 
-def _transport(destination: str) -> Transport:
+def _client(destination: str) -> OpenLineageClient:
     kind, _, rest = destination.partition(":")
     if kind == "file":
         path = str(Path(rest.removeprefix("//")).absolute())
-        return FileTransport(FileConfig(log_file_path=path, append=True))
-    return HttpTransport(HttpConfig.from_dict({"url": destination}))
+        transport: Transport = FileTransport(FileConfig(log_file_path=path, append=True))
+    else:
+        transport = HttpTransport(HttpConfig.from_dict({"url": destination}))
+    return OpenLineageClient(transport=transport)
