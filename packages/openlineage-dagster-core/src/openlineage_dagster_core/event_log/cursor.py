@@ -6,7 +6,7 @@ import base64
 import json
 import zlib
 from collections.abc import Collection
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import MISSING, asdict, dataclass, field, fields, replace
 from typing import Any
 
 from openlineage_dagster_core.event_log.stored_event import EventId
@@ -14,22 +14,22 @@ from openlineage_dagster_core.event_log.stored_event import EventId
 VERSION = 2
 
 UNKNOWN = -1
-"""The position of a run whose own position is not known any more."""
+"""The position of a run whose own position is lost."""
 
 LONGEST_BITS = 1_000_000
-"""How far the ids above `low` may reach to be written; more would not fit any database's text."""
+"""Distance above `low` up to which a text holds ids; more would not fit any database's text."""
 
 PARKED_KEPT = 100
-"""Parked events that are kept by name, the latest ones; all are counted."""
+"""Latest parked events that the cursor keeps by name; it counts all."""
 
 PARKED_IN_SHORT = 5
-"""Parked events that a text of limited length keeps by name at least, where there is room."""
+"""Parked events that a text of limited length names at least, where there is room."""
 
 REASON_CHARACTERS = 200
-"""What is kept of the reason why an event was parked."""
+"""Characters of the reason for parking an event that the cursor keeps."""
 
 PARTLY_KEPT = 50
-"""Log events that are delivered in part and kept by name: each has very many OpenLineage events."""
+"""Partly delivered log events that a text names: each has very many OpenLineage events."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class ParkedEvent:
         run_id: the Dagster run id; empty for an event reported from outside any run.
         storage_id: the event's storage id.
         event_type: the Dagster event type; empty where the event cannot be decoded.
-        reason: why, with the beginning of the backend's answer where the answer is kept.
+        reason: why, with the beginning of the backend's answer where there is one.
         at: when it was parked, in seconds since the epoch.
     """
 
@@ -57,38 +57,38 @@ class ParkedEvent:
 
     @property
     def name(self) -> str:
-        """How the command line names it: `RUN_ID:STORAGE_ID`, or `:STORAGE_ID` outside any run."""
+        """Its name on the command line: `RUN_ID:STORAGE_ID`, or `:STORAGE_ID` outside any run."""
         return f"{self.run_id}:{self.storage_id}"
 
 
 @dataclass
 class Cursor:
-    """How far the event log has been delivered.
+    """How far the event log has been delivered; times are in seconds since the epoch.
 
     Args:
         low: every event up to this storage id is delivered, and none will appear below it.
         seen: the highest storage id that was read.
         recent: the storage ids above `low` that are delivered; where each run has a log of its own,
             those of events reported from outside any run.
-        marks: storage ids up to which the log was read at earlier times, and these times in
-            seconds since the epoch; the oldest first.
-        runs: where each run has a log of its own: how far that is delivered, by run id, and when
-            the run ended, in seconds since the epoch, if its end is delivered, else 0.
-        updated_after: runs whose row changed before this are known, in seconds since the epoch.
+        marks: storage ids up to which the log was read at earlier times, with these times; the
+            oldest first.
+        runs: where each run has a log of its own: by run id, how far that is delivered, and when
+            the run ended if its end is delivered, else 0.
+        updated_after: runs whose row changed before this time are known.
         complete_after: where `runs` is lost, runs whose row changed after this are found again.
-        sent_until: what happened before this is delivered for every run.
-        must_find_runs: whether `runs` was too long to be written.
-        begins_at: events that happened before are left out, in seconds since the epoch.
-        after_storage_id: the storage id after which 0.1 or 0.2, or the option, says to begin; 0
-            once that place has been found.
+        sent_until: what happened before this time is delivered for every run.
+        must_find_runs: True if `runs` was too long for the text.
+        begins_at: events that happened before this time are left out.
+        after_storage_id: the storage id after which a cursor of 0.1 or 0.2, or the option, begins;
+            0 once the reader has found that place.
         partly: how many OpenLineage events of a log event are delivered, the first ones.
         parked: the number of events parked so far.
         last_parked: the latest of them.
         read: the number of log events delivered so far.
         sent: the number of OpenLineage events that the backend took so far.
         behind: the number of log events that are known to wait.
-        behind_since: when the oldest of those happened, in seconds since the epoch; 0 for none.
-        is_new: whether the place to begin at must still be found.
+        behind_since: when the oldest of those happened; 0 for none.
+        is_new: True while the reader must still find the place to begin at.
     """
 
     low: int = 0
@@ -112,39 +112,27 @@ class Cursor:
     is_new: bool = False
 
     def park(self, event: ParkedEvent) -> None:
-        """Count a parked event and keep its name.
-
-        Args:
-            event: the event; one that is parked again replaces itself.
-        """
+        """Count a parked event and keep its name; one that is parked again replaces itself."""
         others = [each for each in self.last_parked if each.id != event.id]
         self.parked += len(others) == len(self.last_parked)
         shortened = replace(event, reason=event.reason[:REASON_CHARACTERS])
         self.last_parked = [*others, shortened][-PARKED_KEPT:]
 
     def unpark(self, event_id: EventId) -> None:
-        """Forget a parked event that was delivered after all.
-
-        Args:
-            event_id: where the log has it.
-        """
+        """Forget a parked event that was delivered after all."""
         self.last_parked = [each for each in self.last_parked if each.id != event_id]
 
     def to_text(self, longest: int) -> str:
-        """Write the cursor down.
+        """Return the cursor as JSON of at most `longest` characters.
 
-        Args:
-            longest: the length of the text, in characters.
-
-        Returns:
-            JSON. What is too long is left out: first names of parked events, then what is
-            delivered above `low`; a process that has only this text delivers that once more.
+        A shorter text leaves out first names of parked events, then what is delivered above `low`;
+        a process that has only this text delivers that once more.
         """
-        text = self._written()
+        text = _written(self)
         if len(text) <= longest:
             return text
         brief = replace(self, last_parked=self.last_parked[-PARKED_IN_SHORT:])
-        text = brief._written()  # noqa: SLF001 -- its own
+        text = _written(brief)
         if len(text) <= longest and _packed(self.recent, self.low) is not None:
             return text
         brief = replace(
@@ -157,37 +145,11 @@ class Cursor:
             must_find_runs=True,
             partly={},
         )
-        text = brief._written()  # noqa: SLF001 -- its own
+        text = _written(brief)
         while len(text) > longest and brief.last_parked:
             brief.last_parked = brief.last_parked[1:]
-            text = brief._written()  # noqa: SLF001 -- its own
+            text = _written(brief)
         return text
-
-    def _written(self) -> str:
-        recent = _packed(self.recent, self.low)
-        content = {
-            "version": VERSION,
-            "is_new": self.is_new,
-            "low": self.low,
-            "seen": self.seen if recent is not None else self.low,
-            "recent": recent,
-            "marks": self.marks,
-            "runs": self.runs,
-            "updated_after": self.updated_after,
-            "complete_after": self.complete_after,
-            "sent_until": self.sent_until,
-            "must_find_runs": self.must_find_runs,
-            "begins_at": self.begins_at,
-            "after_storage_id": self.after_storage_id,
-            "partly": [[*key, sent] for key, sent in list(self.partly.items())[:PARTLY_KEPT]],
-            "parked": self.parked,
-            "last_parked": [list(asdict(each).values()) for each in self.last_parked],
-            "read": self.read,
-            "sent": self.sent,
-            "behind": self.behind,
-            "behind_since": round(self.behind_since, 3),
-        }
-        return json.dumps({key: value for key, value in content.items() if value})
 
     @classmethod
     def from_text(cls, text: str | None, after_storage_id: int = 0) -> Cursor:
@@ -196,9 +158,6 @@ class Cursor:
         Args:
             text: what `to_text` or version 0.1 or 0.2 wrote; None at the very first time.
             after_storage_id: the storage id to begin after, at the very first time.
-
-        Returns:
-            The cursor.
 
         Raises:
             ValueError: the text is no cursor.
@@ -216,43 +175,47 @@ class Cursor:
             raise ValueError(msg) from error
 
 
+_PLAIN = {each.name: each.default for each in fields(Cursor) if each.default is not MISSING}
+"""The fields that hold one number, and what a text that leaves them out means."""
+
+
+def _written(cursor: Cursor) -> str:
+    recent = _packed(cursor.recent, cursor.low)
+    content = {
+        "version": VERSION,
+        **vars(cursor),
+        "seen": cursor.seen if recent is not None else cursor.low,
+        "recent": recent,
+        "partly": [[*key, sent] for key, sent in list(cursor.partly.items())[:PARTLY_KEPT]],
+        "last_parked": [list(asdict(each).values()) for each in cursor.last_parked],
+        "behind_since": round(cursor.behind_since, 3),
+    }
+    return json.dumps({key: value for key, value in content.items() if value})
+
+
 def _read(stored: Any) -> Cursor:
     low = int(stored.get("low", 0))
+    plain: Any = {
+        name: type(default)(stored.get(name, default)) for name, default in _PLAIN.items()
+    }
     return Cursor(
-        is_new=bool(stored.get("is_new", False)),
-        low=low,
-        seen=int(stored.get("seen", low)),
+        **{**plain, "seen": int(stored.get("seen", low))},
         recent=_unpacked(stored.get("recent", ""), low),
         marks=[(int(number), float(at)) for number, at in stored.get("marks", [])],
         runs={run: (int(at), float(end)) for run, (at, end) in stored.get("runs", {}).items()},
-        updated_after=float(stored.get("updated_after", 0)),
-        complete_after=float(stored.get("complete_after", 0)),
-        sent_until=float(stored.get("sent_until", 0)),
-        must_find_runs=bool(stored.get("must_find_runs", False)),
-        begins_at=float(stored.get("begins_at", 0)),
-        after_storage_id=int(stored.get("after_storage_id", 0)),
         partly={
             EventId(str(run), int(number)): int(count)
             for run, number, count in stored.get("partly", [])
         },
-        parked=int(stored.get("parked", 0)),
-        last_parked=_parked(stored.get("last_parked", [])),
-        read=int(stored.get("read", 0)),
-        sent=int(stored.get("sent", 0)),
-        behind=int(stored.get("behind", 0)),
-        behind_since=float(stored.get("behind_since", 0)),
+        last_parked=[
+            ParkedEvent(str(run), int(number), str(event_type), str(reason), float(at))
+            for run, number, event_type, reason, at in stored.get("last_parked", [])
+        ],
     )
 
 
-def _parked(stored: list[Any]) -> list[ParkedEvent]:
-    return [
-        ParkedEvent(str(run), int(number), str(event_type), str(reason), float(at))
-        for run, number, event_type, reason, at in stored
-    ]
-
-
 def _packed(ids: Collection[int], low: int) -> str | None:
-    """Write the ids above another one as bits; None where they reach too far."""
+    """Write the ids above `low` as bits; return None where they reach too far."""
     if not ids:
         return ""
     size = max(ids) - low

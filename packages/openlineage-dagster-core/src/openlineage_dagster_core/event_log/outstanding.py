@@ -1,4 +1,4 @@
-"""Which events of one log were read and are not delivered yet."""
+"""Keeps which events of one log were read and are not delivered yet."""
 
 from __future__ import annotations
 
@@ -10,10 +10,7 @@ class Outstanding:
     """Storage ids in the order of the log, until they are delivered from the oldest on.
 
     Args:
-        low: every event up to this storage id is delivered.
-
-    Attributes:
-        low: likewise; `advance` moves it.
+        low: every event up to this storage id is delivered; `advance` moves it.
         delivered: storage ids above `low` that are delivered.
     """
 
@@ -31,11 +28,9 @@ class Outstanding:
         return len(self._known) - len(self.delivered)
 
     def add(self, storage_id: int, timestamp: float) -> None:
-        """Note an event that was read; one that is read again has to be delivered again.
+        """Note an event that was read and when it happened, in seconds since the epoch.
 
-        Args:
-            storage_id: the event's.
-            timestamp: when it happened, in seconds since the epoch.
+        An event that is read again has to be delivered again.
         """
         if storage_id in self.delivered:
             self.delivered.discard(storage_id)
@@ -53,11 +48,7 @@ class Outstanding:
         self._read.insert(position, (storage_id, timestamp))
 
     def deliver(self, storage_id: int) -> None:
-        """Note an event that was delivered.
-
-        Args:
-            storage_id: the event's.
-        """
+        """Note an event that was delivered."""
         repeats = self._repeats.pop(storage_id, 0)
         if repeats > 1:
             self._repeats[storage_id] = repeats - 1
@@ -67,9 +58,8 @@ class Outstanding:
     def advance(self, until: int, old_before: float) -> None:
         """Move `low` past what is delivered and settled.
 
-        Args:
-            until: the log is settled up to this storage id.
-            old_before: and up to an event that happened before then, in seconds since the epoch.
+        An event is settled up to the storage id `until`, and where it happened before `old_before`,
+        in seconds since the epoch.
         """
         while self._read:
             storage_id, timestamp = self._read[0]
@@ -84,11 +74,7 @@ class Outstanding:
         self.low = max(self.low, until)
 
     def oldest(self) -> float:
-        """Find when the oldest event that is not delivered happened.
-
-        Returns:
-            Seconds since the epoch; 0 where there is none, or that is not known.
-        """
+        """Return when the oldest undelivered event happened; 0 where there is none, or unknown."""
         return next(
             (timestamp for each, timestamp in self._read if each not in self.delivered), 0.0
         )

@@ -1,9 +1,10 @@
-"""What reads the event log: the protocol of the readers, and which one an instance needs."""
+"""The base of the classes that read the event log, and the choice of the one an instance needs."""
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from dagster import DagsterInstance
@@ -20,20 +21,14 @@ CLOCKS_DIFFER_SECONDS = 600.0
 
 
 class DoneEvent(NamedTuple):
-    """An event of the log that is delivered.
-
-    Args:
-        id: where the log has it.
-        timestamp: when it happened, in seconds since the epoch.
-        ends_run: whether it is the end of its run.
-    """
+    """A delivered event of the log: where, when (seconds since the epoch), if it ends its run."""
 
     id: EventId
     timestamp: float
     ends_run: bool
 
 
-class EventLogReader(Protocol):
+class EventLogReader(ABC):
     """Reads each event of the log once, and keeps the cursor.
 
     Attributes:
@@ -41,16 +36,16 @@ class EventLogReader(Protocol):
         unreadable: the number of runs whose log could not be read at the last attempt.
     """
 
-    cursor: Cursor
-    unreadable: int
+    def __init__(self, cursor: Cursor) -> None:
+        self.cursor = cursor
+        self.unreadable = 0
+        self._forgotten: set[str] = set()
 
+    @abstractmethod
     def use(self, instance: DagsterInstance) -> None:
-        """Read on in another opening of the same instance; each tick of a sensor has its own.
+        """Read on through another opening of the same instance; each sensor tick has its own."""
 
-        Args:
-            instance: holds the same event log.
-        """
-
+    @abstractmethod
     def begin(self, start: float | None) -> None:
         """Find where to begin; called where the cursor does not know it yet.
 
@@ -60,66 +55,43 @@ class EventLogReader(Protocol):
         """
 
     def has_news(self) -> bool:
-        """Ask cheaply whether there is anything to read.
+        """Ask cheaply for news; return False only where there is nothing to read."""
+        return True
 
-        Returns:
-            False only where there is nothing.
-        """
-
+    @abstractmethod
     def read(self) -> Iterator[Sequence[StoredEvent]]:
-        """Read what is new.
+        """Yield batches of new events, in the order to convert them.
 
-        Yields:
-            Batches of events that were not read before, in the order to convert them. The next
-            call goes on after the last batch that was taken.
+        The next call goes on after the last batch that the caller took.
         """
 
+    @abstractmethod
     def retry(self, events: Collection[EventId]) -> None:
-        """Read events once more, and what depends on them after them.
+        """Read events once more at the next `read`, and what depends on them after them."""
 
-        Args:
-            events: where the log has them.
-        """
-
+    @abstractmethod
     def settle(self, done: Iterable[DoneEvent]) -> None:
-        """Move the cursor past delivered events.
-
-        Args:
-            done: the events that were delivered since the last call.
-        """
+        """Move the cursor past the events that were delivered since the last call."""
 
     def has_all_of(self, runs: Sequence[RunRecord]) -> Collection[str]:
-        """Find the runs of which this reader gives every event.
+        """Return the ids of the runs of which this reader gives every event.
 
-        Args:
-            runs: the rows of runs whose first event has just been read.
-
-        Returns:
-            Their run ids; of the others, earlier events were read before this reader began.
+        Each of the runs has just begun to be read. Earlier events of those that are left out were
+        read before this reader began.
         """
+        return [run.dagster_run.run_id for run in runs]
 
     def forgets(self) -> Iterable[str]:
-        """List runs whose progress must be read again, because an event of them came late.
-
-        Returns:
-            The run ids since the last call.
-        """
+        """Return the ids of runs whose progress must be read again, since the last call."""
+        forgotten, self._forgotten = self._forgotten, set()
+        return forgotten
 
 
 def open_log(instance: DagsterInstance, cursor: Cursor) -> EventLogReader:
-    """Choose how to read an instance's event log.
-
-    Args:
-        instance: holds the event log.
-        cursor: how far it is delivered; moves.
-
-    Returns:
-        The reader.
-    """
-    # Each needs what is above.
+    """Return the reader that an instance's event log needs; it moves the cursor."""
+    # Both need what is above.
     from openlineage_dagster_core.event_log.run_logs import RunLogs
     from openlineage_dagster_core.event_log.whole_log import WholeLog
 
-    if instance.event_log_storage.is_run_sharded:
-        return RunLogs(instance, cursor)
-    return WholeLog(instance, cursor)
+    is_sharded = instance.event_log_storage.is_run_sharded
+    return RunLogs(instance, cursor) if is_sharded else WholeLog(instance, cursor)

@@ -1,8 +1,9 @@
-"""Reads the log of one run, page by page."""
+"""Reads the log of one run page by page, and merges the logs of several runs into one order."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import heapq
+from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from dagster._core.event_api import EventLogCursor
@@ -17,6 +18,10 @@ if TYPE_CHECKING:
 PUBLIC_PAGE = 200
 """Events of a page of Dagster's public API, which decodes all of them."""
 
+_OpenLog = tuple[float, int, StoredEvent, Iterator[StoredEvent]]
+"""The place of a log's next event, the log's number, which decides between equal places, the event
+and the rest."""
+
 
 def events_of_run(
     instance: DagsterInstance,
@@ -26,7 +31,7 @@ def events_of_run(
     until: int | None = None,
     page: int = LONGEST_PAGE,
 ) -> Iterator[StoredEvent]:
-    """Read the followed events of a run.
+    """Yield the followed events of a run in order.
 
     Args:
         instance: holds the log.
@@ -34,9 +39,6 @@ def events_of_run(
         after: the storage id before the first.
         until: the last storage id.
         page: the number of events to read at a time.
-
-    Yields:
-        The events, in order.
     """
     tables = EventTables.of(instance.event_log_storage)
     while True:
@@ -61,10 +63,43 @@ def _public_page(instance: DagsterInstance, run_id: str, after: int, page: int) 
         limit=page,
     )
     events = [
-        StoredEvent(
-            EventId(run_id, record.storage_id), decoded=record.event_log_entry,
-            timestamp=record.timestamp,
-        )
-        for record in found.records
-    ]  # fmt: skip
+        StoredEvent(EventId(run_id, each.storage_id), None, each.event_log_entry, each.timestamp)
+        for each in found.records
+    ]
     return Page(events, not found.has_more)
+
+
+def in_order(
+    logs: Iterable[tuple[float, Iterator[StoredEvent]]], place_of: Callable[[StoredEvent], float]
+) -> Iterator[StoredEvent]:
+    """Yield the events of several logs in one order; those of one log stay in its own order.
+
+    Args:
+        logs: each with the place before which it has no event, sorted by that; a log opens when
+            the merged order comes to its place, so that few of thousands are open at a time.
+        place_of: returns an event's place; one that goes back within its log counts as equal.
+    """
+    waiting = enumerate(logs)
+    upcoming = next(waiting, None)
+    open_logs: list[_OpenLog] = []
+    while open_logs or upcoming is not None:
+        while upcoming is not None and (not open_logs or upcoming[1][0] <= open_logs[0][0]):
+            number, (_, log) = upcoming
+            _push(open_logs, float("-inf"), number, log, place_of)
+            upcoming = next(waiting, None)
+        if open_logs:
+            place, number, event, log = heapq.heappop(open_logs)
+            yield event
+            _push(open_logs, place, number, log, place_of)
+
+
+def _push(
+    open_logs: list[_OpenLog],
+    at_least: float,
+    number: int,
+    log: Iterator[StoredEvent],
+    place_of: Callable[[StoredEvent], float],
+) -> None:
+    event = next(log, None)
+    if event is not None:
+        heapq.heappush(open_logs, (max(at_least, place_of(event)), number, event, log))

@@ -1,4 +1,4 @@
-"""Reads event logs that each run has one of: Dagster's default, SQLite with a file a run."""
+"""Reads event logs of which each run has its own: Dagster's default, SQLite with a file a run."""
 
 from __future__ import annotations
 
@@ -14,10 +14,13 @@ from dagster._core.event_api import EventLogCursor
 
 from openlineage_dagster_core import fault
 from openlineage_dagster_core.event_log.cursor import UNKNOWN
-from openlineage_dagster_core.event_log.merging import in_order
 from openlineage_dagster_core.event_log.outstanding import Outstanding
-from openlineage_dagster_core.event_log.reader import CLOCKS_DIFFER_SECONDS, DoneEvent
-from openlineage_dagster_core.event_log.run_log import events_of_run
+from openlineage_dagster_core.event_log.reader import (
+    CLOCKS_DIFFER_SECONDS,
+    DoneEvent,
+    EventLogReader,
+)
+from openlineage_dagster_core.event_log.run_log import events_of_run, in_order
 from openlineage_dagster_core.event_log.shard_files import ShardFiles
 from openlineage_dagster_core.event_log.stored_event import EventId, StoredEvent
 from openlineage_dagster_core.families import RUN_FAMILY
@@ -33,10 +36,10 @@ RUNS_A_PAGE = 500
 EVENTS_A_BATCH = 200
 
 SETTLED_SECONDS = 60.0
-"""Seconds after which a run's row that changed is surely found by the time of its change."""
+"""Seconds after which a query by the time of change surely finds a run's row."""
 
 RUNLESS = ""
-"""The run id of events reported from outside any run: they have a log too."""
+"""The run id of events reported from outside any run, which have a log too."""
 
 UNDER_WAY = [
     DagsterRunStatus.QUEUED,
@@ -48,25 +51,16 @@ UNDER_WAY = [
 logger = logging.getLogger(__name__)
 
 
-class RunLogs:
-    """Finds the runs that have changed and reads each from where it was, merged by time.
+class RunLogs(EventLogReader):
+    """Finds the runs that have changed and reads on in each, merged by time.
 
-    SQLite commits one write after the other, so what is read up to a storage id is all there is up
-    to it. How far each run is delivered may be too long for the cursor's text. Then the runs are
-    found again, and what happened in the last minutes before all was delivered is delivered again.
-
-    Args:
-        instance: holds the event logs.
-        cursor: how far they are delivered; moves.
-
-    Attributes:
-        cursor: the same.
-        unreadable: the number of runs whose log could not be read at the last attempt.
+    SQLite commits one write after the other, so no event appears late. The cursor's text may be too
+    short for the positions of all runs. Then the next reader finds the runs again, and delivers
+    again what happened in the last minutes before everything was delivered.
     """
 
     def __init__(self, instance: DagsterInstance, cursor: Cursor) -> None:
-        self.cursor = cursor
-        self.unreadable = 0
+        super().__init__(cursor)
         self.use(instance)
         self._logs: dict[str, Outstanding] = {
             run_id: Outstanding(max(0, low)) for run_id, (low, _) in cursor.runs.items()
@@ -78,25 +72,17 @@ class RunLogs:
         self._now = time.time()
         self._has_found_all = False
         self._again: set[EventId] = set()
-        self._forgotten: set[str] = set()
 
     def use(self, instance: DagsterInstance) -> None:
-        """Read on in another opening of the same instance.
-
-        Args:
-            instance: holds the same event logs.
-        """
+        """Read on through another opening of the same instance."""
         self._instance = instance
         self._files = ShardFiles(instance)
         self._has_read_all = False
 
     def begin(self, start: float | None) -> None:
-        """Find the time to begin at.
+        """Find the time to begin at; see `EventLogReader.begin`.
 
         Storage ids of 0.2 are those of the cross-run index, which differ from those of a run.
-
-        Args:
-            start: see `EventLogReader`.
         """
         cursor = self.cursor
         if start is None:
@@ -115,11 +101,7 @@ class RunLogs:
         self._logs.clear()
 
     def has_news(self) -> bool:
-        """Look at the files: no query.
-
-        Returns:
-            Whether any of them has changed since it was read.
-        """
+        """Return True where any file has changed since it was read, without a query."""
         return (
             bool(self._again)
             or not self._has_read_all
@@ -130,11 +112,7 @@ class RunLogs:
         return [RUNLESS, *(run_id for run_id in self.cursor.runs if run_id != RUNLESS)]
 
     def read(self) -> Iterator[Sequence[StoredEvent]]:
-        """Find the runs that have changed, and read what each has added.
-
-        Yields:
-            Batches of events in the order in which they happened, whichever run they are of.
-        """
+        """Yield what the changed runs have added, in the order in which it happened."""
         self._now = time.time()
         if self.cursor.must_find_runs:
             self._find_runs_under_way()
@@ -157,15 +135,11 @@ class RunLogs:
         self._has_read_all = not self.unreadable
 
     def retry(self, events: Collection[EventId]) -> None:
-        """Read events once more at the next call of `read`.
-
-        Args:
-            events: where the log has them.
-        """
+        """Read events once more at the next call of `read`."""
         self._again |= set(events)
 
     def _wanted_again(self) -> Iterator[Sequence[StoredEvent]]:
-        """Read events that were parked, and what the same run stored after them."""
+        """Read parked events, and what the same run stored after them."""
         for run_id in sorted({event.run_id for event in self._again}):
             wanted = [event.storage_id for event in self._again if event.run_id == run_id]
             found = events_of_run(
@@ -177,7 +151,7 @@ class RunLogs:
             yield events
 
     def _known_until(self, run_id: str) -> int | None:
-        """Find the storage id after which a run is still to be read; None for a forgotten run."""
+        """Return the storage id up to which a run was read; None for a forgotten run."""
         if run_id == RUNLESS:
             return max(self._read_to.get(run_id, 0), self._runless.low, *self._runless.delivered)
         if run_id in self.cursor.runs:
@@ -215,7 +189,7 @@ class RunLogs:
                 if event.timestamp > since and not is_known:
                     yield event
         except Exception as error:
-            # It is read again the next time and holds up no other.
+            # The next pass reads it again; the other runs go on.
             self.unreadable += 1
             self._files.forget(run_id)
             logger.warning(
@@ -223,18 +197,14 @@ class RunLogs:
             )
 
     def settle(self, done: Iterable[DoneEvent]) -> None:
-        """Move each run on, and forget those that have ended.
-
-        Args:
-            done: the events that were delivered.
-        """
+        """Move the position of each run past the delivered events, and forget ended runs."""
         cursor = self.cursor
         touched = set()
         for event in done:
             run_id = event.id.run_id
             cursor.read += 1
             if run_id != RUNLESS and run_id not in cursor.runs:
-                # It was forgotten, and only a parked event of it was delivered again.
+                # The run was forgotten; a parked event of it was delivered again.
                 continue
             touched.add(run_id)
             self._log_of(run_id).deliver(event.id.storage_id)
@@ -265,24 +235,8 @@ class RunLogs:
         self._files.forget(run_id)
 
     def has_all_of(self, runs: Sequence[RunRecord]) -> Collection[str]:
-        """Find the runs of which nothing was delivered before this reader began.
-
-        Args:
-            runs: their rows.
-
-        Returns:
-            Their run ids.
-        """
+        """Return the ids of the runs of which nothing was delivered before this reader began."""
         return {run.dagster_run.run_id for run in runs} - self._began_with
-
-    def forgets(self) -> Iterable[str]:
-        """List the runs of events that are read once more; SQLite has no late events.
-
-        Returns:
-            Their run ids since the last call.
-        """
-        forgotten, self._forgotten = self._forgotten, set()
-        return forgotten
 
     def _find_runs_under_way(self) -> None:
         position = None
@@ -297,7 +251,7 @@ class RunLogs:
             position = records[-1].dagster_run.run_id
 
     def _take_up(self, record: RunRecord) -> None:
-        """Begin to read a run; how far one is that was known when all was delivered, is not."""
+        """Begin to read a run; the position of one from before all was delivered is lost."""
         run_id = record.dagster_run.run_id
         is_new = record.create_timestamp.timestamp() >= self.cursor.sent_until
         if run_id not in self.cursor.runs and not is_new:
@@ -319,15 +273,15 @@ class RunLogs:
             self._has_found_all = len(records) < limit
             settled = self._now - SETTLED_SECONDS
             if not self._has_found_all:
-                # A full page: the next one begins with the runs that share its last moment.
+                # A full page: the next one begins with the runs that changed at its last moment.
                 last = records[-1].update_timestamp - timedelta(milliseconds=1)
                 settled = min(settled, last.timestamp())
             if self._has_found_all or settled > cursor.updated_after:
                 break
-            # More share one moment than there is room for.
+            # More runs changed at one moment than a page holds.
             limit *= 2
-        # A run that ended before was delivered and forgotten; since then only its tags, say,
-        # changed. That all was delivered is the only proof that it was.
+        # A run that ended before this time was delivered and forgotten; since then only its tags,
+        # say, have changed. Only a time when all was delivered proves that it was.
         sent_before = min(self._forgettable_before(), cursor.sent_until - SETTLED_SECONDS)
         ended_before = max(cursor.begins_at, sent_before)
         for record in records:
@@ -336,8 +290,8 @@ class RunLogs:
         cursor.updated_after = max(cursor.updated_after, settled)
 
     def _forgettable_before(self) -> float:
-        """Find the time before which ended runs are past; finding and forgetting must agree.
+        """Return the time before which ended runs are past; finding and forgetting must agree.
 
-        Not `updated_after` itself: a run's row is written somewhat later than its last event.
+        It is before `updated_after`: Dagster writes a run's row somewhat later than its last event.
         """
         return self.cursor.updated_after - SETTLED_SECONDS

@@ -1,28 +1,31 @@
-"""One event as the log stores it, decoded when it is asked for."""
+"""One event as the log stores it, decoded when its entry is needed, and the asset it is about."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from dagster import EventLogEntry, deserialize_value
+from dagster import AssetKey, DagsterEventType, EventLogEntry, deserialize_value
+
+from openlineage_dagster_core.families import ASSET_FAMILY, CHECK_FAMILY, OBSERVATION_FAMILY
 
 UNKNOWN_WEIGHT = 40_000
-"""Bytes of memory of a decoded event whose text is not known."""
+"""Bytes of memory that a decoded event of unknown length takes."""
 
 BYTES_A_CHARACTER, BYTES_A_CHARACTER_OF_LONG = 10, 50
-"""Memory of a decoded event for each character of its text; a long one is full of columns."""
+"""Bytes of memory for each character of an event's text; a long event is full of columns."""
 
 LONG_TEXT = 10_000
-"""Characters of the text of a long event."""
+"""Characters from which on an event counts as long."""
+
+_OF_AN_ASSET = ASSET_FAMILY | CHECK_FAMILY | OBSERVATION_FAMILY
 
 
 class EventId(NamedTuple):
     """Where the log has an event.
 
-    Args:
-        run_id: the Dagster run id; empty for an event reported from outside any run.
-        storage_id: the storage id; SQLite with a file a run counts anew in each run.
+    The run id is empty for an event reported from outside any run. SQLite with a file a run counts
+    storage ids anew in each run.
     """
 
     run_id: str
@@ -37,9 +40,8 @@ class StoredEvent:
         id: where the log has it.
         text: as it is stored; None where Dagster has decoded it already.
         decoded: the entry where Dagster has decoded it.
-        timestamp: when it happened as the row says it, in seconds since the epoch; 0 where the row
-            was not asked.
-        is_again: whether it may have been delivered: another event before it came late.
+        timestamp: seconds since the epoch as the row says; 0 where the row was not read.
+        is_again: True if the event may have been delivered before.
     """
 
     id: EventId
@@ -57,26 +59,26 @@ class StoredEvent:
         return length * (BYTES_A_CHARACTER_OF_LONG if length > LONG_TEXT else BYTES_A_CHARACTER)
 
     def entry(self) -> EventLogEntry:
-        """Decode the event.
-
-        Returns:
-            The entry.
-
-        Raises:
-            Exception: whatever Dagster raises where it cannot read what it stored.
-        """
+        """Decode the event; raise whatever Dagster raises where it cannot read what it stored."""
         if self.decoded is not None:
             return self.decoded
         return deserialize_value(str(self.text), EventLogEntry)
 
 
 class Page(NamedTuple):
-    """Events that follow each other in a log.
-
-    Args:
-        events: in the order of their storage ids.
-        is_last: whether the log has no more.
-    """
+    """Events in the order of their storage ids, and whether the log has no more."""
 
     events: list[StoredEvent]
     is_last: bool
+
+
+def asset_of(entry: EventLogEntry) -> AssetKey | None:
+    """Return the asset that an event is about; None for runs, steps and what a run plans."""
+    event = entry.dagster_event
+    # Dagster makes the type anew for each access.
+    event_type = event.event_type if event is not None else None
+    if event is None or event_type not in _OF_AN_ASSET:
+        return None
+    if event_type is DagsterEventType.ASSET_CHECK_EVALUATION:
+        return event.asset_check_evaluation_data.asset_key
+    return event.asset_key

@@ -1,4 +1,4 @@
-"""Asks Dagster's SQL tables what its public API does not answer; the adapter for them.
+"""The adapter for Dagster's SQL tables, which answer what its public API does not.
 
 Private parts used: the tables of Dagster's `schema`, and the storage's `index_connection` and
 `run_connection`. They are the same from Dagster 1.11.6 on. The public calls
@@ -8,7 +8,7 @@ first row that Dagster cannot decode.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime, timezone
 from functools import partial
@@ -31,24 +31,24 @@ if TYPE_CHECKING:
     from sqlalchemy.sql import Select
 
 KEYS_A_QUERY = 300
-"""Assets or ids named in one query; an old SQLite allows 999 parameters."""
+"""Assets or ids that one query names; an old SQLite allows 999 parameters."""
 
 LASTS_A_QUERY = 150
-"""Assets whose last event one query finds: SQLite puts together 500 queries at most."""
+"""Assets whose last event one query finds: SQLite unites 500 queries at most."""
 
 MATERIALIZATION = DagsterEventType.ASSET_MATERIALIZATION.value
 
 DATA_VERSION_TAG = "dagster/data_version"
-"""The only tag of a materialization that Dagster keeps in a table, beside those of partitions."""
+"""The only tag of a materialization, except those of partitions, that Dagster keeps in a table."""
 
 LONGEST_PAGE = 2000
 """Rows that one query returns at most."""
 
 PAGE_BYTES = 9_000_000
-"""Characters of events that one query returns: a single event may be longer."""
+"""Characters of events that one query returns at most: a single event may be longer."""
 
 PAGE_WITHOUT_WINDOWS = 200
-"""Rows that one query returns where the database cannot add up how long they are."""
+"""Rows that one query returns at most where the database cannot add up how long they are."""
 
 _T = TypeVar("_T")
 
@@ -58,10 +58,9 @@ _tag = AssetEventTagsTable.c
 
 
 class EventTables:
-    """The tables of an event log storage that keeps them in a SQL database.
+    """The tables of an event log storage that keeps them in a SQL database; made by `of`.
 
-    Args:
-        storage: the storage; `of` says whether it has tables.
+    All times are in seconds since the epoch. "Followed" events are those of `FOLLOWED`.
     """
 
     def __init__(self, storage: EventLogStorage[Any]) -> None:
@@ -69,14 +68,7 @@ class EventTables:
 
     @staticmethod
     def of(storage: EventLogStorage[Any]) -> EventTables | None:
-        """Find the tables of a storage.
-
-        Args:
-            storage: any event log storage.
-
-        Returns:
-            The tables; None for a storage without, such as the client of Dagster+.
-        """
+        """Return a storage's tables; None for one without, such as the client of Dagster+."""
         # A later import: Dagster's SQL storages take a while.
         from dagster._core.storage.event_log.sql_event_log import SqlEventLogStorage
 
@@ -97,9 +89,6 @@ class EventTables:
             limit: the most rows to read; fewer are read where they are longer than `PAGE_BYTES`.
             until: the last storage id.
             run_id: only this run's; None for all runs.
-
-        Returns:
-            The events.
         """
         query = (
             select(_event.id, func.length(_event.event).label("size"))
@@ -115,40 +104,19 @@ class EventTables:
             if not bounded:
                 limit = min(limit, PAGE_WITHOUT_WINDOWS)
             found = connection.execute(_within(query.limit(limit), bounded=bounded)).fetchall()
-        events = [
-            StoredEvent(EventId(run or "", number), text, None, _seconds(timestamp))
-            for number, run, text, timestamp, _ in found
-        ]
         is_full = len(found) == limit or (bool(found) and found[-1].total >= PAGE_BYTES)
-        return Page(events, not is_full)
+        return Page([_stored_event(*row) for row in found], not is_full)
 
     def ids(self, after: int, until: int) -> list[int]:
-        """List the storage ids of followed events of all runs.
-
-        Args:
-            after: the storage id before the first.
-            until: the last storage id.
-
-        Returns:
-            The ids that are visible now.
-        """
+        """List the storage ids, after one and up to another, of followed events of all runs."""
         query = select(_event.id).where(
-            _event.id > after,
-            _event.id <= until,
-            _event.dagster_event_type.in_(_FOLLOWED),
+            _event.id > after, _event.id <= until, _event.dagster_event_type.in_(_FOLLOWED)
         )
         with self._connection(None) as connection:
             return [number for (number,) in connection.execute(query)]
 
     def first_ids(self, run_ids: Collection[str]) -> dict[str, int]:
-        """Find the first followed event of each run.
-
-        Args:
-            run_ids: the Dagster run ids.
-
-        Returns:
-            Its storage id by run id; a run without any is left out.
-        """
+        """Return the storage id of each run's first followed event, by run id where it has any."""
         query = (
             select(_event.run_id, func.min(_event.id))
             .where(_event.run_id.in_(sorted(run_ids)), _event.dagster_event_type.in_(_FOLLOWED))
@@ -162,72 +130,54 @@ class EventTables:
 
         Every materialization that a step makes of an asset of its own has a data version. Only that
         tag is in a table; the tags that name what an asset was made from are in the event's text.
-
-        Args:
-            keys: the assets.
-            before: the time, in seconds since the epoch.
-
-        Returns:
-            Materializations and observations.
         """
-        found: dict[int, StoredEvent] = {}
-        for some in _in_pieces(sorted(keys)):
-            found.update(
-                self._with_ids(_last_versions(some).where(_tag.event_timestamp < _stored(before)))
-            )
-        return list(found.values())
+        return self._chosen(
+            [_last_versions(some).where(_tag.event_timestamp < _stored(before))]
+            for some in _in_pieces(sorted(keys))
+        )
 
     def last_versioned(self, before: Mapping[AssetKey, int]) -> list[StoredEvent]:
-        """Read each asset's last event with a data version before another event.
-
-        Args:
-            before: the storage id of the other event by asset.
-
-        Returns:
-            Materializations and observations.
-        """
-        found: dict[int, StoredEvent] = {}
-        for some in _in_pieces(sorted(before)):
-            is_before = or_(
-                *[
-                    and_(_tag.asset_key == key.to_string(), _tag.event_id < before[key])
-                    for key in some
-                ]
-            )
-            found.update(self._with_ids(_last_versions(some).where(is_before)))
-        return list(found.values())
+        """Read each asset's last event with a data version before the given storage id."""
+        return self._chosen(
+            [
+                _last_versions(some).where(
+                    or_(
+                        *[
+                            and_(_tag.asset_key == key.to_string(), _tag.event_id < before[key])
+                            for key in some
+                        ]
+                    )
+                )
+            ]
+            for some in _in_pieces(sorted(before))
+        )
 
     def materializations(
         self, keys: Collection[AssetKey], since: float, until: float
     ) -> list[StoredEvent]:
-        """Read each asset's last materialization before a time, and those after it.
+        """Read each asset's materializations from `since` to `until`, and the last before."""
+        return self._chosen(
+            [
+                *(_last_materialization(key, since) for key in some),
+                *([_materializations(some, since, until)] if since < until else []),
+            ]
+            for some in _in_pieces(sorted(keys), LASTS_A_QUERY)
+        )
 
-        Args:
-            keys: the assets.
-            since: the time, in seconds since the epoch.
-            until: what happened at this time and later is left out, in seconds since the epoch.
-
-        Returns:
-            Materializations in the order of their storage ids.
-        """
+    def _chosen(self, choices: Iterable[Sequence[Select[Any]]]) -> list[StoredEvent]:
+        """Read the events whose ids these queries choose, in the order of their storage ids."""
         found: dict[int, StoredEvent] = {}
-        for some in _in_pieces(sorted(keys), LASTS_A_QUERY):
-            wanted = [_last_materialization(key, since) for key in some]
-            if since < until:
-                wanted.append(_materializations(some, since, until))
-            found.update(self._with_ids(*wanted))
+        columns = select(_event.id, _event.run_id, _event.event, _event.timestamp)
+        for ids in choices:
+            with self._connection(None) as connection:
+                numbers = [number for (number,) in connection.execute(union_all(*ids))]
+                for some in _in_pieces(numbers):
+                    for row in connection.execute(columns.where(_event.id.in_(some))):
+                        found[row.id] = _stored_event(*row)
         return [found[number] for number in sorted(found)]
 
     def last_dynamic_partition(self, name: str, before: datetime) -> str | None:
-        """Return the dynamic partition that was added last before a time.
-
-        Args:
-            name: of the dynamic partitions.
-            before: the time, in UTC.
-
-        Returns:
-            The partition key; None where none had been added.
-        """
+        """Return the key of the dynamic partition that was added last before a time, if any."""
         table = DynamicPartitionsTable.c
         query = (
             select(table.partition)
@@ -242,23 +192,9 @@ class EventTables:
             found = connection.execute(query).scalar()
             return None if found is None else str(found)
 
-    def _with_ids(self, *ids: Select[Any]) -> dict[int, StoredEvent]:
-        with self._connection(None) as connection:
-            numbers = [number for (number,) in connection.execute(union_all(*ids))]
-            found = {}
-            for some in _in_pieces(numbers):
-                query = select(_event.id, _event.run_id, _event.event, _event.timestamp)
-                for number, run, text, timestamp in connection.execute(
-                    query.where(_event.id.in_(some))
-                ):
-                    found[number] = StoredEvent(
-                        EventId(run or "", number), text, None, _seconds(timestamp)
-                    )
-        return found
-
     @property
     def has_versions(self) -> bool:
-        """Whether the table of tags is there: the instance may never have been migrated."""
+        """True if the table of tags exists; an instance that was never migrated lacks it."""
         return bool(self._storage.has_table(AssetEventTagsTable.name))
 
     def _connection(self, run_id: str | None) -> AbstractContextManager[Connection]:
@@ -267,6 +203,13 @@ class EventTables:
             connect = partial(self._storage.run_connection, run_id)
         connection: AbstractContextManager[Connection] = connect()
         return connection
+
+
+def _stored_event(
+    number: int, run_id: str | None, text: str, timestamp: datetime | None, *_: Any
+) -> StoredEvent:
+    at = timestamp.replace(tzinfo=timezone.utc).timestamp() if timestamp is not None else 0.0
+    return StoredEvent(EventId(run_id or "", number), text, None, at)
 
 
 def _has_window_functions(connection: Connection) -> bool:
@@ -278,7 +221,7 @@ def _has_window_functions(connection: Connection) -> bool:
 
 
 def _within(ids: Select[Any], *, bounded: bool) -> Select[Any]:
-    """Choose the rows of these ids, the first ones until they are `PAGE_BYTES` long."""
+    """Choose the first rows of these ids until they are `PAGE_BYTES` long."""
     sizes = ids.subquery()
     total = func.sum(sizes.c.size).over(order_by=sizes.c.id) if bounded else literal(0)
     chosen = select(sizes, total.label("total")).subquery()
@@ -332,7 +275,3 @@ def _in_pieces(items: list[_T], length: int = KEYS_A_QUERY) -> Iterator[list[_T]
 def _stored(seconds: float) -> datetime:
     """Convert a time to what Dagster stores: UTC without a zone."""
     return datetime.fromtimestamp(seconds, timezone.utc).replace(tzinfo=None)
-
-
-def _seconds(timestamp: datetime | None) -> float:
-    return timestamp.replace(tzinfo=timezone.utc).timestamp() if timestamp is not None else 0.0

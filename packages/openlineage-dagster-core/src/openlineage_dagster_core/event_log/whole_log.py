@@ -6,15 +6,19 @@ import time
 from collections import deque
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from dagster import AssetKey, EventRecordsFilter
 
 from openlineage_dagster_core.event_log.outstanding import Outstanding
-from openlineage_dagster_core.event_log.reader import CLOCKS_DIFFER_SECONDS, LATE_SECONDS, DoneEvent
+from openlineage_dagster_core.event_log.reader import (
+    CLOCKS_DIFFER_SECONDS,
+    LATE_SECONDS,
+    DoneEvent,
+    EventLogReader,
+)
 from openlineage_dagster_core.event_log.run_log import PUBLIC_PAGE, events_of_run
-from openlineage_dagster_core.event_log.stored_event import EventId, Page, StoredEvent
-from openlineage_dagster_core.event_log.subjects import asset_of
+from openlineage_dagster_core.event_log.stored_event import EventId, Page, StoredEvent, asset_of
 from openlineage_dagster_core.event_log.tables import EventTables
 from openlineage_dagster_core.families import FOLLOWED
 
@@ -25,10 +29,10 @@ if TYPE_CHECKING:
     from openlineage_dagster_core.event_log.cursor import Cursor
 
 LOOKS = ((10.0, 5.0), (120.0, 15.0), (LATE_SECONDS, 60.0))
-"""How often late events are looked for: up to so many seconds after news, every so many seconds."""
+"""Seconds after the last news, and seconds between two looks for late events up to then."""
 
 LOOK_BEHIND_SECONDS = 30.0
-"""Seconds between two looks for late events while more is new than was read yet."""
+"""Seconds between two looks for late events, at least, while the reader is behind."""
 
 MARK_SECONDS = 60.0
 """Seconds between two notes of how far the log was read at a time."""
@@ -36,13 +40,7 @@ MARK_SECONDS = 60.0
 
 @dataclass(frozen=True)
 class _Mark:
-    """How far the log was read at a time.
-
-    Args:
-        storage_id: the highest one that was read.
-        at: when, by the monotonic clock.
-        time: the same in seconds since the epoch.
-    """
+    """The highest storage id that was read by a time: `at` is monotonic, `time` since the epoch."""
 
     storage_id: int
     at: float
@@ -55,10 +53,10 @@ class _Repeat:
 
     Args:
         wanted: their storage ids.
-        after: up to this storage id all is done.
-        runs: the runs of those that came by.
-        assets: their assets.
-        touched: the runs of all events that were given out.
+        after: everything up to this storage id is done.
+        runs: the runs of the wanted events up to there.
+        assets: the assets of the wanted events up to there.
+        touched: the runs of all events that `read` has yielded for this.
     """
 
     wanted: set[int]
@@ -68,39 +66,17 @@ class _Repeat:
     touched: set[str] = field(default_factory=set)
 
 
-class Source(Protocol):
-    """Asks the storage."""
-
-    def rows(self, after: int, *, until: int | None = None) -> Page:
-        """Read followed events of all runs in order; see `EventTables.rows`."""
-
-    def ids(self, after: int, until: int) -> list[int]:
-        """List their storage ids; see `EventTables.ids`."""
-
-    def first_ids(self, run_ids: Collection[str]) -> dict[str, int]:
-        """Find the first followed event of each run; see `EventTables.first_ids`."""
-
-
-class WholeLog:
-    """Reads by storage id, which grows over all runs.
+class WholeLog(EventLogReader):
+    """Reads by storage id, which grows over all runs; raises where the log cannot be read.
 
     On PostgreSQL and MySQL an event can become visible after one with a higher storage id. So the
-    ids of the last minutes are listed again now and then; an event that was not among them before
-    is read, and with it the events after it that belong to the same run or asset: what they left
-    behind at the backend is older than it should be.
-
-    Args:
-        instance: holds the event log.
-        cursor: how far it is delivered; moves.
-
-    Attributes:
-        cursor: the same.
-        unreadable: always 0: a log that cannot be read raises.
+    reader lists the ids of the last minutes again now and then. It reads an event that was not
+    among them before, and with it the later events of the same run or asset: what the backend has
+    of these is now older than it should be.
     """
 
     def __init__(self, instance: DagsterInstance, cursor: Cursor) -> None:
-        self.cursor = cursor
-        self.unreadable = 0
+        super().__init__(cursor)
         self.use(instance)
         self._events = Outstanding(cursor.low, cursor.recent)
         self._read_to = max(cursor.seen, cursor.low)
@@ -110,12 +86,11 @@ class WholeLog:
         self._news_at = time.monotonic()
         self._looked_at = float("-inf")
         self._is_behind = False
-        self._forgotten: set[str] = set()
         self._wanted_again: set[int] = set()
         self._repeat: _Repeat | None = None
 
     def _marks_of(self, cursor: Cursor) -> deque[_Mark]:
-        """Take over what a process before this one noted, whose clock may have been ahead."""
+        """Take over the marks of an earlier process, whose clock may have been ahead."""
         now, monotonic = time.time(), time.monotonic()
         return deque(
             _Mark(storage_id, monotonic - max(0.0, now - at - CLOCKS_DIFFER_SECONDS), at)
@@ -124,20 +99,12 @@ class WholeLog:
         )
 
     def use(self, instance: DagsterInstance) -> None:
-        """Read on in another opening of the same instance.
-
-        Args:
-            instance: holds the same event log.
-        """
+        """Read on through another opening of the same instance."""
         self._storage = instance.event_log_storage
-        self._source: Source = EventTables.of(self._storage) or _TypeByType(instance)
+        self._source = EventTables.of(self._storage) or _TypeByType(instance)
 
     def begin(self, start: float | None) -> None:
-        """Find the storage id to begin after.
-
-        Args:
-            start: see `EventLogReader`.
-        """
+        """Find the storage id to begin after; see `EventLogReader.begin`."""
         cursor = self.cursor
         newest = self._storage.get_maximum_record_id() or 0
         if start is None:
@@ -157,21 +124,13 @@ class WholeLog:
         self._events = Outstanding(low)
 
     def has_news(self) -> bool:
-        """Ask for the highest storage id: one query.
-
-        Returns:
-            Whether there is one that was not read, or late events are due to be looked for.
-        """
+        """Return True where the newest event was not read, or a look for late ones is due."""
         newest = self._storage.get_maximum_record_id() or 0
         is_to_repeat = self._repeat is not None or bool(self._wanted_again)
         return newest > self._read_to or is_to_repeat or self._must_look()
 
     def read(self) -> Iterator[Sequence[StoredEvent]]:
-        """Read late events where it is time to look for them, then up to the newest.
-
-        Yields:
-            Batches of events.
-        """
+        """Yield late events where it is time to look for them, then all up to the newest."""
         yield from self._repeated()
         if self._wanted_again:
             wanted, self._wanted_again = self._wanted_again, set()
@@ -198,7 +157,7 @@ class WholeLog:
             self._events.add(event.id.storage_id, event.timestamp)
 
     def _must_look(self) -> bool:
-        """Return True where late events are due to be looked for."""
+        """Return True where a look for late events is due."""
         low = self._events.low
         if self._read_to <= low and not self._events:
             return False
@@ -210,21 +169,17 @@ class WholeLog:
         return now - self._looked_at >= pause
 
     def retry(self, events: Collection[EventId]) -> None:
-        """Read events once more at the next call of `read`.
-
-        Args:
-            events: where the log has them.
-        """
+        """Read events once more at the next call of `read`."""
         self._wanted_again |= {event.storage_id for event in events}
 
     def _again(self, wanted: set[int]) -> Iterator[Sequence[StoredEvent]]:
-        """Read events that were passed over, and what depends on them after them."""
+        """Read events that were late or are wanted again, and then what depends on them."""
         if wanted:
             self._repeat = _Repeat(wanted, min(wanted) - 1)
             yield from self._repeated()
 
     def _repeated(self) -> Iterator[Sequence[StoredEvent]]:
-        """Go on where the pass before stopped: what depends on an event must not be left out."""
+        """Go on where the last pass stopped: what depends on an event must not be left out."""
         repeat = self._repeat
         while repeat is not None and repeat.after < self._read_to:
             page, _ = self._source.rows(repeat.after, until=self._read_to)
@@ -235,10 +190,10 @@ class WholeLog:
             repeat.after = page[-1].id.storage_id
             self._forgotten |= repeat.touched
             self._note(found)
-            # Also where it is empty: the pass may have to end.
+            # Even an empty batch: the pass may have to end.
             yield [replace(event, is_again=True) for event in found]
         if repeat is not None:
-            # Of a run that only shares an asset, some events were left out just now.
+            # The batches left out some events of runs that only share an asset.
             self._forgotten |= repeat.touched
             self._repeat = None
 
@@ -248,16 +203,12 @@ class WholeLog:
             self._marks.append(_Mark(self._read_to, now, time.time()))
 
     def settle(self, done: Iterable[DoneEvent]) -> None:
-        """Move the cursor past what is delivered, and `low` past what is settled as well.
-
-        Args:
-            done: the events that were delivered.
-        """
+        """Move the cursor past what is delivered, and `low` past what is also settled."""
         for event in done:
             self._events.deliver(event.id.storage_id)
             self.cursor.read += 1
         settled = 0
-        # What had appeared by then was looked for after that, and is known.
+        # A later look has found everything that had appeared by then.
         while self._marks and self._marks[0].at <= self._looked_at - LATE_SECONDS:
             settled = self._marks.popleft().storage_id
         self._events.advance(settled, time.time() - LATE_SECONDS - CLOCKS_DIFFER_SECONDS)
@@ -269,14 +220,7 @@ class WholeLog:
         cursor.behind_since = self._events.oldest()
 
     def has_all_of(self, runs: Sequence[RunRecord]) -> Collection[str]:
-        """Find the runs that began after this reader did.
-
-        Args:
-            runs: their rows.
-
-        Returns:
-            Their run ids.
-        """
+        """Return the ids of the runs that began after this reader did."""
         if not self._began_after:
             return [run.dagster_run.run_id for run in runs]
         certain = self._began_at + CLOCKS_DIFFER_SECONDS
@@ -289,18 +233,9 @@ class WholeLog:
             found += [run for run in doubtful if first.get(run, 0) > self._began_after]
         return found
 
-    def forgets(self) -> Iterable[str]:
-        """List the runs of late events.
-
-        Returns:
-            Their run ids since the last call.
-        """
-        forgotten, self._forgotten = self._forgotten, set()
-        return forgotten
-
 
 def _belongs(event: StoredEvent, repeat: _Repeat) -> bool:
-    """Return True for a wanted event, and for one after it that its backend state depends on."""
+    """Return True for a wanted event, and for one after it of the same run or asset."""
     is_wanted = event.id.storage_id in repeat.wanted
     if not is_wanted and event.id.run_id in repeat.runs:
         return True
@@ -317,10 +252,9 @@ def _belongs(event: StoredEvent, repeat: _Repeat) -> bool:
 
 
 class _TypeByType:
-    """Asks a storage that answers for one event type at a time, such as that of Dagster+.
+    """Answers as `EventTables` does for a storage that returns one event type at a time.
 
-    Args:
-        instance: holds the storage.
+    The storage of Dagster+ is such a storage.
     """
 
     def __init__(self, instance: DagsterInstance) -> None:
@@ -335,16 +269,11 @@ class _TypeByType:
                 limit=PUBLIC_PAGE,
                 ascending=True,
             )
-            events += [
-                StoredEvent(
-                    EventId(record.run_id or "", record.storage_id),
-                    decoded=record.event_log_entry,
-                    timestamp=record.timestamp,
-                )
-                for record in found
-            ]
+            for record in found:
+                id_ = EventId(record.run_id or "", record.storage_id)
+                events.append(StoredEvent(id_, None, record.event_log_entry, record.timestamp))
             if len(found) == PUBLIC_PAGE:
-                # There is more of this type, and it may come before what others have.
+                # This type has more events, and they may come before those of other types.
                 horizons.append(found[-1].storage_id)
         horizon = min([*horizons, *([until] if until is not None else [])], default=None)
         events.sort(key=lambda event: event.id.storage_id)

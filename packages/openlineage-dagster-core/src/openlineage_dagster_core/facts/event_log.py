@@ -12,7 +12,7 @@ from dagster import AssetKey, DagsterEventType, EventLogEntry
 
 from openlineage_dagster_core.errors import FactsUnavailableError, RunDeletedError
 from openlineage_dagster_core.event_log.run_log import events_of_run
-from openlineage_dagster_core.event_log.subjects import asset_of
+from openlineage_dagster_core.event_log.stored_event import asset_of
 from openlineage_dagster_core.event_log.tables import EventTables
 from openlineage_dagster_core.facts.definitions import upstream_of, with_upstream
 from openlineage_dagster_core.facts.earlier_materializations import (

@@ -8,9 +8,8 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 from openlineage_dagster_core.event_log.cursor import Cursor
-from openlineage_dagster_core.event_log.merging import in_order
-from openlineage_dagster_core.event_log.reader import DoneEvent
-from openlineage_dagster_core.event_log.run_log import events_of_run
+from openlineage_dagster_core.event_log.reader import DoneEvent, EventLogReader
+from openlineage_dagster_core.event_log.run_log import events_of_run, in_order
 from openlineage_dagster_core.event_log.stored_event import EventId, StoredEvent
 from openlineage_dagster_core.event_log.tables import EventTables
 
@@ -32,20 +31,20 @@ class _Run:
     is_read: bool = False
 
 
-class SelectedRuns:
+class SelectedRuns(EventLogReader):
     """Reads runs from their first event to their last, merged with each other.
+
+    The cursor only counts what is delivered.
 
     Args:
         instance: holds the event log.
         runs: the rows of the runs, in the order in which they were stored.
-        runless: tells by its time whether an event reported from outside any run is read; None
-            reads none.
-        on_done: told of each run all of whose events are delivered, and whether it has ended.
+        runless: takes the time of an event from outside any run, and returns True to read it; None
+            reads no such event.
+        on_done: called with the id of each delivered run, and True if the run has ended.
 
     Attributes:
-        cursor: counts what is delivered; it has no place.
-        unreadable: always 0: a log that cannot be read raises.
-        failure: what reading raised; nothing can be read after it.
+        failure: the error that ended reading; None while there is none.
     """
 
     def __init__(
@@ -55,8 +54,7 @@ class SelectedRuns:
         runless: Callable[[float], bool] | None,
         on_done: Callable[[str, bool], None],
     ) -> None:
-        self.cursor = Cursor()
-        self.unreadable = 0
+        super().__init__(Cursor())
         self.failure: Exception | None = None
         self._instance = instance
         self._is_sharded = instance.event_log_storage.is_run_sharded
@@ -71,23 +69,15 @@ class SelectedRuns:
     def begin(self, start: float | None) -> None:
         """Do nothing: the selection says where it begins."""
 
-    def has_news(self) -> bool:
-        """Return True: only reading tells."""
-        return True
-
     def read(self) -> Iterator[Sequence[StoredEvent]]:
-        """Read on.
-
-        Yields:
-            Batches of events.
-        """
+        """Yield batches of events; go on after the last one."""
         while batch := self._batch():
             self._under_way += len(batch)
             yield batch
 
     def _batch(self) -> list[StoredEvent]:
         if self.failure is not None:
-            # The iterator has ended with it, which is not the end of the runs.
+            # The error has ended the iterator before the end of the runs.
             raise self.failure
         try:
             return list(islice(self._events, EVENTS_A_BATCH))
@@ -99,11 +89,7 @@ class SelectedRuns:
         """Do nothing: a replay ends with what it cannot deliver."""
 
     def settle(self, done: Iterable[DoneEvent]) -> None:
-        """Count delivered events, and report the runs that are done.
-
-        Args:
-            done: the events.
-        """
+        """Count delivered events, and report the runs that are done."""
         for event in done:
             self.cursor.read += 1
             self._under_way -= 1
@@ -116,21 +102,6 @@ class SelectedRuns:
                 self._on_done(run_id, run.is_finished)
         self.cursor.behind = self._under_way
 
-    def has_all_of(self, runs: Sequence[RunRecord]) -> Collection[str]:
-        """Find the runs of which every event comes: all of them.
-
-        Args:
-            runs: their rows.
-
-        Returns:
-            Their run ids.
-        """
-        return [run.dagster_run.run_id for run in runs]
-
-    def forgets(self) -> Iterable[str]:
-        """Return nothing: no event comes late."""
-        return ()
-
     def _place_of(self, event: StoredEvent) -> float:
         return event.timestamp if self._is_sharded else event.id.storage_id
 
@@ -141,13 +112,10 @@ class SelectedRuns:
             yield 0.0, self._runless(runless)
         tables = EventTables.of(self._instance.event_log_storage)
         while page := list(islice(runs, RUNS_A_PAGE)):
-            places = {
-                run.dagster_run.run_id: run.create_timestamp.timestamp()
-                if self._is_sharded
-                else 0.0
-                for run in page
-            }
-            if not self._is_sharded and tables is not None:
+            places = {run.dagster_run.run_id: 0.0 for run in page}
+            if self._is_sharded:
+                places = {run.dagster_run.run_id: run.create_timestamp.timestamp() for run in page}
+            elif tables is not None:
                 places.update(tables.first_ids(places))
             for run in sorted(page, key=lambda run: places[run.dagster_run.run_id]):
                 yield places[run.dagster_run.run_id], self._log_of(run)
