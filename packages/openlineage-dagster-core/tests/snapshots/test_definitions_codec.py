@@ -1,6 +1,5 @@
 """Assets and jobs that are written down read back the same, whatever their texts are."""
 
-import json
 import warnings
 from typing import Any
 
@@ -13,18 +12,14 @@ from openlineage_dagster_core.facts.definitions import DefinedAssets, DefinedJob
 from openlineage_dagster_core.facts.model import (
     AssetFacts,
     JobFacts,
-    KnownRun,
-    OutsideParent,
     PhysicalFacts,
     StepFacts,
 )
 from openlineage_dagster_core.snapshots.definitions_codec import (
     decode_asset,
     decode_job,
-    decode_parent,
     encode_asset,
     encode_job,
-    encode_parent,
 )
 from openlineage_dagster_core.snapshots.history import History
 
@@ -123,13 +118,6 @@ def test_jobs_read_back_as_they_were_written() -> None:
 def test_a_mapping_of_the_users_own_is_left_out() -> None:
     assert ASSETS[AssetKey("oddly_mapped")].upstream_partitions == {}
     assert set(ASSETS[AssetKey("balance")].upstream_partitions) == {AssetKey("balance")}
-
-
-def test_parents_read_back_as_they_were_written() -> None:
-    alone = OutsideParent(KnownRun("ns", "job", "id"))
-    rooted = OutsideParent(alone.parent, KnownRun("ns", "root", "id2"))
-    for parent in (alone, rooted):
-        assert decode_parent(json.loads(json.dumps(encode_parent(parent)))) == parent
 
 
 texts = st.text(st.characters(exclude_categories=[]), max_size=10)

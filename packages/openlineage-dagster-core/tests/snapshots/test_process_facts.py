@@ -26,6 +26,13 @@ facts = st.builds(
 )
 
 
+def test_parents_read_back_as_they_were_written() -> None:
+    alone = OutsideParent(KnownRun("ns", "job", "id"))
+    rooted = OutsideParent(alone.parent, KnownRun("ns", "root", "id2"))
+    for parent in (alone, rooted):
+        assert found(added(None, "run", ProcessFacts(parent)), "run").parent == parent
+
+
 @given(facts=st.lists(facts, max_size=2 * RUNS_A_ROW))
 def test_a_row_keeps_the_latest_runs(facts: list[ProcessFacts]) -> None:
     row = None

@@ -1,1 +1,1 @@
-"""What only the process that executes a run knows, kept in the instance for who delivers it."""
+"""Definitions that only the process of a run knows, kept in the instance for the deliverer."""

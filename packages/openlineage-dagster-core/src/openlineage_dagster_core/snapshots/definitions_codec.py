@@ -1,22 +1,13 @@
-"""Writes assets and jobs down for another process, and reads them back."""
+"""Writes assets and jobs as JSON for another process, and reads them back."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from dataclasses import asdict
 from typing import Any
 
 from dagster import AssetKey, TableColumn, TableSchema
 
-from openlineage_dagster_core.facts.model import (
-    AssetFacts,
-    JobFacts,
-    KnownRun,
-    OutsideParent,
-    PhysicalFacts,
-    StepFacts,
-)
+from openlineage_dagster_core.facts.model import AssetFacts, JobFacts, PhysicalFacts, StepFacts
 from openlineage_dagster_core.facts.partitions import (
     Partitions,
     PartitionsTable,
@@ -27,90 +18,12 @@ Json = dict[str, Any]
 
 
 def encode_asset(asset: AssetFacts) -> str:
-    """Write an asset down.
+    """Return an asset as JSON, the same for equal assets.
 
-    Args:
-        asset: as its definition describes it.
-
-    Returns:
-        JSON, the same for equal assets; partitions of a class of the user's own are not in it.
+    Partitions of a class of the user's own are left out.
     """
     table = PartitionsTable()
-    written = _encode_asset(asset, table)
-    return _to_json({**written, "table": table.texts})
-
-
-def decode_asset(text: str) -> AssetFacts:
-    """Read what `encode_asset` wrote.
-
-    Args:
-        text: JSON.
-
-    Returns:
-        The asset.
-    """
-    written: Json = json.loads(text)
-    return _decode_asset(written, PartitionsTable(written["table"]))
-
-
-def encode_job(job: JobFacts) -> str:
-    """Write a job down.
-
-    Args:
-        job: as its definition describes it.
-
-    Returns:
-        JSON.
-    """
-    table = PartitionsTable()
-    written = _encode_job(job, table)
-    return _to_json({**written, "table": table.texts})
-
-
-def decode_job(text: str) -> JobFacts:
-    """Read what `encode_job` wrote.
-
-    Args:
-        text: JSON.
-
-    Returns:
-        The job.
-    """
-    written: Json = json.loads(text)
-    return _decode_job(written, PartitionsTable(written["table"]))
-
-
-def encode_parent(parent: OutsideParent) -> Json:
-    """Write down what started a run from outside Dagster.
-
-    Args:
-        parent: the run and its root.
-
-    Returns:
-        An object for JSON.
-    """
-    return asdict(parent)
-
-
-def decode_parent(written: Mapping[str, Json]) -> OutsideParent:
-    """Read what `encode_parent` wrote.
-
-    Args:
-        written: the object.
-
-    Returns:
-        The parent.
-    """
-    root = written["root"]
-    return OutsideParent(KnownRun(**written["parent"]), KnownRun(**root) if root else None)
-
-
-def _to_json(written: Json) -> str:
-    return json.dumps(written, separators=(",", ":"))
-
-
-def _encode_asset(asset: AssetFacts, table: PartitionsTable) -> Json:
-    return {
+    written = {
         "key": list(asset.key.path),
         "upstream": [list(key.path) for key in asset.upstream],
         "group": asset.group,
@@ -133,9 +46,13 @@ def _encode_asset(asset: AssetFacts, table: PartitionsTable) -> Json:
         "sql": asset.sql,
         "additions": asset.additions,
     }
+    return _to_json(written, table)
 
 
-def _decode_asset(written: Json, table: PartitionsTable) -> AssetFacts:
+def decode_asset(text: str) -> AssetFacts:
+    """Read what `encode_asset` wrote."""
+    written: Json = json.loads(text)
+    table = PartitionsTable(written["table"])
     columns = written["columns"]
     return AssetFacts(
         key=AssetKey(written["key"]),
@@ -163,6 +80,35 @@ def _decode_asset(written: Json, table: PartitionsTable) -> AssetFacts:
     )
 
 
+def encode_job(job: JobFacts) -> str:
+    """Return a job as JSON."""
+    table = PartitionsTable()
+    written = {
+        "description": job.description,
+        "owners": job.owners,
+        "tags": job.tags,
+        "partitions": [table.encode(job.partitions)] if job.partitions else None,
+        "steps": {key: [step.description, step.tags] for key, step in job.steps.items()},
+    }
+    return _to_json(written, table)
+
+
+def decode_job(text: str) -> JobFacts:
+    """Read what `encode_job` wrote."""
+    written: Json = json.loads(text)
+    return JobFacts(
+        description=written["description"],
+        owners=tuple(written["owners"]),
+        tags=written["tags"],
+        partitions=_partitions(written["partitions"], PartitionsTable(written["table"])),
+        steps={key: StepFacts(*step) for key, step in written["steps"].items()},
+    )
+
+
+def _to_json(written: Json, table: PartitionsTable) -> str:
+    return json.dumps({**written, "table": table.texts}, separators=(",", ":"))
+
+
 def _encode_columns(schema: TableSchema) -> list[list[Any]]:
     # Not Dagster's own serializer: a run waits for this, and 2,000 assets of 20 columns took 0.6 s.
     return [
@@ -173,10 +119,7 @@ def _encode_columns(schema: TableSchema) -> list[list[Any]]:
 
 def _decode_columns(written: list[list[Any]]) -> TableSchema:
     return TableSchema(
-        [
-            TableColumn(name, kind, description, tags=tags)
-            for name, kind, description, tags in written
-        ]
+        [TableColumn(name, type_, text, tags=tags) for name, type_, text, tags in written]
     )
 
 
@@ -186,23 +129,3 @@ def _keys(paths: list[list[str]]) -> tuple[AssetKey, ...]:
 
 def _partitions(written: list[int | None] | None, table: PartitionsTable) -> Partitions | None:
     return None if written is None else table.decode(written[0])
-
-
-def _encode_job(job: JobFacts, table: PartitionsTable) -> Json:
-    return {
-        "description": job.description,
-        "owners": job.owners,
-        "tags": job.tags,
-        "partitions": [table.encode(job.partitions)] if job.partitions else None,
-        "steps": {key: [step.description, step.tags] for key, step in job.steps.items()},
-    }
-
-
-def _decode_job(written: Json, table: PartitionsTable) -> JobFacts:
-    return JobFacts(
-        description=written["description"],
-        owners=tuple(written["owners"]),
-        tags=written["tags"],
-        partitions=_partitions(written["partitions"], table),
-        steps={key: StepFacts(*step) for key, step in written["steps"].items()},
-    )

@@ -1,4 +1,4 @@
-"""How an asset or a job was defined over time: each version once, and when it began to hold."""
+"""Keeps how an asset or a job was defined over time: each version once, and since when it holds."""
 
 from __future__ import annotations
 
@@ -13,21 +13,17 @@ from typing import Any
 from openlineage_dagster_core.key_values import LONGEST_VALUE, parsed
 
 CHANGES_KEPT = 50
-"""Changes of one definition that are kept, the latest ones."""
+"""Latest changes of one definition that a history keeps."""
 
 LONGEST_HISTORY = 4 * LONGEST_VALUE
 """Characters of a history; the oldest versions go first."""
 
+EPOCH_ROW = "definitions"
+"""The row that changes whenever the history of any asset or job does."""
+
 
 def digest_of(text: str) -> str:
-    """Tell versions apart.
-
-    Args:
-        text: a version.
-
-    Returns:
-        Its digest, in 16 characters.
-    """
+    """Return the digest of a version, in 16 characters."""
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:16]
 
 
@@ -36,7 +32,7 @@ class History:
     """The versions of one definition.
 
     Args:
-        changes: since when which version holds, in seconds since the epoch; the latest last.
+        changes: times in seconds since the epoch, and the digest that holds since; the latest last.
         versions: the packed text of each version, by digest.
     """
 
@@ -45,14 +41,7 @@ class History:
 
     @classmethod
     def from_object(cls, stored: dict[str, Any]) -> History:
-        """Read a history.
-
-        Args:
-            stored: what `to_object` gave.
-
-        Returns:
-            The history; empty where the object is none.
-        """
+        """Read what `to_object` returned; another object gives an empty history."""
         try:
             changes = [(float(since), str(digest)) for since, digest in stored.get("changes", [])]
             versions = {str(key): str(text) for key, text in stored.get("versions", {}).items()}
@@ -62,31 +51,21 @@ class History:
 
     @classmethod
     def from_text(cls, text: str | None) -> History:
-        """Read a history.
-
-        Args:
-            text: JSON, or None.
-
-        Returns:
-            The history; empty where the text is none.
-        """
+        """Read what `to_text` returned; None or another text gives an empty history."""
         return cls.from_object(parsed(text))
 
     def to_object(self) -> dict[str, Any]:
-        """Give what is written.
-
-        Returns:
-            An object for JSON.
-        """
+        """Return the history as an object for JSON."""
         return {"changes": self.changes, "versions": self.versions}
 
     def to_text(self) -> str:
-        """Write the history.
-
-        Returns:
-            JSON.
-        """
+        """Return the history as JSON."""
         return json.dumps(self.to_object(), separators=(",", ":"))
+
+    @property
+    def first(self) -> str | None:
+        """The digest of the oldest version that is kept."""
+        return self.changes[0][1] if self.changes else None
 
     @property
     def latest(self) -> str | None:
@@ -94,52 +73,27 @@ class History:
         return self.changes[-1][1] if self.changes else None
 
     def add(self, since: float, text: str) -> None:
-        """Let another version hold from now on.
-
-        Args:
-            since: when it began, in seconds since the epoch.
-            text: the version.
-        """
+        """Add a version that holds since a time, in seconds since the epoch."""
         digest = digest_of(text)
         self.versions.setdefault(digest, _packed(text))
         self.changes = sorted([*self.changes, (since, digest)])
         while len(self.changes) > CHANGES_KEPT or (
             len(self.changes) > 1 and sum(map(len, self.versions.values())) > LONGEST_HISTORY
         ):
-            # The oldest version that stays stands for those that went.
+            # The oldest version that stays takes the time of those that go.
             (since, _), (_, next_digest), *later = self.changes
             self.changes = [(since, next_digest), *later]
             used = {each for _, each in self.changes}
             self.versions = {key: each for key, each in self.versions.items() if key in used}
 
-    @property
-    def first(self) -> str | None:
-        """The digest of the oldest version that is kept."""
-        return self.changes[0][1] if self.changes else None
-
     def at(self, time: float) -> str | None:
-        """Find the version that held at a time.
-
-        Args:
-            time: in seconds since the epoch.
-
-        Returns:
-            Its digest; None where none had begun.
-        """
+        """Return the digest that held at a time, in seconds since the epoch; None before any."""
         return next((digest for since, digest in reversed(self.changes) if since <= time), None)
 
     def text(self, digest: str) -> str:
-        """Give a version.
-
-        Args:
-            digest: of the version.
-
-        Returns:
-            Its text.
-        """
-        return zlib.decompress(base64.b85decode(self.versions[digest])).decode(
-            "utf-8", "surrogatepass"
-        )
+        """Return the text of a version."""
+        packed = base64.b85decode(self.versions[digest])
+        return zlib.decompress(packed).decode("utf-8", "surrogatepass")
 
 
 def _packed(text: str) -> str:
@@ -147,28 +101,10 @@ def _packed(text: str) -> str:
 
 
 def asset_row(path: Sequence[str]) -> str:
-    """Name the row of an asset's history.
-
-    Args:
-        path: the asset key's.
-
-    Returns:
-        The key in the instance's key-value table.
-    """
+    """Return the key of an asset's history in the instance's key-value table."""
     return f"asset/{digest_of(json.dumps(list(path)))}"
 
 
 def job_row(name: str) -> str:
-    """Name the row of a job's history.
-
-    Args:
-        name: the Dagster job's.
-
-    Returns:
-        The key in the instance's key-value table.
-    """
+    """Return the key of a job's history in the instance's key-value table."""
     return f"job/{digest_of(name)}"
-
-
-EPOCH_ROW = "definitions"
-"""The row that changes whenever the history of any asset or job does."""

@@ -1,7 +1,7 @@
-"""What the process that executed a run adds to it: its parent, its environment, or silence.
+"""Keeps what the process that executes a run adds to it: its parent, its environment, or silence.
 
-Most runs have none of that. The table has no delete, so a run shares a row with others, and each
-row keeps the latest few.
+Most runs have none of that. The key-value table has no delete, so a run shares a row with others,
+and each row keeps the latest few.
 """
 
 from __future__ import annotations
@@ -9,12 +9,11 @@ from __future__ import annotations
 import json
 import zlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from openlineage_dagster_core.facts.model import OutsideParent
+from openlineage_dagster_core.facts.model import KnownRun, OutsideParent
 from openlineage_dagster_core.key_values import LONGEST_VALUE, parsed
-from openlineage_dagster_core.snapshots.definitions_codec import decode_parent, encode_parent
 
 ROWS = 8192
 RUNS_A_ROW = 8
@@ -25,9 +24,9 @@ class ProcessFacts:
     """What a process says of the run that it executes.
 
     Args:
-        parent: what started the process, as its environment says.
+        parent: what started the process, according to its environment.
         environment: the variables that the user wants to see.
-        is_disabled: whether it has `OPENLINEAGE_DISABLED`.
+        is_disabled: True if the process has `OPENLINEAGE_DISABLED`.
     """
 
     parent: OutsideParent | None = None
@@ -36,35 +35,19 @@ class ProcessFacts:
 
     @property
     def is_empty(self) -> bool:
-        """Whether there is nothing to keep."""
+        """True if there is nothing to keep."""
         return self == ProcessFacts()
 
 
 def run_row(run_id: str) -> str:
-    """Name the row that a run shares.
-
-    Args:
-        run_id: the Dagster run id.
-
-    Returns:
-        The key in the instance's key-value table.
-    """
+    """Return the key of the row that a run shares in the instance's key-value table."""
     return f"run/{zlib.crc32(run_id.encode()) % ROWS}"
 
 
 def added(row: str | None, run_id: str, facts: ProcessFacts) -> str:
-    """Write what a process says into its run's row.
-
-    Args:
-        row: what the row has; None for a new one.
-        run_id: the Dagster run id.
-        facts: what to write.
-
-    Returns:
-        The row, with the latest runs.
-    """
+    """Return a run's row, None for a new one, with the facts added and the oldest runs removed."""
     written = {
-        "parent": encode_parent(facts.parent) if facts.parent is not None else None,
+        "parent": asdict(facts.parent) if facts.parent is not None else None,
         "environment": dict(facts.environment),
         "disabled": facts.is_disabled,
     }
@@ -80,22 +63,19 @@ def added(row: str | None, run_id: str, facts: ProcessFacts) -> str:
 
 
 def found(row: str | None, run_id: str) -> ProcessFacts:
-    """Read what a process said of its run.
-
-    Args:
-        row: of that run.
-        run_id: the Dagster run id.
-
-    Returns:
-        What it said; nothing where it said nothing.
-    """
+    """Return what a run's row says of it; empty facts where it says nothing."""
     written: Any = parsed(row).get(run_id)
     if not isinstance(written, dict):
         return ProcessFacts()
     try:
-        parent = decode_parent(written["parent"]) if written.get("parent") else None
+        parent = _parent(written["parent"]) if written.get("parent") else None
         environment = dict(written.get("environment") or {})
     except (KeyError, TypeError, ValueError):
-        # Another version of ours wrote it: what is not known of one run must not stop the others.
+        # Another version of ours wrote it: an unreadable run must not stop the others.
         parent, environment = None, {}
     return ProcessFacts(parent, environment, bool(written.get("disabled")))
+
+
+def _parent(written: Mapping[str, Any]) -> OutsideParent:
+    root = written["root"]
+    return OutsideParent(KnownRun(**written["parent"]), KnownRun(**root) if root else None)

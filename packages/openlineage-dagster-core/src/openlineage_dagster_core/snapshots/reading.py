@@ -1,4 +1,4 @@
-"""Finds the definitions that were valid for a run among what runs have kept in the instance."""
+"""Finds the definitions that held for a run among those that runs have kept in the instance."""
 
 from __future__ import annotations
 
@@ -23,20 +23,19 @@ if TYPE_CHECKING:
     from dagster import DagsterInstance
 
 ASSETS_REMEMBERED = 5000
-DECODED_BYTES = 4_000_000
-"""Text of decoded versions whose objects are kept: they take several times as much."""
-
 RUNS_REMEMBERED = 5000
+DECODED_BYTES = 4_000_000
+"""Bytes of text of the versions that stay decoded; their objects take several times as much."""
 
 logger = logging.getLogger(__name__)
 
 
 class KeptDefinitions:
-    """Gives each run what its own process kept of it, and other events what was kept by then.
+    """Gives a run the definitions that its own process kept, and other events the latest by then.
 
     Args:
         instance: gives the Dagster instance.
-        otherwise: the definitions of what was not kept, such as those of a code location.
+        otherwise: definitions for what no run has kept, such as those of a code location.
     """
 
     def __init__(
@@ -54,11 +53,11 @@ class KeptDefinitions:
         self._decoded_jobs: dict[str, JobFacts | None] = {}
 
     def prepare(self, run_ids: Collection[str], keys: Collection[AssetKey]) -> None:
-        """Read together what `of_run` and `at` will be asked for soon.
+        """Read with few queries what `of_run` and `at` need soon.
 
         Args:
             run_ids: Dagster runs that start.
-            keys: assets that they, or events outside runs, are about.
+            keys: assets that these runs, or events outside runs, are about.
         """
         rows = {run_row(run_id) for run_id in run_ids}
         values = self._table().get([EPOCH_ROW, *sorted(rows)])
@@ -76,23 +75,17 @@ class KeptDefinitions:
             self._read({each for key in keys for each in self._read_with(key)})
 
     def of_run(self, run_id: str, job_name: str, at: float) -> Definitions:
-        """Give the definitions of a run.
+        """Return the definitions that the process of a run kept.
 
-        Args:
-            run_id: the Dagster run id.
-            job_name: the Dagster job.
-            at: when the run started, in seconds since the epoch.
-
-        Returns:
-            What its process kept. For a run from before anything was kept of its job, the first
-            versions that were kept.
+        A run that started, `at` seconds since the epoch, before any version of its job was kept
+        gets the first versions.
         """
         if run_id not in self._processes:
             self.prepare([run_id], [])
         process = self._processes.get(run_id, ProcessFacts())
         history = self._job_history(job_name)
         is_kept = history.at(at) is not None
-        digest = history.at(at) if is_kept else history.first
+        digest = history.at(at) or history.first
         job = self._job_of(history, digest) if digest is not None else None
         return Definitions(
             assets=_AssetsAt(self, at, or_first=not is_kept),
@@ -103,26 +96,16 @@ class KeptDefinitions:
         )
 
     def at(self, at: float) -> Definitions:
-        """Give the definitions for an event reported from outside any run.
+        """Return the definitions kept by a time, for an event reported from outside any run.
 
-        Args:
-            at: when it happened, in seconds since the epoch.
-
-        Returns:
-            What had been kept by then; a later replay finds the same.
+        A later replay finds the same.
         """
         return Definitions(assets=_AssetsAt(self, at))
 
     def asset(self, key: AssetKey, at: float, *, or_first: bool = False) -> AssetFacts | None:
-        """Find an asset as it was defined at a time.
+        """Return an asset as it was defined at a time; None where no definition is known.
 
-        Args:
-            key: the asset's key.
-            at: in seconds since the epoch.
-            or_first: where nothing was kept by then, the first version that was kept holds.
-
-        Returns:
-            The asset; None where nothing is known of it.
+        `or_first` takes the first version where none was kept by then.
         """
         if key not in self._assets and self._epoch is not None:
             self._read([key])
@@ -176,7 +159,7 @@ class KeptDefinitions:
             self._assets.popitem(last=False)
 
     def _read_with(self, key: AssetKey) -> set[AssetKey]:
-        """List the assets that are told with an asset: those that its latest version depends on."""
+        """List the assets that the latest version of an asset depends on."""
         history = self._assets.get(key)
         if history is None or history.latest is None:
             return set()
@@ -191,7 +174,7 @@ class KeptDefinitions:
 
 
 def _warn(kind: str, error: Exception) -> None:
-    """Two processes may have written it at one time, or a later version of ours did."""
+    """Warn of a text that two processes wrote at one time, or a later version of ours wrote."""
     logger.warning(
         "OpenLineage: a kept definition of %s cannot be read and is left out: %s",
         kind,
@@ -200,7 +183,7 @@ def _warn(kind: str, error: Exception) -> None:
 
 
 class _AssetsAt(Mapping[AssetKey, AssetFacts]):
-    """The assets as they were defined at a time, each read when it is asked for."""
+    """The assets as they were defined at a time; looking one up reads it."""
 
     def __init__(self, kept: KeptDefinitions, at: float, *, or_first: bool = False) -> None:
         self._kept = kept

@@ -26,28 +26,19 @@ if TYPE_CHECKING:
     from openlineage_dagster_core.key_values import KeyValues
 
 SELECTIONS_KEPT = 100
-"""Selections of a job's assets that are known to be kept."""
+"""Selections of a job's assets whose definitions the job's row says are kept."""
 
 
 def keep_definitions(
     key_values: KeyValues, job_name: str, definitions: Definitions, at: float
 ) -> None:
-    """Keep what a run's assets and its job are like.
+    """Keep the definitions of a run that starts `at` seconds since the epoch.
 
-    Where they are as they were at the last run, one row is read and nothing is written.
-
-    Args:
-        key_values: where to.
-        job_name: the Dagster job.
-        definitions: of the run.
-        at: when the run started, in seconds since the epoch.
+    Where the assets and the job are as they were at the last run, this reads one row and writes
+    nothing.
     """
-    assets = {
-        asset_row(asset.key.path): encode_asset(asset) for asset in definitions.assets.values()
-    }
-    stubs = {
-        asset_row(asset.key.path) for asset in definitions.assets.values() if asset.is_external
-    }
+    defined = {asset_row(asset.key.path): asset for asset in definitions.assets.values()}
+    assets = {row: encode_asset(asset) for row, asset in defined.items()}
     job = definitions.jobs.get(job_name)
     job_text = encode_job(job) if job is not None else None
     digests = {row: digest_of(text) for row, text in assets.items()}
@@ -65,7 +56,7 @@ def keep_definitions(
     for each, text in assets.items():
         history = histories.get(each, History())
         # The code location that makes an asset defines it; another one only names it.
-        is_known_better = each in stubs and _is_made(history)
+        is_known_better = defined[each].is_external and _is_made(history)
         if history.latest != digests[each] and not is_known_better:
             history.add(at, text)
             written[each] = history.to_text()
@@ -84,25 +75,19 @@ def keep_definitions(
         },
         separators=(",", ":"),
     )
-    # The assets come first: who reads the new epoch finds them.
+    # The assets come first: a process that reads the new epoch finds them.
     last = {name: written.pop(name) for name in (EPOCH_ROW, row) if name in written}
     key_values.put_long(written)
     key_values.put_long(last)
 
 
 def _is_made(history: History) -> bool:
-    """Return True where the latest version is of a code location that makes the asset."""
+    """Return True where the latest version comes from a code location that makes the asset."""
     return history.latest is not None and not decode_asset(history.text(history.latest)).is_external
 
 
 def keep_process_facts(key_values: KeyValues, run_id: str, facts: ProcessFacts) -> None:
-    """Keep what the executing process adds to a run, where it adds anything.
-
-    Args:
-        key_values: where to.
-        run_id: the Dagster run id.
-        facts: what it adds.
-    """
+    """Keep what the executing process adds to a run, where it adds anything."""
     if facts.is_empty:
         return
     row = run_row(run_id)
