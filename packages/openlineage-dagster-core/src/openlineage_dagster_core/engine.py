@@ -1,4 +1,4 @@
-"""The engine: one pass over the event log. Read, find facts, convert, deliver, move the cursor.
+"""The engine: one pass reads the event log, finds facts, converts, delivers, moves the cursor.
 
 The deliverer of Mechanism A, the sensor of Mechanism B and `replay` each drive one.
 """
@@ -35,45 +35,28 @@ if TYPE_CHECKING:
     from openlineage_dagster_core.conversion.envelope import Event
 
 UNDER_WAY_AT_MOST = 20_000
-"""Events of the log that are read and not delivered: more are not read on."""
+"""Undelivered events of the log from which on the engine reads no more."""
 
 DECODED_BYTES = 40_000_000
-"""Memory for events that are decoded at a time, about."""
+"""Bytes of memory for events that are decoded at a time, roughly."""
 
 DELETED_REMEMBERED = 1000
+"""Deleted runs of which the engine knows that it has parked an event."""
 
 REST_FOLLOWS = "the rest follows at the next pass"
-"""`Outcome.stopped_by` where only the time or the limit of a pass was used up."""
+"""`Outcome.stopped_by` where the time or the limit of a pass was used up."""
 
 logger = logging.getLogger(__name__)
 
 
 class EventSender(Protocol):
-    """Prepares and sends OpenLineage events: a `LineageClient`, or what counts what one sends."""
+    """A `LineageClient`, or an object that counts what one sends; see there for the errors."""
 
     def prepare(self, event: Any) -> Any:
-        """Make an event ready to be sent, by any of the senders.
-
-        Args:
-            event: an OpenLineage event.
-
-        Returns:
-            What `send` takes; it has a `size`, in bytes.
-
-        Raises:
-            EventRefusedError: the event cannot be written.
-        """
+        """Make an OpenLineage event ready for `send` of any of the senders."""
 
     def send(self, prepared: Any) -> None:
-        """Send an event and wait for the answer.
-
-        Args:
-            prepared: from `prepare`.
-
-        Raises:
-            EventRefusedError: the backend refuses this event.
-            BackendUnavailableError: it takes no events now.
-        """
+        """Send a prepared event and wait for the answer."""
 
 
 @dataclass
@@ -84,11 +67,11 @@ class Outcome:
         read: events of the log that were delivered.
         sent: OpenLineage events that the backend took.
         parked: events of the log that were refused or could not be converted.
-        held: OpenLineage events that failed and are tried again, while others go on.
-        unreadable: runs whose log could not be read, and is read again.
+        held: OpenLineage events that failed and will be retried, while others go on.
+        unreadable: runs whose log could not be read; the next pass retries.
         waiting: events of the log that were read and wait.
         behind_since: when the oldest of those happened, in seconds since the epoch; 0 for none.
-        has_more: whether the pass ended before all that is new was read.
+        has_more: True if the pass ended before it had read everything new.
         stopped_by: why the pass ended early; None where it did not.
     """
 
@@ -104,7 +87,7 @@ class Outcome:
 
     @property
     def has_news(self) -> bool:
-        """Whether anything was done, or could not be."""
+        """True if the pass did anything, or failed to do anything."""
         done = self.read or self.sent or self.parked
         return bool(done or self.held or self.unreadable or self.stopped_by)
 
@@ -122,7 +105,10 @@ class Outcome:
 
 @dataclass(eq=False)
 class _Source:
-    """An event of the log on its way: which of its OpenLineage events are delivered."""
+    """An event of the log on its way; counts which of its OpenLineage events are done.
+
+    Of those, `made` exist, `done` are done; these are the `first` ones and the positions `later`.
+    """
 
     engine: Engine
     event: StoredEvent
@@ -133,7 +119,6 @@ class _Source:
     is_converted: bool = False
     done: int = 0
     first: int = 0
-    """How many OpenLineage events are delivered, the first ones."""
     later: set[int] = field(default_factory=set)
     is_parked: bool = False
 
@@ -147,7 +132,7 @@ class _Source:
         self._pass(position)
 
     def _pass(self, position: int) -> None:
-        # The thread that converts calls it as well as those that send.
+        # The converting thread and the sending threads call this.
         with self.engine.lock:
             self.done += 1
             self.later.add(position)
@@ -165,16 +150,15 @@ class Engine:
         facts: of the runs.
         identity: gives names and ids.
         senders: each sends from a thread of its own.
-        concerned: the Dagster events whose OpenLineage events are sent.
+        concerned: the types of Dagster events to send; facts are found for all.
         may_send: asked before each request; False ends the pass.
-        on_parked: told of each event of the log that is parked.
+        on_parked: called with each event of the log that is parked.
 
     Attributes:
-        reader: likewise.
         lanes: what waits to be sent.
         timeout: the limit of one request, in seconds.
-        has_ended: whether no thread waits for an answer of the backend after the last pass.
-        lock: guards what is noted of events under way.
+        has_ended: True if no thread waits for an answer of the backend after the last pass.
+        lock: guards the state of the events under way.
     """
 
     def __init__(
@@ -204,7 +188,7 @@ class Engine:
         self._limit: int | None = None
         self._converting: tuple[_Source, EventLogEntry, Iterator[Event]] | None = None
         self._next: tuple[Payload, Event, int] | None = None
-        # An event that is read once more is there twice.
+        # An event that is read again is in here twice.
         self._under_way: dict[_Source, None] = {}
         self.lock = threading.RLock()
         self._done: list[DoneEvent] = []
@@ -214,11 +198,7 @@ class Engine:
         self.has_ended = True
 
     def begin(self, start: float | None) -> None:
-        """Find where to begin, at the first pass of a cursor that does not know.
-
-        Args:
-            start: see `EventLogReader.begin`.
-        """
+        """Find where to begin where the cursor does not know; see `EventLogReader.begin`."""
         cursor = self.reader.cursor
         if cursor.is_new and start is not None:
             self.reader.begin(start)
@@ -228,7 +208,7 @@ class Engine:
 
     @property
     def is_idle(self) -> bool:
-        """Whether nothing is under way; what is new in the log is another question."""
+        """True if nothing is under way; the log may still have news."""
         return not (self._read_ahead or self._decoded or self._converting or self._under_way)
 
     def deliver(
@@ -244,12 +224,9 @@ class Engine:
         Args:
             budget: how long to go on, in seconds.
             limit: the number of events of the log to read at most.
-            patience: how long after the budget an answer of the backend is waited for, in seconds.
-            waits_for_held: whether to try events that fail again within this pass.
-
-        Returns:
-            What was done.
-        """  # fmt: skip
+            patience: how long to wait for an answer of the backend after that, in seconds.
+            waits_for_held: True to retry events that fail within this pass.
+        """
         deadline = time.monotonic() + budget
         sent_before, parked_before = self.lanes.sent, self._parked
         outcome = Outcome()
@@ -257,7 +234,7 @@ class Engine:
         try:
             outcome.has_more = not self._read(deadline, limit)
         except Exception as error:
-            # Whatever a database raises; what is under way is finished, and the cursor kept.
+            # Whatever a database raises: the pass finishes what is under way, and keeps the cursor.
             outcome.stopped_by = f"the event log cannot be read, will retry: {_cause(error)}"
             logger.warning(
                 "OpenLineage: the event log cannot be read, will retry: %s", fault.described(error)
@@ -280,7 +257,7 @@ class Engine:
         return outcome
 
     def _read(self, deadline: float, limit: int | None) -> bool:
-        """Convert what is new; return False where some is left for the next pass."""
+        """Convert what is new; return False where the next pass must go on."""
         self._limit = limit
         if not self._go_on(deadline) or not self._work_through(deadline):
             return False
@@ -295,7 +272,7 @@ class Engine:
         return True
 
     def _work_through(self, deadline: float) -> bool:
-        """Decode and convert what was read; return False where some is left."""
+        """Decode and convert what was read; return False where the next pass must go on."""
         while self._decoded or self._read_ahead:
             if not self._decoded:
                 self._decode()
@@ -313,7 +290,7 @@ class Engine:
         return True
 
     def _decode(self) -> None:
-        """Decode some of what was read; what its facts need is read together."""
+        """Decode some of what was read; one query then reads what the facts of these need."""
         weight = 0
         while self._read_ahead and weight < DECODED_BYTES:
             event = self._read_ahead.popleft()
@@ -342,7 +319,7 @@ class Engine:
             return None
 
     def _take(self, event: StoredEvent, entry: EventLogEntry, deadline: float) -> bool:
-        """Begin to convert an event; return False where it must go on at the next pass."""
+        """Begin to convert an event; return False where the next pass must go on."""
         event_type = entry.dagster_event_type
         source = _Source(
             self,
@@ -354,7 +331,7 @@ class Engine:
         try:
             events = self._converted(source, entry)
         except FactsUnavailableError:
-            # The database does not answer: the same event comes first at the next pass.
+            # The database does not answer: the next pass begins with the same event.
             self._decoded.appendleft((event, entry))
             raise
         with self.lock:
@@ -379,7 +356,7 @@ class Engine:
         return convert(entry, facts, self._identity, skip=source.first)
 
     def _go_on(self, deadline: float) -> bool:
-        """Convert and put what is left of an event; return False where there was no time."""
+        """Convert and put what is left of an event; return False where the time is over."""
         if self._converting is None:
             return True
         source, entry, events = self._converting
@@ -418,11 +395,7 @@ class Engine:
         return True
 
     def check(self, source: _Source) -> None:
-        """Conclude an event of the log whose last OpenLineage event is delivered.
-
-        Args:
-            source: the event.
-        """
+        """Conclude an event of the log if its last OpenLineage event is done."""
         if source.is_converted and source.done >= source.made:
             self._conclude(source)
 
@@ -435,12 +408,7 @@ class Engine:
                     self.reader.cursor.unpark(source.event.id)
 
     def park(self, source: _Source, reason: str) -> None:
-        """Set an event of the log aside.
-
-        Args:
-            source: the event.
-            reason: why.
-        """
+        """Set an event of the log aside."""
         if source.is_parked:
             # Another of its OpenLineage events was refused before.
             return
@@ -460,14 +428,10 @@ class Engine:
         )
 
     def settle(self) -> int:
-        """Move the cursor past what was delivered.
-
-        Returns:
-            The number of events of the log that were delivered since the last call.
-        """
+        """Move the cursor; return the number of events delivered since the last call."""
         with self.lock:
             done, self._done = self._done, []
-            # Of an event that is there twice, the second one counts.
+            # Where an event is in here twice, the second one counts.
             partly = {source.event.id: source.first for source in self._under_way}
         self.reader.settle(done)
         self.reader.cursor.partly = {
@@ -478,8 +442,7 @@ class Engine:
     def retry(self, parked: Collection[ParkedEvent]) -> None:
         """Deliver parked events again at the next pass, and what depends on them after them.
 
-        Args:
-            parked: the events; they stay parked until the backend takes them.
+        They stay parked until the backend takes them.
         """
         self.reader.retry([each.id for each in parked])
 

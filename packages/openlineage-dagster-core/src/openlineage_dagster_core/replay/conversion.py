@@ -24,11 +24,14 @@ if TYPE_CHECKING:
 ABOUT_ASSETS = frozenset({Family.ASSET, Family.CHECK, Family.OBSERVATION})
 
 EVENTS_A_BATCH = 200
-"""Events of a run whose facts are read together."""
+"""Events of a run whose facts one query reads."""
 
 
 class Conversion:
     """Makes the OpenLineage events of runs, and sends nothing.
+
+    The methods yield events in order, and raise FactsUnavailableError where the instance cannot be
+    read now.
 
     Args:
         instance: holds the event log.
@@ -44,55 +47,26 @@ class Conversion:
         self._facts = EventLogFacts(lambda: instance, definitions, follows_all=False)
 
     def events_of_run(self, record: RunRecord) -> Iterator[Event]:
-        """Convert a whole run.
-
-        Args:
-            record: its row.
-
-        Yields:
-            Its OpenLineage events, in order.
-
-        Raises:
-            FactsUnavailableError: the instance cannot be read now.
-        """
-        run_id = record.dagster_run.run_id
-        self._facts.forget(run_id)
-        self._facts.begin(record)
-        yield from self._events_of(run_id)
-        self._facts.forget(run_id)
+        """Convert a whole run."""
+        yield from self._events_of_run(record, None)
 
     def events_of_no_run(self) -> Iterator[Event]:
-        """Convert what was reported from outside any run.
-
-        Yields:
-            Its OpenLineage events, in order.
-
-        Raises:
-            FactsUnavailableError: the instance cannot be read now.
-        """
+        """Convert what was reported from outside any run."""
         yield from self._events_of("")
 
     def events_at(self, record: RunRecord | None, storage_ids: Collection[int]) -> Iterator[Event]:
-        """Convert single events of the log.
-
-        Args:
-            record: the row of their run; None for events reported from outside any run.
-            storage_ids: their storage ids.
-
-        Yields:
-            Their OpenLineage events, in order.
-
-        Raises:
-            FactsUnavailableError: the instance cannot be read now.
-        """
-        if record is None:
-            for storage_id in sorted(storage_ids):
-                yield from self._events_of("", {storage_id}, after=storage_id - 1)
+        """Convert single events of a run; of those from outside any run where `record` is None."""
+        if record is not None:
+            yield from self._events_of_run(record, storage_ids)
             return
+        for storage_id in sorted(storage_ids):
+            yield from self._events_of("", {storage_id}, after=storage_id - 1)
+
+    def _events_of_run(self, record: RunRecord, only: Collection[int] | None) -> Iterator[Event]:
         run_id = record.dagster_run.run_id
         self._facts.forget(run_id)
         self._facts.begin(record)
-        yield from self._events_of(run_id, storage_ids)
+        yield from self._events_of(run_id, only)
         self._facts.forget(run_id)
 
     def _events_of(
@@ -116,19 +90,14 @@ def _entry_of(event: StoredEvent) -> EventLogEntry | None:
     try:
         return event.entry()
     except Exception:
-        # Whatever Dagster raises; the engine parks such an event.
+        # Whatever Dagster raises. The engine parks such an event.
         return None
 
 
 def narrowed(settings: Settings, patterns: tuple[str, ...]) -> Settings:
-    """Leave out what is not about certain assets.
+    """Return settings that leave out what is not about assets of these patterns.
 
-    Args:
-        settings: say what is sent at all.
-        patterns: shell patterns of asset keys; without any, nothing is left out.
-
-    Returns:
-        The settings.
+    The patterns are shell patterns of asset keys; without any, the settings stay as they are.
     """
     if not patterns:
         return settings

@@ -1,4 +1,4 @@
-"""Which runs a replay is through with, so that it can go on where it was stopped."""
+"""Notes the runs that a replay has finished, so that it can go on where it was stopped."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ FOLDER = "replays"
 
 
 class FinishedRuns:
-    """A file of run ids, private to the user; one for each thing that is replayed to somewhere.
+    """A file of run ids, private to the user; one for each replay of one thing to one place.
 
     Args:
-        directory: made if need be, with mode 0700.
-        what: tells this replay from others; two with the same words share the file.
+        directory: where the file is; `add` makes it with mode 0700.
+        what: distinguishes this replay from others; two with equal values share the file.
     """
 
     def __init__(self, directory: Path, what: Collection[object]) -> None:
@@ -27,30 +27,19 @@ class FinishedRuns:
         self._file: TextIO | None = None
 
     def read(self) -> frozenset[str]:
-        """Read what an earlier replay was through with.
+        """Return the runs that an earlier replay has finished; none where it came to its end.
 
-        Returns:
-            The run ids; none where it came to its end.
-
-        Raises:
-            OSError: the file cannot be read.
+        Raises OSError where the file cannot be read.
         """
         try:
             lines = self.path.read_text(encoding="utf-8").split("\n")
         except FileNotFoundError:
             return frozenset()
-        # The last line may not have been written to its end.
+        # The last line may be incomplete.
         return frozenset(lines[:-1])
 
     def add(self, run_id: str) -> None:
-        """Write down that a run is done.
-
-        Args:
-            run_id: of the run.
-
-        Raises:
-            OSError: it cannot be written.
-        """
+        """Write a finished run down; raise OSError where that fails."""
         if self._file is None:
             for folder in (self.path.parent.parent, self.path.parent):
                 folder.mkdir(mode=0o700, exist_ok=True)
@@ -61,13 +50,13 @@ class FinishedRuns:
         self._file.flush()
 
     def forget(self) -> None:
-        """Remove the file: all is done, or all is to be done again."""
+        """Remove the file, because every run is finished or has to be replayed again."""
         self.close()
         with contextlib.suppress(FileNotFoundError):
             self.path.unlink()
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the file."""
         if self._file is not None:
             self._file.close()
             self._file = None

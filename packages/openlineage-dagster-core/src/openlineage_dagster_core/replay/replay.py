@@ -35,7 +35,7 @@ class Progress:
     Args:
         runs: runs all of whose events were delivered.
         entries: events of the log that were delivered.
-        sent: OpenLineage events that were taken.
+        sent: OpenLineage events that the backend took.
         by_type: the number of those by the event's type.
         refusals: events of the log that were parked.
         waiting: why the backend takes nothing at the moment; None where it does.
@@ -51,13 +51,7 @@ class Progress:
 
 @dataclass(frozen=True)
 class _Counted:
-    """What a sender prepared, and the type of the event.
-
-    Args:
-        prepared: what to send; None for a dry run.
-        size: in bytes.
-        event_type: for the counts.
-    """
+    """What a sender prepared (None in a dry run), its size in bytes, and the type of the event."""
 
     prepared: Any
     size: int
@@ -65,7 +59,7 @@ class _Counted:
 
 
 class _Counting:
-    """Counts what a sender sends; sends nothing where there is none."""
+    """Counts what a sender sends; without a sender, it sends nothing."""
 
     def __init__(self, sender: EventSender | None, counts: Counter[str]) -> None:
         self._sender = sender
@@ -93,11 +87,11 @@ class Replay:
         settings: those of the mechanism that delivered the events first.
         definitions: gives the definitions of a run.
         senders: each sends from a thread of its own; none for a dry run.
-        patience: how long a backend that takes nothing is tried again, in seconds.
-        on_finished: told of each run that has ended and is delivered.
+        patience: how long to retry while the backend takes nothing, in seconds.
+        on_finished: called with the id of each run that has ended and is delivered.
 
     Attributes:
-        progress: how far it is; changes while it goes on.
+        progress: how far the replay is; changes while it goes on.
     """
 
     def __init__(
@@ -115,25 +109,22 @@ class Replay:
         self._definitions = definitions
         self.progress = Progress()
         counts = self.progress.by_type
-        self._senders = [_Counting(sender, counts) for sender in senders] or [
-            _Counting(None, counts)
-        ]
+        self._senders = [_Counting(each, counts) for each in senders] or [_Counting(None, counts)]
         self._patience = patience
         self._on_finished = on_finished
 
     def run(
-        self,
-        runs: Iterable[RunRecord],
-        runless: Callable[[float], bool] | None = None,
+        self, runs: Iterable[RunRecord], runless: Callable[[float], bool] | None = None
     ) -> str | None:
         """Replay runs, and what was reported from outside any.
 
         Args:
             runs: their rows, in the order in which they were stored.
-            runless: tells by its time whether an event of no run is delivered; None delivers none.
+            runless: takes the time of an event from outside any run, and returns True to deliver
+                it; None delivers no such event.
 
         Returns:
-            Why it ended early; None where all was delivered or parked.
+            Why it ended early; None where every event was delivered or parked.
 
         Raises:
             Exception: whatever the database raises where the event log cannot be read.
@@ -182,9 +173,9 @@ class Replay:
 
 
 def _waiting(engine: Engine, stopped_by: str | None, is_stopped: bool) -> str | None:
-    """Describe why nothing is delivered at the moment; None where something is."""
+    """Return why nothing is delivered at the moment; None where something is."""
     if is_stopped and stopped_by is not None:
-        # The replay retries, and who reads this may be told that it has ended.
+        # The user may read this message when the replay has ended.
         return stopped_by.replace(", will retry", "")
     reason = next((attempts.message for _, _, attempts in engine.lanes.held_events()), None)
     return f"{engine.lanes.held} events fail: {reason}" if reason is not None else None

@@ -1,4 +1,4 @@
-"""Which runs of an instance are replayed."""
+"""Selects the runs of an instance to replay."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ UNFINISHED = (DagsterRunStatus.STARTING, DagsterRunStatus.STARTED, DagsterRunSta
 
 @dataclass(frozen=True)
 class Selection:
-    """What to replay; everything where nothing is said. A run is replayed as a whole or not at all.
+    """What to replay: by default everything, and a run as a whole or not at all.
 
     Args:
         run_ids: these runs alone.
         first_run: the runs that were stored since this one, with it.
         last_run: and until this one, with it.
         since: runs of which anything happened since then, in seconds since the epoch.
-        until: runs that were stored before then, likewise.
-        statuses: runs in one of these states; any where none is named.
-        includes_runless: whether events reported from outside any run are among it.
+        until: runs that were stored before then, in seconds since the epoch.
+        statuses: runs in one of these states; by default in any.
+        includes_runless: True to include events reported from outside any run.
     """
 
     run_ids: tuple[str, ...] = ()
@@ -42,45 +42,24 @@ class Selection:
 
     @property
     def takes_runless(self) -> bool:
-        """Whether it takes any event of no run."""
+        """True if the selection may include events from outside any run."""
         names_runs = self.run_ids or self.first_run or self.last_run or self.statuses
         return self.includes_runless and not names_runs
 
     def holds(self, timestamp: float) -> bool:
-        """Tell whether an event of no run is in its time.
-
-        Args:
-            timestamp: of the event, in seconds since the epoch.
-
-        Returns:
-            Whether it is.
-        """
+        """Return True if an event from outside any run happened within the selected time."""
         since = float("-inf") if self.since is None else self.since
         until = float("inf") if self.until is None else self.until
         return since <= timestamp < until
 
     def count(self, instance: DagsterInstance) -> int | None:
-        """Count the runs, for the progress.
-
-        Args:
-            instance: holds them.
-
-        Returns:
-            How many; None where there is no cheap way to know.
-        """
+        """Count the runs, for the progress; return None where no cheap query counts them."""
         if self.first_run or self.last_run:
             return None
         return instance.get_runs_count(self._filter())
 
     def runs(self, instance: DagsterInstance) -> Iterator[RunRecord]:
-        """Find the runs.
-
-        Args:
-            instance: holds them.
-
-        Yields:
-            Their rows, in the order in which they were stored.
-        """
+        """Yield the rows of the runs, in the order in which they were stored."""
         if self.first_run:
             yield from instance.get_run_records(RunsFilter(run_ids=[self.first_run]), limit=1)
             if self.first_run == self.last_run:
