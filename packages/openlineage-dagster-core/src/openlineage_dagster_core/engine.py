@@ -11,12 +11,13 @@ import time
 from collections import deque
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 from dagster import DagsterEventType, EventLogEntry
 
 from openlineage_dagster_core import fault
 from openlineage_dagster_core.conversion import convert
+from openlineage_dagster_core.conversion.envelope import Event
 from openlineage_dagster_core.delivery.dependencies import dependencies_of
 from openlineage_dagster_core.delivery.lanes import Lanes, Payload
 from openlineage_dagster_core.errors import (
@@ -31,20 +32,11 @@ from openlineage_dagster_core.facts.event_log import EventLogFacts
 from openlineage_dagster_core.families import CONVERTED, RUN_ENDS
 from openlineage_dagster_core.identity import Identity
 
-if TYPE_CHECKING:
-    from openlineage_dagster_core.conversion.envelope import Event
-
-UNDER_WAY_AT_MOST = 20_000
-"""Undelivered events of the log from which on the engine reads no more."""
-
-DECODED_BYTES = 40_000_000
-"""Bytes of memory for events that are decoded at a time, roughly."""
-
-DELETED_REMEMBERED = 1000
-"""Deleted runs of which the engine knows that it has parked an event."""
-
+UNDER_WAY_AT_MOST = 20_000  # Undelivered events of the log from which on the engine reads no more
+DECODED_BYTES = 40_000_000  # Bytes of memory for events that are decoded at a time, roughly
+DELETED_REMEMBERED = 1000  # Deleted runs of which the engine knows that it has parked an event
+# `Outcome.stopped_by` where the time or the limit of a pass was used up
 REST_FOLLOWS = "the rest follows at the next pass"
-"""`Outcome.stopped_by` where the time or the limit of a pass was used up."""
 
 logger = logging.getLogger(__name__)
 
@@ -61,29 +53,18 @@ class EventSender(Protocol):
 
 @dataclass
 class Outcome:
-    """What a pass did.
+    """What a pass did."""
 
-    Args:
-        read: events of the log that were delivered.
-        sent: OpenLineage events that the backend took.
-        parked: events of the log that were refused or could not be converted.
-        held: OpenLineage events that failed and will be retried, while others go on.
-        unreadable: runs whose log could not be read; the next pass retries.
-        waiting: events of the log that were read and wait.
-        behind_since: when the oldest of those happened, in seconds since the epoch; 0 for none.
-        has_more: True if the pass ended before it had read everything new.
-        stopped_by: why the pass ended early; None where it did not.
-    """
-
-    read: int = 0
-    sent: int = 0
-    parked: int = 0
-    held: int = 0
-    unreadable: int = 0
-    waiting: int = 0
+    read: int = 0  # Events of the log that were delivered
+    sent: int = 0  # OpenLineage events that the backend took
+    parked: int = 0  # Events of the log that were refused or could not be converted
+    held: int = 0  # OpenLineage events that failed and will be retried, while others go on
+    unreadable: int = 0  # Runs whose log could not be read; the next pass retries
+    waiting: int = 0  # Events of the log that were read and wait
+    # When the oldest of those happened, in seconds since the epoch; 0 for none
     behind_since: float = 0.0
-    has_more: bool = False
-    stopped_by: str | None = None
+    has_more: bool = False  # True if the pass ended before it had read everything new
+    stopped_by: str | None = None  # Why the pass ended early; None where it did not
 
     @property
     def has_news(self) -> bool:
@@ -105,9 +86,9 @@ class Outcome:
 
 @dataclass(eq=False)
 class _Source:
-    """An event of the log on its way; counts which of its OpenLineage events are done.
+    """An event of the log on its way: `made` OpenLineage events exist of it, and `done` are done.
 
-    Of those, `made` exist, `done` are done; these are the `first` ones and the positions `later`.
+    The done ones are the `first` ones and those at the positions `later`.
     """
 
     engine: Engine
@@ -123,15 +104,7 @@ class _Source:
     is_parked: bool = False
 
     def delivered(self, position: int) -> None:
-        """Note that the backend took an OpenLineage event."""
-        self._pass(position)
-
-    def parked(self, position: int, reason: str) -> None:
-        """Note that an OpenLineage event is set aside."""
-        self.engine.park(self, reason)
-        self._pass(position)
-
-    def _pass(self, position: int) -> None:
+        """Count an OpenLineage event that is done."""
         # The converting thread and the sending threads call this.
         with self.engine.lock:
             self.done += 1
@@ -140,6 +113,11 @@ class _Source:
                 self.later.discard(self.first)
                 self.first += 1
             self.engine.check(self)
+
+    def parked(self, position: int, reason: str) -> None:
+        """Set the event of the log aside because of one of its OpenLineage events."""
+        self.engine.park(self, reason)
+        self.delivered(position)
 
 
 class Engine:
@@ -235,7 +213,8 @@ class Engine:
             outcome.has_more = not self._read(deadline, limit)
         except Exception as error:
             # Whatever a database raises: the pass finishes what is under way, and keeps the cursor.
-            outcome.stopped_by = f"the event log cannot be read, will retry: {_cause(error)}"
+            cause = error if isinstance(error, FactsUnavailableError) else type(error).__name__
+            outcome.stopped_by = f"the event log cannot be read, will retry: {cause}"
             logger.warning(
                 "OpenLineage: the event log cannot be read, will retry: %s", fault.described(error)
             )
@@ -243,10 +222,8 @@ class Engine:
             self.lanes.finish(deadline, waits_for_held=waits_for_held)
             self.has_ended = self.lanes.end(patience)
             outcome.read = self.settle()
-        stopped_by = self.lanes.stopped_by
-        if stopped_by is not None:
-            outcome.stopped_by = stopped_by
-        elif outcome.stopped_by is None and outcome.has_more:
+        outcome.stopped_by = self.lanes.stopped_by or outcome.stopped_by
+        if outcome.stopped_by is None and outcome.has_more:
             outcome.stopped_by = REST_FOLLOWS
         cursor = self.reader.cursor
         outcome.sent = self.lanes.sent - sent_before
@@ -259,9 +236,8 @@ class Engine:
     def _read(self, deadline: float, limit: int | None) -> bool:
         """Convert what is new; return False where the next pass must go on."""
         self._limit = limit
-        if not self._go_on(deadline) or not self._work_through(deadline):
-            return False
-        if not self._may_read(deadline):
+        is_done = self._go_on(deadline) and self._work_through(deadline)
+        if not is_done or not self._may_read(deadline):
             return False
         for batch in self.reader.read():
             for run_id in self.reader.forgets():
@@ -321,13 +297,8 @@ class Engine:
     def _take(self, event: StoredEvent, entry: EventLogEntry, deadline: float) -> bool:
         """Begin to convert an event; return False where the next pass must go on."""
         event_type = entry.dagster_event_type
-        source = _Source(
-            self,
-            event,
-            event_type.name if event_type is not None else "",
-            entry.timestamp,
-            ends_run=event_type in RUN_ENDS,
-        )
+        name = event_type.name if event_type is not None else ""
+        source = _Source(self, event, name, entry.timestamp, ends_run=event_type in RUN_ENDS)
         try:
             events = self._converted(source, entry)
         except FactsUnavailableError:
@@ -434,9 +405,8 @@ class Engine:
             # Where an event is in here twice, the second one counts.
             partly = {source.event.id: source.first for source in self._under_way}
         self.reader.settle(done)
-        self.reader.cursor.partly = {
-            event_id: first for event_id, first in (self._partly | partly).items() if first
-        }
+        partly = self._partly | partly
+        self.reader.cursor.partly = {id_: first for id_, first in partly.items() if first}
         return len(done)
 
     def retry(self, parked: Collection[ParkedEvent]) -> None:
@@ -445,7 +415,3 @@ class Engine:
         They stay parked until the backend takes them.
         """
         self.reader.retry([each.id for each in parked])
-
-
-def _cause(error: BaseException) -> str:
-    return str(error) if isinstance(error, FactsUnavailableError) else type(error).__name__

@@ -28,6 +28,8 @@ from requests.adapters import HTTPAdapter
 from openlineage_dagster_core.errors import BackendUnavailableError
 from openlineage_dagster_core.validation import without_credentials
 
+# Options of urllib3's `Retry`. The client's own five retries stall 9 s an event against a dead
+# backend; the engine retries instead
 NO_RETRIES: dict[str, Any] = {
     "total": 0,
     "connect": 0,
@@ -35,17 +37,10 @@ NO_RETRIES: dict[str, Any] = {
     "backoff_factor": 0,
     "status_forcelist": [],
 }
-"""Options of urllib3's `Retry`. The client's own five retries stall 9 s an event against a dead
-backend; the engine retries instead."""
-
+# Bytes read of an answer's body at most; a longer body closes the connection
 ANSWER_BYTES = 8 * 1024
-"""Bytes read of an answer's body at most; a longer body closes the connection."""
-
-SLACK_SECONDS = 0.05
-"""Seconds that a wait may end after the request's deadline."""
-
-TARGET_CHARACTERS = 200
-"""Characters of a redirect's target that a message shows at most."""
+SLACK_SECONDS = 0.05  # Seconds that a wait may end after the request's deadline
+TARGET_CHARACTERS = 200  # Characters of a redirect's target that a message shows at most
 
 
 class _Request(threading.local):

@@ -36,21 +36,13 @@ from openlineage_dagster_core.errors import (
 
 Event = serialisation.Event
 
-CONNECTIONS = 16
-"""Events under way to the backend at a time, at most; each belongs to another run."""
-
+CONNECTIONS = 16  # Events under way to the backend at a time, at most; each belongs to another run
+# 4xx statuses that the right key, the right address or waiting cures; the event may be fine
 NOT_ABOUT_THE_EVENT = frozenset({401, 403, 404, 405, 407, 408, 425, 429})
-"""4xx statuses that the right key, the right address or waiting cures; the event may be fine."""
-
-ANSWER_CHARACTERS = 500
-"""Characters of a backend's answer that an error keeps."""
-
-LONGEST_LIST = 20
-"""Facets that one log message names at most."""
-
+ANSWER_CHARACTERS = 500  # Characters of a backend's answer that an error keeps
+LONGEST_LIST = 20  # Facets that one log message names at most
+# Jobs with events over the size limit that a client remembers, to warn once about each
 REMEMBERED_JOBS = 1000
-"""Jobs with events over the size limit that a client remembers, to warn once about each."""
-
 _CLIENT_CONFIG: dict[str, Any] = {
     # The client would name the git checkout in the process's working directory.
     "facets": {"source_code_location": {"disabled": True}}
@@ -61,19 +53,12 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class PreparedEvent:
-    """An event that is ready to be sent; any client with the same configuration can send it.
+    """An event that is ready to be sent; any client with the same configuration can send it."""
 
-    Args:
-        name: `namespace/name` of the event's job or dataset, for logs.
-        size: the length of the event's JSON in bytes; 0 where the client sends nothing.
-        text: the event's JSON, for a transport that takes text (plain HTTP).
-        event: the completed event, for any other transport.
-    """
-
-    name: str
-    size: int
-    text: str | None
-    event: Event | None
+    name: str  # `namespace/name` of the event's job or dataset, for logs
+    size: int  # The length of the event's JSON in bytes; 0 where the client sends nothing
+    text: str | None  # The event's JSON, for a transport that takes text (plain HTTP)
+    event: Event | None  # The completed event, for any other transport
 
 
 class LineageClient:

@@ -13,39 +13,28 @@ from dataclasses import dataclass
 
 from openlineage_dagster_core.errors import BackendUnavailableError, DeliveryError
 
+# Failures with others sent in between after which an event is parked: some 15 seconds
 PARK_AFTER = 5
-"""Failures with others sent in between after which an event is parked: some 15 seconds."""
-
 FIRST_RETRY_SECONDS = 0.5
 LONGEST_RETRY_SECONDS = 15.0
 
+# Failures of different events in a row, before anything is sent, that end the pass
 DOUBTFUL_FAILURES = 3
-"""Failures of different events in a row, before anything is sent, that end the pass."""
-
+# The same once something was sent in this pass: some events may all have the same fault
 FAILURES_IN_A_ROW = 8
-"""The same once something was sent in this pass: some events may all have the same fault."""
-
+# Answers that a gateway, a key or an address gives, whatever the event
 ABOUT_THE_BACKEND = frozenset({301, 302, 303, 307, 308, 401, 403, 404, 407, 429, 502, 503, 504})
-"""Answers that a gateway, a key or an address gives, whatever the event."""
 
 
 @dataclass
 class Attempts:
-    """The failed attempts to send one event.
+    """The failed attempts to send one event."""
 
-    Args:
-        failures: how many failed.
-        evidence: how many of those failed although others were sent since the one before.
-        sent_before: how many others had been sent at the last failure.
-        retry_at: when to try again, by the monotonic clock.
-        message: what went wrong last.
-    """
-
-    failures: int = 0
-    evidence: int = 0
-    sent_before: int = 0
-    retry_at: float = 0.0
-    message: str = ""
+    failures: int = 0  # How many failed
+    evidence: int = 0  # How many of those failed although others were sent since the one before
+    sent_before: int = 0  # How many others had been sent at the last failure
+    retry_at: float = 0.0  # When to try again, by the monotonic clock
+    message: str = ""  # What went wrong last
 
 
 class Failures:
@@ -99,12 +88,19 @@ class Failures:
         attempts.failures += 1
         attempts.sent_before = self._sent
         attempts.message = str(error) if isinstance(error, DeliveryError) else type(error).__name__
-        attempts.retry_at = time.monotonic() + _backoff(attempts.failures)
+        pause = min(
+            LONGEST_RETRY_SECONDS, FIRST_RETRY_SECONDS * 2.0 ** min(attempts.failures - 1, 10)
+        )
+        attempts.retry_at = time.monotonic() + pause * random.uniform(0.8, 1.2)  # noqa: S311 -- jitter
         if attempts.evidence >= PARK_AFTER:
             return True
         self._in_a_row += 1
         self._lost_seconds += seconds
-        allowed = FAILURES_IN_A_ROW if self.has_sent else _allowed_at_first(error)
+        is_clear = isinstance(error, BackendUnavailableError) and (
+            error.is_silent or error.status in ABOUT_THE_BACKEND
+        )
+        allowed_at_first = 1 if is_clear else DOUBTFUL_FAILURES
+        allowed = FAILURES_IN_A_ROW if self.has_sent else allowed_at_first
         if self._in_a_row >= allowed or self._lost_seconds > 2 * self._timeout:
             self.blame_backend(attempts.message)
         return False
@@ -120,16 +116,3 @@ class Failures:
         self.stopped_by = reason
         self._pause = min(LONGEST_RETRY_SECONDS, max(FIRST_RETRY_SECONDS, 2 * self._pause))
         self.blocks_until = time.monotonic() + self._pause * random.uniform(0.75, 1.25)  # noqa: S311
-
-
-def _backoff(failures: int) -> float:
-    pause = FIRST_RETRY_SECONDS * 2.0 ** min(failures - 1, 10)
-    return min(LONGEST_RETRY_SECONDS, pause) * random.uniform(0.8, 1.2)  # noqa: S311 -- jitter
-
-
-def _allowed_at_first(error: Exception) -> int:
-    """Return how many events may fail before anything is sent in a pass."""
-    is_clear = isinstance(error, BackendUnavailableError) and (
-        error.is_silent or error.status in ABOUT_THE_BACKEND
-    )
-    return 1 if is_clear else DOUBTFUL_FAILURES

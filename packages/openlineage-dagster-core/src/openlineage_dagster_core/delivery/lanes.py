@@ -18,31 +18,17 @@ from openlineage_dagster_core import fault
 from openlineage_dagster_core.delivery.failures import Attempts, Failures
 from openlineage_dagster_core.errors import DeliveryError, EventRefusedError
 
-CAPACITY_BYTES = 16_000_000
-"""Bytes of text that may wait to be sent."""
-
-CAPACITY_EVENTS = 20_000
-"""Events that may wait to be sent."""
-
+CAPACITY_BYTES = 16_000_000  # Bytes of text that may wait to be sent
+CAPACITY_EVENTS = 20_000  # Events that may wait to be sent
+# Waiting events for each of which another sender begins: few are sent in the log's order
 EVENTS_A_SENDER = 16
-"""Waiting events for each of which another sender begins: few are sent in the log's order."""
-
-FAST_SECONDS = 0.01
-"""Seconds within which a fast backend answers."""
-
+FAST_SECONDS = 0.01  # Seconds within which a fast backend answers
+# Senders for a fast backend: Python runs one thread at a time, so more would only wait
 FEW_SENDERS = 4
-"""Senders for a fast backend: Python runs one thread at a time, so more would only wait."""
-
-ANSWERS_TIMED = 16
-"""Answers of which the fastest one shows how fast the backend is."""
-
+ANSWERS_TIMED = 16  # Answers of which the fastest one shows how fast the backend is
+# Seconds that a sender without an event waits for the next one before its thread ends
 IDLE_SECONDS = 1.0
-"""Seconds that a sender without an event waits for the next one before its thread ends."""
-
-OTHER_DELIVERS = "another process delivers now"
-"""The reason to stop where `may_send` returns False."""
-
-Key = Hashable
+OTHER_DELIVERS = "another process delivers now"  # The reason to stop where `may_send` returns False
 
 
 class Payload(Protocol):
@@ -74,7 +60,7 @@ class Dependency:
     alone.
     """
 
-    key: Key
+    key: Hashable
     version: Hashable | None = None
 
 
@@ -84,7 +70,7 @@ class _Ticket(Generic[P]):
     payload: P
     source: Item
     position: int
-    keys: list[Key] = field(default_factory=list)
+    keys: list[Hashable] = field(default_factory=list)
     blocked_by: int = 0
     attempts: Attempts = field(default_factory=Attempts)
 
@@ -129,7 +115,7 @@ class Lanes(Generic[P]):
         self._idle = 0
         self._fastest = 0.0
         self._answer_seconds: list[float] = []
-        self._queues: dict[Key, deque[_Group[P]]] = {}
+        self._queues: dict[Hashable, deque[_Group[P]]] = {}
         self._ready: list[_Ticket[P]] = []
         self._held: list[_Ticket[P]] = []
         self._number = 0
@@ -238,17 +224,15 @@ class Lanes(Generic[P]):
                 if is_done and not (waits_for_held and self._held):
                     return
                 self._start_senders()
-                self._changed.wait(min(max(0.0, deadline - time.monotonic()), self._until_retry()))
+                now = time.monotonic()
+                retry_at = min((each.attempts.retry_at for each in self._held), default=now + 1.0)
+                until_retry = min(1.0, max(0.01, retry_at - now))
+                self._changed.wait(min(max(0.0, deadline - now), until_retry))
 
     def _due(self) -> list[_Ticket[P]]:
         """List the failed events whose time to be tried again has come."""
         now = time.monotonic()
         return [each for each in self._held if each.attempts.retry_at <= now]
-
-    def _until_retry(self) -> float:
-        now = time.monotonic()
-        due = min((each.attempts.retry_at for each in self._held), default=now + 1.0)
-        return min(1.0, max(0.01, due - now))
 
     def end(self, grace: float) -> bool:
         """Begin no further event, and wait `grace` seconds; return True if none is under way."""

@@ -16,16 +16,14 @@ from openlineage_dagster_core.errors import BackendUnavailableError, EventRefuse
 if TYPE_CHECKING:
     from confluent_kafka import KafkaError, Message
 
+# Two names of one option: milliseconds for which the producer tries to send a message
 LIMITS = ("message.timeout.ms", "delivery.timeout.ms")
-"""Two names of one option: milliseconds for which the producer tries to send a message."""
-
+# The least severe level that the producer logs; it writes to the process's standard error
 CRITICAL = "2"
-"""The least severe level that the producer logs; it writes to the process's standard error."""
-
+# Errors of the Kafka protocol that the same event would cause again
 ABOUT_THE_EVENT = frozenset(
     {"MSG_SIZE_TOO_LARGE", "RECORD_LIST_TOO_LARGE", "INVALID_MSG_SIZE", "INVALID_RECORD"}
 )
-"""Errors of the Kafka protocol that the same event would cause again."""
 
 
 def wait_for_answers(transport: KafkaTransport, timeout: float) -> None:

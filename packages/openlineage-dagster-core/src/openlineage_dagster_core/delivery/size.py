@@ -28,8 +28,8 @@ DROPPED_FACETS_SCHEMA = (
     "#/$defs/DagsterDroppedFacetsRunFacet"
 )
 
+# Facets by which backends tell runs and jobs apart
 NEVER_DROPPED = frozenset({"jobType", "processing_engine", "dagster_run", "parent", DROPPED_FACETS})
-"""Facets by which backends tell runs and jobs apart."""
 
 
 @attr.define
@@ -206,25 +206,21 @@ def _dropped_facets(names: Iterable[str]) -> DagsterDroppedFacetsRunFacet:
 
 
 def _places(event: Event) -> Iterator[tuple[_Place, dict[str, Any]]]:
-    for place, holder in _holders(event):
-        facets = getattr(holder, place.attribute, None)
-        if isinstance(facets, dict):
-            yield place, facets
-
-
-def _holders(event: Event) -> Iterator[tuple[_Place, object]]:
+    """List the mappings of facets in an event."""
+    holders: list[tuple[str, int | None, object]] = []
     if isinstance(event, DatasetEvent):
-        yield _Place("dataset", None, "facets"), event.dataset
-        return
-    if isinstance(event, RunEvent):
-        yield _Place("run", None, "facets"), event.run
-    yield _Place("job", None, "facets"), event.job
-    for index, dataset in enumerate(event.inputs or ()):
-        yield _Place("inputs", index, "facets"), dataset
-        yield _Place("inputs", index, "inputFacets"), dataset
-    for index, output in enumerate(event.outputs or ()):
-        yield _Place("outputs", index, "facets"), output
-        yield _Place("outputs", index, "outputFacets"), output
+        holders.append(("dataset", None, event.dataset))
+    else:
+        if isinstance(event, RunEvent):
+            holders.append(("run", None, event.run))
+        holders.append(("job", None, event.job))
+        holders += [("inputs", index, each) for index, each in enumerate(event.inputs or ())]
+        holders += [("outputs", index, each) for index, each in enumerate(event.outputs or ())]
+    for name, index, holder in holders:
+        for attribute in ("facets", "inputFacets", "outputFacets"):
+            facets = getattr(holder, attribute, None)
+            if isinstance(facets, dict):
+                yield _Place(name, index, attribute), facets
 
 
 def _without(event: Event, dropped: Iterable[_Group]) -> Event:

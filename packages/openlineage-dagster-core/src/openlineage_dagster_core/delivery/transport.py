@@ -28,16 +28,15 @@ from openlineage_dagster_core.validation import check_http_url
 
 HOW_TO_CONFIGURE = f"set {ENV_URL}, or name a transport in openlineage.yml or {ENV_TRANSPORT}__TYPE"
 
+# Transports that openlineage-python knows by name; a class's path names any other
 # fmt: off
 TYPES = frozenset({
     "amazon_datazone_api", "async_http", "composite", "console", "datadog", "file", "gcplineage",
     "http", "kafka", "msk-iam", "noop", "transform",
 })
 # fmt: on
-"""Transports that openlineage-python knows by name; a class's path names any other."""
-
+# Names of the transport that writes events to the process's log
 CONSOLE = frozenset({"console", "openlineage.client.transport.console.ConsoleTransport"})
-"""Names of the transport that writes events to the process's log."""
 
 
 def is_configured(environ: Mapping[str, str]) -> bool:
@@ -115,15 +114,10 @@ def _in_environment(environ: Mapping[str, str]) -> object:
                 if not isinstance(place.get(key), dict):
                     place[key] = {}
                 place = place[key]
-            place[last] = _value(environ[name])
+            place[last] = environ[name]
+            with contextlib.suppress(ValueError, RecursionError):
+                place[last] = json.loads(environ[name])
     return config.get("transport")
-
-
-def _value(text: str) -> object:
-    try:
-        return json.loads(text)
-    except (ValueError, RecursionError):
-        return text
 
 
 def _merged(first: object, second: object) -> object:
@@ -150,27 +144,20 @@ def _transports(environ: Mapping[str, str]) -> Iterator[tuple[str, Mapping[str, 
 
 
 def _config_file(environ: Mapping[str, str]) -> Path | None:
-    """Return the file that the client reads: the first that it can, whatever is in it."""
-    return next((path for path in _candidates(environ) if _is_readable(path)), None)
-
-
-def _candidates(environ: Mapping[str, str]) -> Iterator[Path]:
+    """Return the file that the client reads: the first readable one, whatever is in it."""
     named = environ.get(ENV_CONFIG)
-    if named:
-        yield Path(named)
+    paths = [Path(named)] if named else []
     with contextlib.suppress(OSError):
         # The working directory may have been deleted.
-        yield Path.cwd() / "openlineage.yml"
+        paths.append(Path.cwd() / "openlineage.yml")
     # Not Path.home(), which raises where the account of a container has no name and no home.
-    yield Path(os.path.expanduser("~/.openlineage/openlineage.yml"))  # noqa: PTH111
-
-
-def _is_readable(path: Path) -> bool:
-    try:
-        return path.is_file() and os.access(path, os.R_OK)
-    except OSError:
-        # A directory on the way may not be searched; `is_file` passes that error on.
-        return False
+    paths.append(Path(os.path.expanduser("~/.openlineage/openlineage.yml")))  # noqa: PTH111
+    for path in paths:
+        # `is_file` raises where a directory on the way may not be searched.
+        with contextlib.suppress(OSError):
+            if path.is_file() and os.access(path, os.R_OK):
+                return path
+    return None
 
 
 def _in_file(environ: Mapping[str, str]) -> Mapping[str, Any] | None:

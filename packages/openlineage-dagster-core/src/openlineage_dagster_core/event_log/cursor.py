@@ -13,42 +13,26 @@ from openlineage_dagster_core.event_log.stored_event import EventId
 
 VERSION = 2
 
-UNKNOWN = -1
-"""The position of a run whose own position is lost."""
-
+UNKNOWN = -1  # The position of a run whose own position is lost
+# Distance above `low` up to which a text holds ids; more would not fit any database's text
 LONGEST_BITS = 1_000_000
-"""Distance above `low` up to which a text holds ids; more would not fit any database's text."""
-
-PARKED_KEPT = 100
-"""Latest parked events that the cursor keeps by name; it counts all."""
-
+PARKED_KEPT = 100  # Latest parked events that the cursor keeps by name; it counts all
+# Parked events that a text of limited length names at least, where there is room
 PARKED_IN_SHORT = 5
-"""Parked events that a text of limited length names at least, where there is room."""
-
-REASON_CHARACTERS = 200
-"""Characters of the reason for parking an event that the cursor keeps."""
-
+REASON_CHARACTERS = 200  # Characters of the reason for parking an event that the cursor keeps
+# Partly delivered log events that a text names: each has very many OpenLineage events
 PARTLY_KEPT = 50
-"""Partly delivered log events that a text names: each has very many OpenLineage events."""
 
 
 @dataclass(frozen=True)
 class ParkedEvent:
-    """An event of the log that was set aside: refused by the backend, or not convertible.
+    """An event of the log that was set aside: refused by the backend, or not convertible."""
 
-    Args:
-        run_id: the Dagster run id; empty for an event reported from outside any run.
-        storage_id: the event's storage id.
-        event_type: the Dagster event type; empty where the event cannot be decoded.
-        reason: why, with the beginning of the backend's answer where there is one.
-        at: when it was parked, in seconds since the epoch.
-    """
-
-    run_id: str
-    storage_id: int
-    event_type: str
-    reason: str
-    at: float = 0.0
+    run_id: str  # The Dagster run id; empty for an event reported from outside any run
+    storage_id: int  # The event's storage id
+    event_type: str  # The Dagster event type; empty where the event cannot be decoded
+    reason: str  # Why, with the beginning of the backend's answer where there is one
+    at: float = 0.0  # When it was parked, in seconds since the epoch
 
     @property
     def id(self) -> EventId:
@@ -63,53 +47,36 @@ class ParkedEvent:
 
 @dataclass
 class Cursor:
-    """How far the event log has been delivered; times are in seconds since the epoch.
+    """How far the event log has been delivered; times are in seconds since the epoch."""
 
-    Args:
-        low: every event up to this storage id is delivered, and none will appear below it.
-        seen: the highest storage id that was read.
-        recent: the storage ids above `low` that are delivered; where each run has a log of its own,
-            those of events reported from outside any run.
-        marks: storage ids up to which the log was read at earlier times, with these times; the
-            oldest first.
-        runs: where each run has a log of its own: by run id, how far that is delivered, and when
-            the run ended if its end is delivered, else 0.
-        updated_after: runs whose row changed before this time are known.
-        complete_after: where `runs` is lost, runs whose row changed after this are found again.
-        sent_until: what happened before this time is delivered for every run.
-        must_find_runs: True if `runs` was too long for the text.
-        begins_at: events that happened before this time are left out.
-        after_storage_id: the storage id after which a cursor of 0.1 or 0.2, or the option, begins;
-            0 once the reader has found that place.
-        partly: how many OpenLineage events of a log event are delivered, the first ones.
-        parked: the number of events parked so far.
-        last_parked: the latest of them.
-        read: the number of log events delivered so far.
-        sent: the number of OpenLineage events that the backend took so far.
-        behind: the number of log events that are known to wait.
-        behind_since: when the oldest of those happened; 0 for none.
-        is_new: True while the reader must still find the place to begin at.
-    """
-
-    low: int = 0
-    seen: int = 0
+    low: int = 0  # Every event up to this storage id is delivered, and none will appear below it
+    seen: int = 0  # The highest storage id that was read
+    # The storage ids above `low` that are delivered; where each run has a log of its own, those of
+    # events reported from outside any run
     recent: Collection[int] = field(default_factory=set)
+    # Storage ids up to which the log was read at earlier times, with these times; the oldest first
     marks: list[tuple[int, float]] = field(default_factory=list)
+    # Where each run has a log of its own: by run id, how far that is delivered, and when the run
+    # ended if its end is delivered, else 0
     runs: dict[str, tuple[int, float]] = field(default_factory=dict)
-    updated_after: float = 0.0
+    updated_after: float = 0.0  # Runs whose row changed before this time are known
+    # Where `runs` is lost, runs whose row changed after this are found again
     complete_after: float = 0.0
-    sent_until: float = 0.0
-    must_find_runs: bool = False
-    begins_at: float = 0.0
+    sent_until: float = 0.0  # What happened before this time is delivered for every run
+    must_find_runs: bool = False  # True if `runs` was too long for the text
+    begins_at: float = 0.0  # Events that happened before this time are left out
+    # The storage id after which a cursor of 0.1 or 0.2, or the option, begins; 0 once the reader
+    # has found that place
     after_storage_id: int = 0
+    # How many OpenLineage events of a log event are delivered, the first ones
     partly: dict[EventId, int] = field(default_factory=dict)
-    parked: int = 0
-    last_parked: list[ParkedEvent] = field(default_factory=list)
-    read: int = 0
-    sent: int = 0
-    behind: int = 0
-    behind_since: float = 0.0
-    is_new: bool = False
+    parked: int = 0  # The number of events parked so far
+    last_parked: list[ParkedEvent] = field(default_factory=list)  # The latest of them
+    read: int = 0  # The number of log events delivered so far
+    sent: int = 0  # The number of OpenLineage events that the backend took so far
+    behind: int = 0  # The number of log events that are known to wait
+    behind_since: float = 0.0  # When the oldest of those happened; 0 for none
+    is_new: bool = False  # True while the reader must still find the place to begin at
 
     def park(self, event: ParkedEvent) -> None:
         """Count a parked event and keep its name; one that is parked again replaces itself."""
@@ -175,8 +142,8 @@ class Cursor:
             raise ValueError(msg) from error
 
 
+# The fields that hold one number, and what a text that leaves them out means
 _PLAIN = {each.name: each.default for each in fields(Cursor) if each.default is not MISSING}
-"""The fields that hold one number, and what a text that leaves them out means."""
 
 
 def _written(cursor: Cursor) -> str:

@@ -4,20 +4,17 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
-if TYPE_CHECKING:
-    from dagster import DagsterInstance
-    from dagster._core.storage.dagster_run import RunRecord
+from dagster import DagsterInstance, RunRecord
 
-    from openlineage_dagster_core.event_log.cursor import Cursor
-    from openlineage_dagster_core.event_log.stored_event import EventId, StoredEvent
+from openlineage_dagster_core.event_log.cursor import Cursor
+from openlineage_dagster_core.event_log.stored_event import EventId, StoredEvent
 
+# Seconds after which no event becomes visible any more below one that was read
 LATE_SECONDS = 660.0
-"""Seconds after which no event becomes visible any more below one that was read."""
-
+# Seconds by which the clocks of the machines that store events may differ
 CLOCKS_DIFFER_SECONDS = 600.0
-"""Seconds by which the clocks of the machines that store events may differ."""
 
 
 class DoneEvent(NamedTuple):

@@ -4,23 +4,19 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Callable, Iterable, Iterator
-from typing import TYPE_CHECKING
 
+from dagster import DagsterInstance
 from dagster._core.event_api import EventLogCursor
 
 from openlineage_dagster_core.event_log.stored_event import EventId, Page, StoredEvent
 from openlineage_dagster_core.event_log.tables import LONGEST_PAGE, EventTables
 from openlineage_dagster_core.families import FOLLOWED
 
-if TYPE_CHECKING:
-    from dagster import DagsterInstance
+PUBLIC_PAGE = 200  # Events of a page of Dagster's public API, which decodes all of them
 
-PUBLIC_PAGE = 200
-"""Events of a page of Dagster's public API, which decodes all of them."""
-
+# The place of a log's next event, the log's number, which decides between equal places, the event
+# and the rest
 _OpenLog = tuple[float, int, StoredEvent, Iterator[StoredEvent]]
-"""The place of a log's next event, the log's number, which decides between equal places, the event
-and the rest."""
 
 
 def events_of_run(

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import logging
 import time
+from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta, timezone
-from typing import TYPE_CHECKING
+from itertools import islice
 
-from dagster import DagsterRunStatus, RunsFilter
+from dagster import DagsterInstance, DagsterRunStatus, RunRecord, RunsFilter
 from dagster._core.event_api import EventLogCursor
 
 from openlineage_dagster_core import fault
-from openlineage_dagster_core.event_log.cursor import UNKNOWN
+from openlineage_dagster_core.event_log.cursor import UNKNOWN, Cursor
 from openlineage_dagster_core.event_log.outstanding import Outstanding
 from openlineage_dagster_core.event_log.reader import (
     CLOCKS_DIFFER_SECONDS,
@@ -25,22 +26,12 @@ from openlineage_dagster_core.event_log.shard_files import ShardFiles
 from openlineage_dagster_core.event_log.stored_event import EventId, StoredEvent
 from openlineage_dagster_core.families import RUN_FAMILY
 
-if TYPE_CHECKING:
-    from dagster import DagsterInstance
-    from dagster._core.storage.dagster_run import RunRecord
-
-    from openlineage_dagster_core.event_log.cursor import Cursor
-
 RUNS_A_PASS = 100
 RUNS_A_PAGE = 500
 EVENTS_A_BATCH = 200
 
-SETTLED_SECONDS = 60.0
-"""Seconds after which a query by the time of change surely finds a run's row."""
-
-RUNLESS = ""
-"""The run id of events reported from outside any run, which have a log too."""
-
+SETTLED_SECONDS = 60.0  # Seconds after which a query by the time of change surely finds a run's row
+RUNLESS = ""  # The run id of events reported from outside any run, which have a log too
 UNDER_WAY = [
     DagsterRunStatus.QUEUED,
     DagsterRunStatus.STARTING,
@@ -62,11 +53,11 @@ class RunLogs(EventLogReader):
     def __init__(self, instance: DagsterInstance, cursor: Cursor) -> None:
         super().__init__(cursor)
         self.use(instance)
-        self._logs: dict[str, Outstanding] = {
-            run_id: Outstanding(max(0, low)) for run_id, (low, _) in cursor.runs.items()
-        }
+        self._logs: defaultdict[str, Outstanding] = defaultdict(lambda: Outstanding(0))
+        for run_id, (low, _) in {RUNLESS: (0, 0.0), **cursor.runs}.items():
+            delivered = cursor.recent if run_id == RUNLESS else ()
+            self._logs[run_id] = Outstanding(max(0, low), delivered)
         self._begun: dict[str, float] = {}
-        self._runless = Outstanding(max(0, cursor.runs.get(RUNLESS, (0, 0.0))[0]), cursor.recent)
         self._read_to: dict[str, int] = {}
         self._began_with = {run_id for run_id, (low, _) in cursor.runs.items() if low}
         self._now = time.time()
@@ -124,14 +115,12 @@ class RunLogs(EventLogReader):
         self.unreadable = 0
         self._has_read_all = False
         yield from self._wanted_again()
-        batch: list[StoredEvent] = []
-        for event in in_order(self._changed_logs(), lambda event: event.timestamp):
-            batch.append(event)
-            if len(batch) >= EVENTS_A_BATCH:
-                yield self._noted(batch)
-                batch = []
-        if batch:
-            yield self._noted(batch)
+        events = in_order(self._changed_logs(), lambda event: event.timestamp)
+        while batch := list(islice(events, EVENTS_A_BATCH)):
+            for event in batch:
+                self._logs[event.id.run_id].add(event.id.storage_id, event.timestamp)
+                self._read_to[event.id.run_id] = event.id.storage_id
+            yield batch
         self._has_read_all = not self.unreadable
 
     def retry(self, events: Collection[EventId]) -> None:
@@ -152,24 +141,10 @@ class RunLogs(EventLogReader):
 
     def _known_until(self, run_id: str) -> int | None:
         """Return the storage id up to which a run was read; None for a forgotten run."""
-        if run_id == RUNLESS:
-            return max(self._read_to.get(run_id, 0), self._runless.low, *self._runless.delivered)
-        if run_id in self.cursor.runs:
-            return max(self._read_to.get(run_id, 0), self._log_of(run_id).low)
-        return None
-
-    def _noted(self, batch: list[StoredEvent]) -> list[StoredEvent]:
-        for event in batch:
-            self._log_of(event.id.run_id).add(event.id.storage_id, event.timestamp)
-            self._read_to[event.id.run_id] = event.id.storage_id
-        return batch
-
-    def _log_of(self, run_id: str) -> Outstanding:
-        if run_id == RUNLESS:
-            return self._runless
-        if run_id not in self._logs:
-            self._logs[run_id] = Outstanding(0)
-        return self._logs[run_id]
+        if run_id != RUNLESS and run_id not in self.cursor.runs:
+            return None
+        log = self._logs[run_id]
+        return max(self._read_to.get(run_id, 0), log.low, *log.delivered)
 
     def _changed_logs(self) -> Iterator[tuple[float, Iterator[StoredEvent]]]:
         changed = [run_id for run_id in self._under_way() if self._files.has_changed(run_id)]
@@ -181,12 +156,12 @@ class RunLogs(EventLogReader):
         since = self.cursor.begins_at if run_id == RUNLESS else 0.0
         if low == UNKNOWN:
             since = max(since, self.cursor.sent_until - CLOCKS_DIFFER_SECONDS)
-        after = max(self._read_to.get(run_id, 0), self._log_of(run_id).low)
+        log = self._logs[run_id]
+        after = max(self._read_to.get(run_id, 0), log.low)
         self._files.note(run_id)
         try:
             for event in events_of_run(self._instance, run_id, after=after):
-                is_known = run_id == RUNLESS and event.id.storage_id in self._runless
-                if event.timestamp > since and not is_known:
+                if event.timestamp > since and event.id.storage_id not in log:
                     yield event
         except Exception as error:
             # The next pass reads it again; the other runs go on.
@@ -207,22 +182,22 @@ class RunLogs(EventLogReader):
                 # The run was forgotten; a parked event of it was delivered again.
                 continue
             touched.add(run_id)
-            self._log_of(run_id).deliver(event.id.storage_id)
+            self._logs[run_id].deliver(event.id.storage_id)
             if event.ends_run:
                 cursor.runs[run_id] = (cursor.runs[run_id][0], event.timestamp)
         for run_id in touched:
-            log = self._log_of(run_id)
+            log = self._logs[run_id]
             log.advance(self._read_to.get(run_id, 0), 0.0)
             _, ended_at = cursor.runs.pop(run_id, (0, 0.0))
             cursor.runs[run_id] = (log.low, ended_at)
-        cursor.recent = self._runless.delivered
-        waiting = [log for log in (*self._logs.values(), self._runless) if len(log)]
+        cursor.recent = self._logs[RUNLESS].delivered
+        waiting = [log for log in self._logs.values() if len(log)]
         if self._has_read_all and not waiting:
             cursor.complete_after = cursor.updated_after
             if self._has_found_all:
                 cursor.sent_until = max(cursor.sent_until, self._now)
         for run_id, (_, ended_at) in list(cursor.runs.items()):
-            if ended_at and ended_at < self._forgettable_before() and not len(self._log_of(run_id)):
+            if ended_at and ended_at < self._forgettable_before() and not len(self._logs[run_id]):
                 self._forget(run_id)
         cursor.behind = sum(map(len, waiting))
         cursor.behind_since = min((each.oldest() for each in waiting), default=0.0)

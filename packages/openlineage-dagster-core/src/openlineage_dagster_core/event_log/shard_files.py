@@ -9,16 +9,14 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from dagster import DagsterInstance
+from dagster import DagsterInstance
 
 _Stamp = tuple[tuple[int, int], ...]
 
+# Seconds within which a file may change twice with one time: file systems note times coarsely
 UNSURE_SECONDS = 0.1
-"""Seconds within which a file may change twice with one time: file systems note times coarsely."""
-
 _SQLITE = "sqlite:///"
 
 

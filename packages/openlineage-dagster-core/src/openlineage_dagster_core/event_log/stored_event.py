@@ -9,15 +9,11 @@ from dagster import AssetKey, DagsterEventType, EventLogEntry, deserialize_value
 
 from openlineage_dagster_core.families import ASSET_FAMILY, CHECK_FAMILY, OBSERVATION_FAMILY
 
-UNKNOWN_WEIGHT = 40_000
-"""Bytes of memory that a decoded event of unknown length takes."""
+UNKNOWN_WEIGHT = 40_000  # Bytes of memory that a decoded event of unknown length takes
 
+# Bytes of memory for each character of an event's text; a long event is full of columns
 BYTES_A_CHARACTER, BYTES_A_CHARACTER_OF_LONG = 10, 50
-"""Bytes of memory for each character of an event's text; a long event is full of columns."""
-
-LONG_TEXT = 10_000
-"""Characters from which on an event counts as long."""
-
+LONG_TEXT = 10_000  # Characters from which on an event counts as long
 _OF_AN_ASSET = ASSET_FAMILY | CHECK_FAMILY | OBSERVATION_FAMILY
 
 
@@ -34,21 +30,13 @@ class EventId(NamedTuple):
 
 @dataclass(frozen=True)
 class StoredEvent:
-    """An event of the log.
+    """An event of the log."""
 
-    Args:
-        id: where the log has it.
-        text: as it is stored; None where Dagster has decoded it already.
-        decoded: the entry where Dagster has decoded it.
-        timestamp: seconds since the epoch as the row says; 0 where the row was not read.
-        is_again: True if the event may have been delivered before.
-    """
-
-    id: EventId
-    text: str | None = None
-    decoded: EventLogEntry | None = None
-    timestamp: float = 0.0
-    is_again: bool = False
+    id: EventId  # Where the log has it
+    text: str | None = None  # As it is stored; None where Dagster has decoded it already
+    decoded: EventLogEntry | None = None  # The entry where Dagster has decoded it
+    timestamp: float = 0.0  # Seconds since the epoch as the row says; 0 where the row was not read
+    is_again: bool = False  # True if the event may have been delivered before
 
     @property
     def weight(self) -> int:

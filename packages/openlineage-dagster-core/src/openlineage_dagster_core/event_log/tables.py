@@ -11,50 +11,39 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime, timezone
-from functools import partial
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 from dagster import AssetKey, DagsterEventType
+from dagster._core.storage.event_log.base import EventLogStorage
 from dagster._core.storage.event_log.schema import (
     AssetEventTagsTable,
     DynamicPartitionsTable,
     SqlEventLogStorageTable,
 )
 from sqlalchemy import and_, func, literal, or_, select, union_all
+from sqlalchemy.engine import Connection
+from sqlalchemy.sql import Select
 
 from openlineage_dagster_core.event_log.stored_event import EventId, Page, StoredEvent
 from openlineage_dagster_core.families import FOLLOWED_VALUES
 
-if TYPE_CHECKING:
-    from dagster._core.storage.event_log.base import EventLogStorage
-    from sqlalchemy.engine import Connection
-    from sqlalchemy.sql import Select
-
-KEYS_A_QUERY = 300
-"""Assets or ids that one query names; an old SQLite allows 999 parameters."""
-
-LASTS_A_QUERY = 150
-"""Assets whose last event one query finds: SQLite unites 500 queries at most."""
-
+KEYS_A_QUERY = 300  # Assets or ids that one query names; an old SQLite allows 999 parameters
+LASTS_A_QUERY = 150  # Assets whose last event one query finds: SQLite unites 500 queries at most
 MATERIALIZATION = DagsterEventType.ASSET_MATERIALIZATION.value
 
+# The only tag of a materialization, except those of partitions, that Dagster keeps in a table
 DATA_VERSION_TAG = "dagster/data_version"
-"""The only tag of a materialization, except those of partitions, that Dagster keeps in a table."""
-
-LONGEST_PAGE = 2000
-"""Rows that one query returns at most."""
-
+LONGEST_PAGE = 2000  # Rows that one query returns at most
+# Characters of events that one query returns at most: a single event may be longer
 PAGE_BYTES = 9_000_000
-"""Characters of events that one query returns at most: a single event may be longer."""
-
+# Rows that one query returns at most where the database cannot add up how long they are
 PAGE_WITHOUT_WINDOWS = 200
-"""Rows that one query returns at most where the database cannot add up how long they are."""
 
 _T = TypeVar("_T")
 
-_FOLLOWED = sorted(FOLLOWED_VALUES)
 _event = SqlEventLogStorageTable.c
 _tag = AssetEventTagsTable.c
+_is_followed = _event.dagster_event_type.in_(sorted(FOLLOWED_VALUES))
 
 
 class EventTables:
@@ -92,7 +81,7 @@ class EventTables:
         """
         query = (
             select(_event.id, func.length(_event.event).label("size"))
-            .where(_event.id > after, _event.dagster_event_type.in_(_FOLLOWED))
+            .where(_event.id > after, _is_followed)
             .order_by(_event.id)
         )
         if until is not None:
@@ -109,9 +98,7 @@ class EventTables:
 
     def ids(self, after: int, until: int) -> list[int]:
         """List the storage ids, after one and up to another, of followed events of all runs."""
-        query = select(_event.id).where(
-            _event.id > after, _event.id <= until, _event.dagster_event_type.in_(_FOLLOWED)
-        )
+        query = select(_event.id).where(_event.id > after, _event.id <= until, _is_followed)
         with self._connection(None) as connection:
             return [number for (number,) in connection.execute(query)]
 
@@ -119,7 +106,7 @@ class EventTables:
         """Return the storage id of each run's first followed event, by run id where it has any."""
         query = (
             select(_event.run_id, func.min(_event.id))
-            .where(_event.run_id.in_(sorted(run_ids)), _event.dagster_event_type.in_(_FOLLOWED))
+            .where(_event.run_id.in_(sorted(run_ids)), _is_followed)
             .group_by(_event.run_id)
         )
         with self._connection(None) as connection:
@@ -198,11 +185,12 @@ class EventTables:
         return bool(self._storage.has_table(AssetEventTagsTable.name))
 
     def _connection(self, run_id: str | None) -> AbstractContextManager[Connection]:
-        connect = self._storage.index_connection
-        if run_id is not None and self._storage.is_run_sharded:
-            connect = partial(self._storage.run_connection, run_id)
-        connection: AbstractContextManager[Connection] = connect()
-        return connection
+        storage = self._storage
+        is_of_run = run_id is not None and storage.is_run_sharded
+        opened: AbstractContextManager[Connection] = (
+            storage.run_connection(run_id) if is_of_run else storage.index_connection()
+        )
+        return opened
 
 
 def _stored_event(

@@ -6,10 +6,10 @@ import time
 from collections import deque
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
 
-from dagster import AssetKey, EventRecordsFilter
+from dagster import AssetKey, DagsterInstance, EventRecordsFilter, RunRecord
 
+from openlineage_dagster_core.event_log.cursor import Cursor
 from openlineage_dagster_core.event_log.outstanding import Outstanding
 from openlineage_dagster_core.event_log.reader import (
     CLOCKS_DIFFER_SECONDS,
@@ -22,20 +22,11 @@ from openlineage_dagster_core.event_log.stored_event import EventId, Page, Store
 from openlineage_dagster_core.event_log.tables import EventTables
 from openlineage_dagster_core.families import FOLLOWED
 
-if TYPE_CHECKING:
-    from dagster import DagsterInstance
-    from dagster._core.storage.dagster_run import RunRecord
-
-    from openlineage_dagster_core.event_log.cursor import Cursor
-
+# Seconds after the last news, and seconds between two looks for late events up to then
 LOOKS = ((10.0, 5.0), (120.0, 15.0), (LATE_SECONDS, 60.0))
-"""Seconds after the last news, and seconds between two looks for late events up to then."""
-
+# Seconds between two looks for late events, at least, while the reader is behind
 LOOK_BEHIND_SECONDS = 30.0
-"""Seconds between two looks for late events, at least, while the reader is behind."""
-
-MARK_SECONDS = 60.0
-"""Seconds between two notes of how far the log was read at a time."""
+MARK_SECONDS = 60.0  # Seconds between two notes of how far the log was read at a time
 
 
 @dataclass(frozen=True)
@@ -49,20 +40,14 @@ class _Mark:
 
 @dataclass
 class _Repeat:
-    """Events that are read once more, and what depends on them.
+    """Events that are read once more, and what depends on them."""
 
-    Args:
-        wanted: their storage ids.
-        after: everything up to this storage id is done.
-        runs: the runs of the wanted events up to there.
-        assets: the assets of the wanted events up to there.
-        touched: the runs of all events that `read` has yielded for this.
-    """
-
-    wanted: set[int]
-    after: int
-    runs: set[str] = field(default_factory=set)
+    wanted: set[int]  # Their storage ids
+    after: int  # Everything up to this storage id is done
+    runs: set[str] = field(default_factory=set)  # The runs of the wanted events up to there
+    # The assets of the wanted events up to there
     assets: set[AssetKey] = field(default_factory=set)
+    # The runs of all events that `read` has yielded for this
     touched: set[str] = field(default_factory=set)
 
 
@@ -82,21 +67,18 @@ class WholeLog(EventLogReader):
         self._read_to = max(cursor.seen, cursor.low)
         self._began_at = time.time()
         self._began_after = self._read_to
-        self._marks = self._marks_of(cursor)
+        # Marks of an earlier process, whose clock may have been ahead.
+        now, monotonic = time.time(), time.monotonic()
+        self._marks = deque(
+            _Mark(storage_id, monotonic - max(0.0, now - at - CLOCKS_DIFFER_SECONDS), at)
+            for storage_id, at in cursor.marks
+            if storage_id <= self._read_to
+        )
         self._news_at = time.monotonic()
         self._looked_at = float("-inf")
         self._is_behind = False
         self._wanted_again: set[int] = set()
         self._repeat: _Repeat | None = None
-
-    def _marks_of(self, cursor: Cursor) -> deque[_Mark]:
-        """Take over the marks of an earlier process, whose clock may have been ahead."""
-        now, monotonic = time.time(), time.monotonic()
-        return deque(
-            _Mark(storage_id, monotonic - max(0.0, now - at - CLOCKS_DIFFER_SECONDS), at)
-            for storage_id, at in cursor.marks
-            if storage_id <= self._read_to
-        )
 
     def use(self, instance: DagsterInstance) -> None:
         """Read on through another opening of the same instance."""
@@ -148,7 +130,9 @@ class WholeLog(EventLogReader):
                 new = [event for event in page if event.id.storage_id not in self._events]
                 self._note(new)
                 yield new
-            self._mark()
+            now = time.monotonic()
+            if not self._marks or now - self._marks[-1].at >= MARK_SECONDS:
+                self._marks.append(_Mark(self._read_to, now, time.time()))
             if is_last:
                 return
 
@@ -196,11 +180,6 @@ class WholeLog(EventLogReader):
             # The batches left out some events of runs that only share an asset.
             self._forgotten |= repeat.touched
             self._repeat = None
-
-    def _mark(self) -> None:
-        now = time.monotonic()
-        if not self._marks or now - self._marks[-1].at >= MARK_SECONDS:
-            self._marks.append(_Mark(self._read_to, now, time.time()))
 
     def settle(self, done: Iterable[DoneEvent]) -> None:
         """Move the cursor past what is delivered, and `low` past what is also settled."""

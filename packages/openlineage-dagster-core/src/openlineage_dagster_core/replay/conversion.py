@@ -2,29 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Collection, Iterator
 from dataclasses import replace
 from itertools import islice
-from typing import TYPE_CHECKING
+
+from dagster import DagsterInstance, RunRecord
 
 from openlineage_dagster_core.conversion import convert
+from openlineage_dagster_core.conversion.envelope import Event
 from openlineage_dagster_core.event_log.run_log import events_of_run
 from openlineage_dagster_core.facts.event_log import DefinitionsSource, EventLogFacts
 from openlineage_dagster_core.families import CONVERTED, Family
 from openlineage_dagster_core.identity import Identity
-
-if TYPE_CHECKING:
-    from dagster import DagsterInstance, EventLogEntry
-    from dagster._core.storage.dagster_run import RunRecord
-
-    from openlineage_dagster_core.conversion.envelope import Event
-    from openlineage_dagster_core.event_log.stored_event import StoredEvent
-    from openlineage_dagster_core.settings import Settings
+from openlineage_dagster_core.settings import Settings
 
 ABOUT_ASSETS = frozenset({Family.ASSET, Family.CHECK, Family.OBSERVATION})
 
-EVENTS_A_BATCH = 200
-"""Events of a run whose facts one query reads."""
+EVENTS_A_BATCH = 200  # Events of a run whose facts one query reads
 
 
 class Conversion:
@@ -75,7 +70,11 @@ class Conversion:
         until = max(only) if only else None
         events = events_of_run(self._instance, run_id, after=after, until=until)
         while batch := list(islice(events, EVENTS_A_BATCH)):
-            decoded = [(event, entry) for event in batch if (entry := _entry_of(event)) is not None]
+            decoded = []
+            for event in batch:
+                # Whatever Dagster raises where it cannot read an event; the engine parks it.
+                with contextlib.suppress(Exception):
+                    decoded.append((event, event.entry()))
             self._facts.prepare([entry for _, entry in decoded], lambda _: ())
             for event, entry in decoded:
                 is_wanted = only is None or event.id.storage_id in only
@@ -84,14 +83,6 @@ class Conversion:
                     if facts is not None:
                         yield from convert(entry, facts, self._identity)
                 self._facts.advance(entry)
-
-
-def _entry_of(event: StoredEvent) -> EventLogEntry | None:
-    try:
-        return event.entry()
-    except Exception:
-        # Whatever Dagster raises. The engine parks such an event.
-        return None
 
 
 def narrowed(settings: Settings, patterns: tuple[str, ...]) -> Settings:

@@ -7,22 +7,18 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from dagster import DagsterInstance, RunRecord
 from openlineage.client.event_v2 import DatasetEvent
 
+from openlineage_dagster_core.conversion.envelope import Event
 from openlineage_dagster_core.engine import REST_FOLLOWS, Engine, EventSender
 from openlineage_dagster_core.event_log.cursor import ParkedEvent
 from openlineage_dagster_core.facts.event_log import DefinitionsSource, EventLogFacts
 from openlineage_dagster_core.identity import Identity
 from openlineage_dagster_core.replay.selected_runs import SelectedRuns
-
-if TYPE_CHECKING:
-    from dagster import DagsterInstance
-    from dagster._core.storage.dagster_run import RunRecord
-
-    from openlineage_dagster_core.conversion.envelope import Event
-    from openlineage_dagster_core.settings import Settings
+from openlineage_dagster_core.settings import Settings
 
 PASS_SECONDS = 1.0
 PAUSE_SECONDS = 0.2
@@ -30,23 +26,15 @@ PAUSE_SECONDS = 0.2
 
 @dataclass
 class Progress:
-    """How far a replay is.
+    """How far a replay is."""
 
-    Args:
-        runs: runs all of whose events were delivered.
-        entries: events of the log that were delivered.
-        sent: OpenLineage events that the backend took.
-        by_type: the number of those by the event's type.
-        refusals: events of the log that were parked.
-        waiting: why the backend takes nothing at the moment; None where it does.
-    """
-
-    runs: int = 0
-    entries: int = 0
-    sent: int = 0
+    runs: int = 0  # Runs all of whose events were delivered
+    entries: int = 0  # Events of the log that were delivered
+    sent: int = 0  # OpenLineage events that the backend took
+    # The number of those by the event's type
     by_type: Counter[str] = field(default_factory=Counter)
-    refusals: list[ParkedEvent] = field(default_factory=list)
-    waiting: str | None = None
+    refusals: list[ParkedEvent] = field(default_factory=list)  # Events of the log that were parked
+    waiting: str | None = None  # Why the backend takes nothing at the moment; None where it does
 
 
 @dataclass(frozen=True)

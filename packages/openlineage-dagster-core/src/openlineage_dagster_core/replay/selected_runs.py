@@ -5,17 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
-from typing import TYPE_CHECKING
+
+from dagster import DagsterInstance, RunRecord
 
 from openlineage_dagster_core.event_log.cursor import Cursor
 from openlineage_dagster_core.event_log.reader import DoneEvent, EventLogReader
 from openlineage_dagster_core.event_log.run_log import events_of_run, in_order
 from openlineage_dagster_core.event_log.stored_event import EventId, StoredEvent
 from openlineage_dagster_core.event_log.tables import EventTables
-
-if TYPE_CHECKING:
-    from dagster import DagsterInstance
-    from dagster._core.storage.dagster_run import RunRecord
 
 RUNS_A_PAGE = 200
 EVENTS_A_BATCH = 200

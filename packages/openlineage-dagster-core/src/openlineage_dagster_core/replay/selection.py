@@ -5,13 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timezone
-from typing import TYPE_CHECKING
 
-from dagster import DagsterRunStatus, RunsFilter
-
-if TYPE_CHECKING:
-    from dagster import DagsterInstance
-    from dagster._core.storage.dagster_run import RunRecord
+from dagster import DagsterInstance, DagsterRunStatus, RunRecord, RunsFilter
 
 PAGE = 200
 
@@ -20,25 +15,16 @@ UNFINISHED = (DagsterRunStatus.STARTING, DagsterRunStatus.STARTED, DagsterRunSta
 
 @dataclass(frozen=True)
 class Selection:
-    """What to replay: by default everything, and a run as a whole or not at all.
+    """What to replay: by default everything, and a run as a whole or not at all."""
 
-    Args:
-        run_ids: these runs alone.
-        first_run: the runs that were stored since this one, with it.
-        last_run: and until this one, with it.
-        since: runs of which anything happened since then, in seconds since the epoch.
-        until: runs that were stored before then, in seconds since the epoch.
-        statuses: runs in one of these states; by default in any.
-        includes_runless: True to include events reported from outside any run.
-    """
-
-    run_ids: tuple[str, ...] = ()
-    first_run: str | None = None
-    last_run: str | None = None
+    run_ids: tuple[str, ...] = ()  # These runs alone
+    first_run: str | None = None  # The runs that were stored since this one, with it
+    last_run: str | None = None  # And until this one, with it
+    # Runs of which anything happened since then, in seconds since the epoch
     since: float | None = None
-    until: float | None = None
-    statuses: tuple[DagsterRunStatus, ...] = ()
-    includes_runless: bool = True
+    until: float | None = None  # Runs that were stored before then, in seconds since the epoch
+    statuses: tuple[DagsterRunStatus, ...] = ()  # Runs in one of these states; by default in any
+    includes_runless: bool = True  # True to include events reported from outside any run
 
     @property
     def takes_runless(self) -> bool:

@@ -24,12 +24,10 @@ def encode_asset(asset: AssetFacts) -> str:
     """
     table = PartitionsTable()
     written = {
+        # The fields in their order: another order would be another version.
+        **vars(asset),
         "key": list(asset.key.path),
         "upstream": [list(key.path) for key in asset.upstream],
-        "group": asset.group,
-        "description": asset.description,
-        "owners": asset.owners,
-        "tags": asset.tags,
         "columns": _encode_columns(asset.columns) if asset.columns else None,
         "partitions": [table.encode(asset.partitions)] if asset.partitions else None,
         "upstream_partitions": [
@@ -37,14 +35,8 @@ def encode_asset(asset: AssetFacts) -> str:
             for key, upstream in asset.upstream_partitions.items()
             if (mapping := table.encode_mapping(upstream.mapping)) is not None
         ],
-        "is_materializable": asset.is_materializable,
-        "is_external": asset.is_external,
         "checks": {name: [list(key.path) for key in read] for name, read in asset.checks.items()},
         "physical": list(vars(asset.physical).values()),
-        "code_version": asset.code_version,
-        "source_code": asset.source_code,
-        "sql": asset.sql,
-        "additions": asset.additions,
     }
     return _to_json(written, table)
 

@@ -12,14 +12,9 @@ from typing import Any
 
 from openlineage_dagster_core.key_values import LONGEST_VALUE, parsed
 
-CHANGES_KEPT = 50
-"""Latest changes of one definition that a history keeps."""
-
-LONGEST_HISTORY = 4 * LONGEST_VALUE
-"""Characters of a history; the oldest versions go first."""
-
-EPOCH_ROW = "definitions"
-"""The row that changes whenever the history of any asset or job does."""
+CHANGES_KEPT = 50  # Latest changes of one definition that a history keeps
+LONGEST_HISTORY = 4 * LONGEST_VALUE  # Characters of a history; the oldest versions go first
+EPOCH_ROW = "definitions"  # The row that changes whenever the history of any asset or job does
 
 
 def digest_of(text: str) -> str:
@@ -29,14 +24,11 @@ def digest_of(text: str) -> str:
 
 @dataclass
 class History:
-    """The versions of one definition.
+    """The versions of one definition."""
 
-    Args:
-        changes: times in seconds since the epoch, and the digest that holds since; the latest last.
-        versions: the packed text of each version, by digest.
-    """
-
+    # Times in seconds since the epoch, and the digest that holds since; the latest last
     changes: list[tuple[float, str]] = field(default_factory=list)
+    # The packed text of each version, by digest
     versions: dict[str, str] = field(default_factory=dict)
 
     @classmethod

@@ -21,17 +21,12 @@ RUNS_A_ROW = 8
 
 @dataclass(frozen=True)
 class ProcessFacts:
-    """What a process says of the run that it executes.
+    """What a process says of the run that it executes."""
 
-    Args:
-        parent: what started the process, according to its environment.
-        environment: the variables that the user wants to see.
-        is_disabled: True if the process has `OPENLINEAGE_DISABLED`.
-    """
-
-    parent: OutsideParent | None = None
+    parent: OutsideParent | None = None  # What started the process, according to its environment
+    # The variables that the user wants to see
     environment: Mapping[str, str] = field(default_factory=dict)
-    is_disabled: bool = False
+    is_disabled: bool = False  # True if the process has `OPENLINEAGE_DISABLED`
 
     @property
     def is_empty(self) -> bool:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import logging
 from collections import OrderedDict
-from collections.abc import Collection, Iterator, Mapping
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Collection, Iterator, Mapping
 
-from dagster import AssetKey
+from dagster import AssetKey, DagsterInstance
 
 from openlineage_dagster_core import fault
 from openlineage_dagster_core.facts.definitions import upstream_of
@@ -17,15 +16,10 @@ from openlineage_dagster_core.snapshots.definitions_codec import decode_asset, d
 from openlineage_dagster_core.snapshots.history import EPOCH_ROW, History, asset_row, job_row
 from openlineage_dagster_core.snapshots.process_facts import ProcessFacts, found, run_row
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from dagster import DagsterInstance
-
 ASSETS_REMEMBERED = 5000
 RUNS_REMEMBERED = 5000
+# Bytes of text of the versions that stay decoded; their objects take several times as much
 DECODED_BYTES = 4_000_000
-"""Bytes of text of the versions that stay decoded; their objects take several times as much."""
 
 logger = logging.getLogger(__name__)
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 import os
-from typing import TYPE_CHECKING
 
-from openlineage_dagster_core.key_values import parsed
+from openlineage_dagster_core.facts.model import Definitions
+from openlineage_dagster_core.key_values import KeyValues, parsed
 from openlineage_dagster_core.snapshots.definitions_codec import (
     decode_asset,
     encode_asset,
@@ -21,12 +21,7 @@ from openlineage_dagster_core.snapshots.history import (
 )
 from openlineage_dagster_core.snapshots.process_facts import ProcessFacts, added, run_row
 
-if TYPE_CHECKING:
-    from openlineage_dagster_core.facts.model import Definitions
-    from openlineage_dagster_core.key_values import KeyValues
-
-SELECTIONS_KEPT = 100
-"""Selections of a job's assets whose definitions the job's row says are kept."""
+SELECTIONS_KEPT = 100  # Selections of a job's assets whose definitions the job's row says are kept
 
 
 def keep_definitions(
