@@ -42,7 +42,7 @@ logger = logging.getLogger(__name__)
 
 
 class EventSender(Protocol):
-    """A `LineageClient`, or an object that counts what one sends; see there for the errors."""
+    """A `LineageClient`, or an object that counts what one sends."""
 
     def prepare(self, event: Any) -> Any:
         """Make an OpenLineage event ready for `send` of any of the senders."""
@@ -131,12 +131,6 @@ class Engine:
         concerned: the types of Dagster events to send; facts are found for all.
         may_send: asked before each request; False ends the pass.
         on_parked: called with each event of the log that is parked.
-
-    Attributes:
-        lanes: what waits to be sent.
-        timeout: the limit of one request, in seconds.
-        has_ended: True if no thread waits for an answer of the backend after the last pass.
-        lock: guards the state of the events under way.
     """
 
     def __init__(
@@ -156,7 +150,7 @@ class Engine:
         self._senders = senders
         self._concerned = concerned
         self._on_parked = on_parked
-        self.timeout = identity.settings.timeout
+        self.timeout = identity.settings.timeout  # Of one request, in seconds
         self.lanes: Lanes[Payload] = Lanes(
             [sender.send for sender in senders], timeout=self.timeout, may_send=may_send
         )
@@ -168,12 +162,12 @@ class Engine:
         self._next: tuple[Payload, Event, int] | None = None
         # An event that is read again is in here twice.
         self._under_way: dict[_Source, None] = {}
-        self.lock = threading.RLock()
+        self.lock = threading.RLock()  # Guards the state of the events under way
         self._done: list[DoneEvent] = []
         self._partly = dict(reader.cursor.partly)
         self._deleted: deque[str] = deque(maxlen=DELETED_REMEMBERED)
         self._parked = 0
-        self.has_ended = True
+        self.has_ended = True  # False while a thread waits for an answer after the last pass
 
     def begin(self, start: float | None) -> None:
         """Find where to begin where the cursor does not know; see `EventLogReader.begin`."""
@@ -271,9 +265,14 @@ class Engine:
         while self._read_ahead and weight < DECODED_BYTES:
             event = self._read_ahead.popleft()
             weight += event.weight
-            entry = self._entry_of(event)
-            if entry is not None:
-                self._decoded.append((event, entry))
+            try:
+                self._decoded.append((event, event.entry()))
+            except Exception as error:
+                source = _Source(self, event, "", event.timestamp, ends_run=False)
+                source.is_converted = True
+                self._under_way[source] = None
+                self.park(source, f"not readable by Dagster: {type(error).__name__}")
+                self.check(source)
         self._is_prepared = False
 
     def _may_read(self, deadline: float) -> bool:
@@ -283,16 +282,6 @@ class Engine:
             and self.lanes.stopped_by is None
             and len(self._under_way) < UNDER_WAY_AT_MOST
         )
-
-    def _entry_of(self, event: StoredEvent) -> EventLogEntry | None:
-        try:
-            return event.entry()
-        except Exception as error:
-            source = _Source(self, event, "", event.timestamp, ends_run=False)
-            self._under_way[source] = None
-            self.park(source, f"not readable by Dagster: {type(error).__name__}")
-            self._conclude(source)
-            return None
 
     def _take(self, event: StoredEvent, entry: EventLogEntry, deadline: float) -> bool:
         """Begin to convert an event; return False where the next pass must go on."""
@@ -367,12 +356,9 @@ class Engine:
 
     def check(self, source: _Source) -> None:
         """Conclude an event of the log if its last OpenLineage event is done."""
-        if source.is_converted and source.done >= source.made:
-            self._conclude(source)
-
-    def _conclude(self, source: _Source) -> None:
         with self.lock:
-            if source in self._under_way:
+            is_done = source.is_converted and source.done >= source.made
+            if is_done and source in self._under_way:
                 del self._under_way[source]
                 self._done.append(DoneEvent(source.event.id, source.timestamp, source.ends_run))
                 if source.event.is_again and not source.is_parked:

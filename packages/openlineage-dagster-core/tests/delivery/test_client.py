@@ -400,16 +400,3 @@ def test_an_event_that_json_cannot_hold_is_refused_for_every_transport() -> None
     client = LineageClient(5, OpenLineageClient(transport=FailingTransport(ValueError())))
     with pytest.raises(EventRefusedError, match="refused"):
         client.prepare(made)
-
-
-@pytest.mark.parametrize(
-    ("config", "expected"),
-    [
-        ({"type": "console"}, True),
-        ({"type": "composite", "transports": [{"type": "console"}]}, True),
-        ({"type": "http", "url": "http://localhost:5000"}, False),
-    ],
-)
-def test_the_console_is_known_wherever_it_is(config: dict[str, Any], expected: bool) -> None:
-    client = LineageClient(5, OpenLineageClient(config={"transport": config}))
-    assert client.is_console is expected

@@ -5,8 +5,9 @@ from typing import Any
 
 import pytest
 from openlineage.client.transport import get_default_factory
+from openlineage.client.transport.console import ConsoleTransport
 
-from openlineage_dagster_core.delivery.client import LineageClient
+from openlineage_dagster_core.delivery.client import LineageClient, _transports
 from openlineage_dagster_core.delivery.transport import TYPES, check, is_configured, names_console
 from openlineage_dagster_core.errors import ConfigurationError
 
@@ -276,4 +277,6 @@ def test_the_client_finds_the_console_where_we_do(
     for name, value in environ.items():
         monkeypatch.setenv(name, value)
     assert names_console(environ) is expected
-    assert LineageClient(1).is_console is expected
+    client = LineageClient(1)
+    transports = list(_transports(client._client.transport))
+    assert any(isinstance(each, ConsoleTransport) for each in transports) is expected

@@ -98,7 +98,7 @@ def test_a_change_whose_version_is_lost_is_left_out() -> None:
     history = History()
     history.add(1.0, "a")
     history.add(2.0, "b")
-    stored = history.to_object()
+    stored = dict(vars(history))
     del stored["versions"][digest_of("a")]
     assert History.from_object(stored).changes == [(2.0, digest_of("b"))]
 

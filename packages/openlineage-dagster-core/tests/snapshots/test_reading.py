@@ -150,7 +150,7 @@ def test_a_version_that_cannot_be_read_is_as_if_it_were_not_kept(
     if version.startswith("{"):
         broken = History()
         broken.add(1.0, version)
-        stored = broken.to_object()
+        stored = dict(vars(broken))
     else:
         stored = {"changes": [(1.0, "digest")], "versions": {"digest": version}}
     key_values.put_long(

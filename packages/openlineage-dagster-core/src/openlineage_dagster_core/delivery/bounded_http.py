@@ -30,13 +30,7 @@ from openlineage_dagster_core.validation import without_credentials
 
 # Options of urllib3's `Retry`. The client's own five retries stall 9 s an event against a dead
 # backend; the engine retries instead
-NO_RETRIES: dict[str, Any] = {
-    "total": 0,
-    "connect": 0,
-    "read": 0,
-    "backoff_factor": 0,
-    "status_forcelist": [],
-}
+NO_RETRIES: dict[str, Any] = {"total": 0}
 # Bytes read of an answer's body at most; a longer body closes the connection
 ANSWER_BYTES = 8 * 1024
 SLACK_SECONDS = 0.05  # Seconds that a wait may end after the request's deadline
@@ -137,12 +131,7 @@ def check_status(response: requests.Response) -> None:
 
 
 def redirect_target(address: str, location: str) -> str:
-    """Return the address that a `Location` header names, without credentials, query and fragment.
-
-    Args:
-        address: the address that answered; `location` may be relative to it.
-        location: the header's value.
-    """
+    """Return where a `Location` header of an address leads, without credentials and query."""
     try:
         parts = urlsplit(urljoin(address, location))
     except ValueError:

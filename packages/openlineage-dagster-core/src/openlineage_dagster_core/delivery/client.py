@@ -18,7 +18,6 @@ import requests
 from openlineage.client import OpenLineageClient
 from openlineage.client.event_v2 import DatasetEvent
 from openlineage.client.transport import Transport
-from openlineage.client.transport.console import ConsoleTransport
 from openlineage.client.transport.http import HttpTransport
 from openlineage.client.transport.kafka import KafkaTransport
 from openlineage.client.transport.noop import NoopTransport
@@ -98,13 +97,6 @@ class LineageClient:
         """True if the client waits for an HTTP answer, so that several clients save time."""
         return isinstance(self._client.transport, HttpTransport)
 
-    @property
-    def is_console(self) -> bool:
-        """True if the client, among others or alone, writes events to the process's log."""
-        return any(
-            isinstance(each, ConsoleTransport) for each in _transports(self._client.transport)
-        )
-
     def emit(self, event: Event) -> None:
         """Prepare and send one event; see `prepare` and `send` for what they change and raise."""
         self.send(self.prepare(event))
@@ -113,14 +105,9 @@ class LineageClient:
         """Complete an event, make it fit into the size limit, and write it.
 
         Completing and filtering are what `OpenLineageClient.emit` does before it gives an event to
-        the transport. Facets that the event shares with others do not change.
-
-        Args:
-            event: an OpenLineage event; the client adds what its configuration says.
-
-        Returns:
-            The prepared event; without text and event where the client's configuration filters
-            the event out, or disables sending.
+        the transport. The given event changes, but no facet that it shares with others. The result
+        has neither text nor event where the client's configuration filters the event out, or
+        disables sending.
 
         Raises:
             EventRefusedError: the event cannot be written as JSON. Another attempt would fail too.
@@ -143,10 +130,7 @@ class LineageClient:
         return PreparedEvent(name, len(text), None, event)
 
     def send(self, prepared: PreparedEvent) -> None:
-        """Send a prepared event and wait for the answer.
-
-        Args:
-            prepared: an event that this client has prepared, or one with the same configuration.
+        """Send an event that a client of the same configuration prepared, and wait for the answer.
 
         Raises:
             EventRefusedError: the backend refuses this event.
@@ -230,11 +214,8 @@ def connect(
     The clients are configured alike: what one prepares, any of them sends. Only plain HTTP gains
     from more than one; other transports order events themselves or write into one file.
 
-    Args:
-        timeout: the limit of one HTTP request in seconds, reading the answer included.
-        max_event_size: the limit of one event in bytes.
-        make: makes openlineage-python's client; by default as the environment configures it.
-        connections: the number of clients at most.
+    `make` makes openlineage-python's client, by default as the environment configures it; see
+    `LineageClient` for the other arguments.
     """
 
     def one() -> LineageClient:

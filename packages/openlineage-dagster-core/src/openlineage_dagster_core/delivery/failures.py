@@ -40,26 +40,20 @@ class Attempts:
 class Failures:
     """Judges failures over all passes of one delivery; the caller holds the lock.
 
-    Args:
-        timeout: the limit of one request, in seconds.
-
-    Attributes:
-        has_sent: whether the backend answered for anything in this pass.
-        stopped_by: why the pass must end; None while it goes on.
-        blocks_until: when the next pass may begin, by the monotonic clock.
+    `timeout` is the limit of one request, in seconds.
     """
 
     def __init__(self, timeout: float) -> None:
         self._timeout = timeout
         self._sent = 0
         self._pause = 0.0
-        self.blocks_until = 0.0
+        self.blocks_until = 0.0  # When the next pass may begin, by the monotonic clock
         self.begin()
 
     def begin(self) -> None:
         """Begin a pass."""
-        self.has_sent = False
-        self.stopped_by: str | None = None
+        self.has_sent = False  # True once the backend answered for anything in this pass
+        self.stopped_by: str | None = None  # Why the pass must end; None while it goes on
         self._in_a_row, self._lost_seconds = 0, 0.0
 
     def succeed(self) -> None:
@@ -76,12 +70,9 @@ class Failures:
         return attempts.failures > 0 and self._sent == attempts.sent_before
 
     def fail(self, attempts: Attempts, error: Exception, seconds: float) -> bool:
-        """Note a failed attempt; return True to park the event, False to hold it.
+        """Add a failure that took some seconds to an event's attempts; return True to park it.
 
-        Args:
-            attempts: those of the event; this call changes them.
-            error: whatever was raised.
-            seconds: how long the attempt took.
+        Else the event is to be held.
         """
         if attempts.failures and self._sent > attempts.sent_before:
             attempts.evidence += 1

@@ -89,14 +89,8 @@ class _Group(Generic[P]):
 class Lanes(Generic[P]):
     """Keeps waiting events in order and sends them; what waits stays from pass to pass.
 
-    Args:
-        senders: send a payload, each from a thread of its own.
-        may_send: asked before each request; False ends the sending.
-        timeout: the limit of one request, in seconds.
-
-    Attributes:
-        sent: the number of events that the backend took.
-        failures: judges what fails.
+    Each sender sends from a thread of its own, within `timeout` seconds a request. Before each
+    request, `may_send` is asked; False ends the sending.
     """
 
     def __init__(
@@ -128,7 +122,7 @@ class Lanes(Generic[P]):
         self._is_running = False
         self._last_sent: _Ticket[P] | None = None
         self._probe: _Ticket[P] | None = None
-        self.sent = 0
+        self.sent = 0  # Events that the backend took
         self.failures = Failures(timeout)
 
     def __len__(self) -> int:
@@ -158,17 +152,10 @@ class Lanes(Generic[P]):
         position: int,
         deadline: float,
     ) -> bool:
-        """Add an event behind those that it depends on.
+        """Add an event behind those that it depends on; return False where there is no room.
 
-        Args:
-            payload: what to send.
-            dependencies: what it shares with others, each key once.
-            source: hears when the event is done.
-            position: of the event in its source.
-            deadline: until when to wait for room, by the monotonic clock.
-
-        Returns:
-            False where there was no room in time, or nothing is sent now.
+        `dependencies` has each key once. `source` hears when the event at `position` is done. While
+        anything is sent, the caller waits for room until the deadline, on the monotonic clock.
         """
         with self._changed:
             while not self.has_room:
@@ -212,11 +199,9 @@ class Lanes(Generic[P]):
             self._start_senders()
 
     def finish(self, deadline: float, *, waits_for_held: bool) -> None:
-        """Wait until everything that can be sent is sent.
+        """Wait until everything that can be sent is sent, or the deadline on the monotonic clock.
 
-        Args:
-            deadline: until when to wait, by the monotonic clock.
-            waits_for_held: True to wait also for events that failed and are tried again.
+        `waits_for_held` includes the events that failed and are to be tried again.
         """
         with self._changed:
             while self._is_sending() and time.monotonic() < deadline:

@@ -76,21 +76,13 @@ class _Group:
 
 
 def within(event: Event, text: str, limit: int) -> tuple[Event, str, tuple[str, ...]]:
-    """Make an event fit into a limit; the given event stays as it is.
+    """Make an event, given with its text as `to_json` writes it, fit into a limit of bytes.
 
-    Args:
-        event: an OpenLineage event.
-        text: the event as `to_json` writes it.
-        limit: of the text, in bytes.
+    Return the event, its text, and the names of the facets it has lost, the heaviest first. A
+    RunEvent names them itself, in `dagster_dropped_facets`. An event that does not fit without all
+    facets that may be dropped is as small as it gets. The given event stays as it is.
 
-    Returns:
-        The event, its text, and the names of the facets it has lost, the heaviest first. A
-        RunEvent names them itself, in `dagster_dropped_facets`. An event that does not fit without
-        all facets that may be dropped is as small as it gets.
-
-    Raises:
-        ValueError: the event holds a number that JSON does not have, such as NaN.
-        TypeError: the event holds a mapping with keys that JSON does not have.
+    Raises ValueError or TypeError where the event holds what JSON does not have.
     """
     # `to_json` writes ASCII: as many bytes as characters.
     if len(text) <= limit:

@@ -83,7 +83,7 @@ def is_console(environ: Mapping[str, str]) -> bool:
 
 
 def _configured(environ: Mapping[str, str]) -> object:
-    return _merged(_content(_config_file(environ)).get("transport"), _in_environment(environ))
+    return _merged(_content(environ).get("transport"), _in_environment(environ))
 
 
 def _includes_console(transport: object) -> bool:
@@ -161,17 +161,15 @@ def _config_file(environ: Mapping[str, str]) -> Path | None:
 
 
 def _in_file(environ: Mapping[str, str]) -> Mapping[str, Any] | None:
-    transport = _content(_config_file(environ)).get("transport")
+    transport = _content(environ).get("transport")
     return transport if isinstance(transport, dict) and transport.get("type") else None
 
 
-def _content(path: Path | None) -> Mapping[str, Any]:
-    """Return what a file configures; nothing where it cannot be read."""
-    if path is None:
-        return {}
+def _content(environ: Mapping[str, str]) -> Mapping[str, Any]:
+    """Return what the file configures; nothing where it cannot be read."""
     try:
-        config = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeError, RecursionError, yaml.YAMLError):
+        config = yaml.safe_load(config_file_text(environ) or "")
+    except (RecursionError, yaml.YAMLError):
         return {}
     return config if isinstance(config, dict) else {}
 

@@ -29,7 +29,7 @@ class ParkedEvent:
     """An event of the log that was set aside: refused by the backend, or not convertible."""
 
     run_id: str  # The Dagster run id; empty for an event reported from outside any run
-    storage_id: int  # The event's storage id
+    storage_id: int
     event_type: str  # The Dagster event type; empty where the event cannot be decoded
     reason: str  # Why, with the beginning of the backend's answer where there is one
     at: float = 0.0  # When it was parked, in seconds since the epoch
@@ -120,14 +120,9 @@ class Cursor:
 
     @classmethod
     def from_text(cls, text: str | None, after_storage_id: int = 0) -> Cursor:
-        """Read a cursor.
+        """Read what `to_text` or version 0.1 or 0.2 wrote; raise ValueError for another text.
 
-        Args:
-            text: what `to_text` or version 0.1 or 0.2 wrote; None at the very first time.
-            after_storage_id: the storage id to begin after, at the very first time.
-
-        Raises:
-            ValueError: the text is no cursor.
+        At the very first time, the text is None and `after_storage_id` says where to begin.
         """
         if not text:
             return cls(after_storage_id=after_storage_id, is_new=True)

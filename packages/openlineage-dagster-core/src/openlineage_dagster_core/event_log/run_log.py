@@ -27,14 +27,10 @@ def events_of_run(
     until: int | None = None,
     page: int = LONGEST_PAGE,
 ) -> Iterator[StoredEvent]:
-    """Yield the followed events of a run in order.
+    """Yield the followed events of a run in order, read from the log page by page.
 
-    Args:
-        instance: holds the log.
-        run_id: the Dagster run id; empty for events reported from outside any run.
-        after: the storage id before the first.
-        until: the last storage id.
-        page: the number of events to read at a time.
+    The run id is empty for events reported from outside any run. `after` is the storage id before
+    the first event, `until` the last one.
     """
     tables = EventTables.of(instance.event_log_storage)
     while True:

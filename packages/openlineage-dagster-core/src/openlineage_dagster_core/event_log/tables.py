@@ -73,11 +73,8 @@ class EventTables:
     ) -> Page:
         """Read followed events in the order of their storage ids, without decoding them.
 
-        Args:
-            after: the storage id before the first.
-            limit: the most rows to read; fewer are read where they are longer than `PAGE_BYTES`.
-            until: the last storage id.
-            run_id: only this run's; None for all runs.
+        They come after the storage id `after`, up to `until`, of one run or of all. A page has
+        `limit` rows, and fewer where they are longer than `PAGE_BYTES`.
         """
         query = (
             select(_event.id, func.length(_event.event).label("size"))

@@ -114,9 +114,8 @@ class WholeLog(EventLogReader):
     def read(self) -> Iterator[Sequence[StoredEvent]]:
         """Yield late events where it is time to look for them, then all up to the newest."""
         yield from self._repeated()
-        if self._wanted_again:
-            wanted, self._wanted_again = self._wanted_again, set()
-            yield from self._again(wanted)
+        wanted, self._wanted_again = self._wanted_again, set()
+        yield from self._again(wanted)
         if self._must_look():
             visible = self._source.ids(self._events.low, self._read_to)
             self._looked_at = time.monotonic()
@@ -231,10 +230,7 @@ def _belongs(event: StoredEvent, repeat: _Repeat) -> bool:
 
 
 class _TypeByType:
-    """Answers as `EventTables` does for a storage that returns one event type at a time.
-
-    The storage of Dagster+ is such a storage.
-    """
+    """Asks a storage that answers for one event type at a time, such as that of Dagster+."""
 
     def __init__(self, instance: DagsterInstance) -> None:
         self._instance = instance

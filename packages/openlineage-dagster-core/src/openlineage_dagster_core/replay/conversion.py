@@ -25,13 +25,8 @@ EVENTS_A_BATCH = 200  # Events of a run whose facts one query reads
 class Conversion:
     """Makes the OpenLineage events of runs, and sends nothing.
 
-    The methods yield events in order, and raise FactsUnavailableError where the instance cannot be
-    read now.
-
-    Args:
-        instance: holds the event log.
-        settings: those of the mechanism.
-        definitions: gives the definitions of a run.
+    It uses the settings of the mechanism that delivered the events. The methods yield events in
+    order, and raise FactsUnavailableError where the instance cannot be read now.
     """
 
     def __init__(

@@ -23,14 +23,8 @@ def clients_to(
 ) -> list[LineageClient]:
     """Make at most `connections` clients that send to a destination, each for one thread.
 
-    Args:
-        destination: `file:PATH` or an http(s) address, which gets no key; None takes the backend
-            that the environment or `openlineage.yml` configures.
-        settings: hold the limits of a request and of an event.
-        connections: the number of clients at most.
-
-    Raises:
-        ConfigurationError: there is no such destination.
+    A destination is `file:PATH` or an http(s) address, which gets no key; None is the backend that
+    the environment or `openlineage.yml` configures. Another one raises ConfigurationError.
     """
     make = None
     if destination is not None:

@@ -77,9 +77,6 @@ class Replay:
         senders: each sends from a thread of its own; none for a dry run.
         patience: how long to retry while the backend takes nothing, in seconds.
         on_finished: called with the id of each run that has ended and is delivered.
-
-    Attributes:
-        progress: how far the replay is; changes while it goes on.
     """
 
     def __init__(
@@ -104,18 +101,11 @@ class Replay:
     def run(
         self, runs: Iterable[RunRecord], runless: Callable[[float], bool] | None = None
     ) -> str | None:
-        """Replay runs, and what was reported from outside any.
+        """Replay runs, given in the order in which they were stored, and events outside of runs.
 
-        Args:
-            runs: their rows, in the order in which they were stored.
-            runless: takes the time of an event from outside any run, and returns True to deliver
-                it; None delivers no such event.
-
-        Returns:
-            Why it ended early; None where every event was delivered or parked.
-
-        Raises:
-            Exception: whatever the database raises where the event log cannot be read.
+        `runless` takes the time of an event from outside any run, and returns True to deliver it;
+        None delivers no such event. Return why the replay ended early; None where every event was
+        delivered or parked. Raise what the database raises where the event log cannot be read.
         """
         instance = self._instance
         reader = SelectedRuns(instance, runs, runless, self._done)

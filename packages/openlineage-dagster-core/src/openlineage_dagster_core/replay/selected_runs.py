@@ -31,17 +31,9 @@ class _Run:
 class SelectedRuns(EventLogReader):
     """Reads runs from their first event to their last, merged with each other.
 
-    The cursor only counts what is delivered.
-
-    Args:
-        instance: holds the event log.
-        runs: the rows of the runs, in the order in which they were stored.
-        runless: takes the time of an event from outside any run, and returns True to read it; None
-            reads no such event.
-        on_done: called with the id of each delivered run, and True if the run has ended.
-
-    Attributes:
-        failure: the error that ended reading; None while there is none.
+    The cursor only counts what is delivered. The runs come in the order in which they were stored;
+    see `Replay.run` for `runless`. `on_done` is called with the id of each delivered run, and True
+    if the run has ended.
     """
 
     def __init__(
@@ -52,7 +44,7 @@ class SelectedRuns(EventLogReader):
         on_done: Callable[[str, bool], None],
     ) -> None:
         super().__init__(Cursor())
-        self.failure: Exception | None = None
+        self.failure: Exception | None = None  # The error that ended reading
         self._instance = instance
         self._is_sharded = instance.event_log_storage.is_run_sharded
         self._runs: dict[str, _Run] = {}

@@ -33,7 +33,7 @@ class History:
 
     @classmethod
     def from_object(cls, stored: dict[str, Any]) -> History:
-        """Read what `to_object` returned; another object gives an empty history."""
+        """Read what `vars` of a history contains; another object gives an empty history."""
         try:
             changes = [(float(since), str(digest)) for since, digest in stored.get("changes", [])]
             versions = {str(key): str(text) for key, text in stored.get("versions", {}).items()}
@@ -46,13 +46,9 @@ class History:
         """Read what `to_text` returned; None or another text gives an empty history."""
         return cls.from_object(parsed(text))
 
-    def to_object(self) -> dict[str, Any]:
-        """Return the history as an object for JSON."""
-        return {"changes": self.changes, "versions": self.versions}
-
     def to_text(self) -> str:
         """Return the history as JSON."""
-        return json.dumps(self.to_object(), separators=(",", ":"))
+        return json.dumps(vars(self), separators=(",", ":"))
 
     @property
     def first(self) -> str | None:

@@ -11,7 +11,7 @@ from dagster import AssetKey, DagsterInstance
 from openlineage_dagster_core import fault
 from openlineage_dagster_core.facts.definitions import upstream_of
 from openlineage_dagster_core.facts.model import AssetFacts, Definitions, JobFacts
-from openlineage_dagster_core.key_values import KeyValues, parsed
+from openlineage_dagster_core.key_values import KeyValues
 from openlineage_dagster_core.snapshots.definitions_codec import decode_asset, decode_job
 from openlineage_dagster_core.snapshots.history import EPOCH_ROW, History, asset_row, job_row
 from openlineage_dagster_core.snapshots.process_facts import ProcessFacts, found, run_row
@@ -47,12 +47,7 @@ class KeptDefinitions:
         self._decoded_jobs: dict[str, JobFacts | None] = {}
 
     def prepare(self, run_ids: Collection[str], keys: Collection[AssetKey]) -> None:
-        """Read with few queries what `of_run` and `at` need soon.
-
-        Args:
-            run_ids: Dagster runs that start.
-            keys: assets that these runs, or events outside runs, are about.
-        """
+        """Read with few queries what `of_run` and `at` need soon for these runs and assets."""
         rows = {run_row(run_id) for run_id in run_ids}
         values = self._table().get([EPOCH_ROW, *sorted(rows)])
         if values.get(EPOCH_ROW) != self._epoch:
@@ -131,8 +126,7 @@ class KeptDefinitions:
             return History()
         if name not in self._jobs:
             row = job_row(name)
-            text = self._table().get_long([row]).get(row)
-            self._jobs[name] = History.from_object(parsed(text))
+            self._jobs[name] = History.from_text(self._table().get_long([row]).get(row))
         return self._jobs[name]
 
     def _job_of(self, history: History, digest: str) -> JobFacts | None:
@@ -169,11 +163,8 @@ class KeptDefinitions:
 
 def _warn(kind: str, error: Exception) -> None:
     """Warn of a text that two processes wrote at one time, or a later version of ours wrote."""
-    logger.warning(
-        "OpenLineage: a kept definition of %s cannot be read and is left out: %s",
-        kind,
-        fault.described(error),
-    )
+    text = "OpenLineage: a kept definition of %s cannot be read and is left out: %s"
+    logger.warning(text, kind, fault.described(error))
 
 
 class _AssetsAt(Mapping[AssetKey, AssetFacts]):

@@ -62,14 +62,9 @@ def keep_definitions(
     if written or is_new_job or epoch is None:
         selections, epoch = [], f"{at}-{os.getpid()}"
         written[EPOCH_ROW] = epoch
-    written[row] = json.dumps(
-        {
-            **history.to_object(),
-            "epoch": epoch,
-            "selections": [*selections, selection][-SELECTIONS_KEPT:],
-        },
-        separators=(",", ":"),
-    )
+    selections = [*selections, selection][-SELECTIONS_KEPT:]
+    of_job = {**vars(history), "epoch": epoch, "selections": selections}
+    written[row] = json.dumps(of_job, separators=(",", ":"))
     # The assets come first: a process that reads the new epoch finds them.
     last = {name: written.pop(name) for name in (EPOCH_ROW, row) if name in written}
     key_values.put_long(written)
