@@ -9,8 +9,6 @@ class of a pool, the response class of a connection. Where a version of urllib3 
 the timeout of `requests` remains, and the reading of the body is still bounded.
 """
 
-from __future__ import annotations
-
 import contextlib
 import functools
 import http.client

@@ -4,8 +4,6 @@ Each request is bounded in time, and each failure is either a refusal of the eve
 (`EventRefusedError`) or a backend that takes no events now (`BackendUnavailableError`).
 """
 
-from __future__ import annotations
-
 import json
 import logging
 import sys

@@ -1,7 +1,5 @@
 """Adds the tags of openlineage-python's configuration to events, and merges each facet once."""
 
-from __future__ import annotations
-
 from functools import partial
 from typing import Any, cast
 

@@ -1,7 +1,5 @@
 """Lists what an OpenLineage event shares with others: events that share it are sent in order."""
 
-from __future__ import annotations
-
 from collections.abc import Hashable
 from typing import Any
 

@@ -6,8 +6,6 @@ shape. Everywhere, `handled` is an exception that the caller was already handlin
 the failure.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import Any
 

@@ -5,8 +5,6 @@ with what depends on it while all others are tried; it is parked once it has fai
 with others sent in between. A backend that takes nothing ends the pass.
 """
 
-from __future__ import annotations
-
 import random
 import time
 from dataclasses import dataclass

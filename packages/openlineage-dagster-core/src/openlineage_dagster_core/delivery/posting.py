@@ -4,8 +4,6 @@
 them, `Poster.takes_text` returns False and the transport gets the event instead.
 """
 
-from __future__ import annotations
-
 import http.client
 from typing import Any
 from urllib.parse import urljoin

@@ -4,8 +4,6 @@ All inputs, or all outputs, lose a facet or keep it: a backend that sees half of
 differences between datasets that do not exist.
 """
 
-from __future__ import annotations
-
 import bisect
 import copy
 import json

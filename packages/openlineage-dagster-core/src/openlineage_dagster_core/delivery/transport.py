@@ -5,8 +5,6 @@ places, in the same order, as the client's documentation names them. Everywhere,
 process's environment.
 """
 
-from __future__ import annotations
-
 import contextlib
 import json
 import os

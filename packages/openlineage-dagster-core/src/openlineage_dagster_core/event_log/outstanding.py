@@ -1,7 +1,5 @@
 """Keeps which events of one log were read and are not delivered yet."""
 
-from __future__ import annotations
-
 from collections import deque
 from collections.abc import Iterable
 

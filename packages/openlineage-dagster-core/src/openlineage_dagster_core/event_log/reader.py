@@ -1,7 +1,5 @@
 """The base of the classes that read the event log, and the choice of the one an instance needs."""
 
-from __future__ import annotations
-
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import NamedTuple

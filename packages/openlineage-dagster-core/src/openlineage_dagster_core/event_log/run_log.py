@@ -1,7 +1,5 @@
 """Reads the log of one run page by page, and merges the logs of several runs into one order."""
 
-from __future__ import annotations
-
 import heapq
 from collections.abc import Callable, Iterable, Iterator
 

@@ -1,7 +1,5 @@
 """Reads event logs of which each run has its own: Dagster's default, SQLite with a file a run."""
 
-from __future__ import annotations
-
 import logging
 import time
 from collections import defaultdict

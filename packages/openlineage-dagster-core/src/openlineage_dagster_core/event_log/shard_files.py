@@ -4,8 +4,6 @@ Private parts of Dagster used: `SqliteEventLogStorage.path_for_shard`, the file 
 storage without it is asked every time. The run id "" is that of events from outside any run.
 """
 
-from __future__ import annotations
-
 import os
 import time
 from collections.abc import Iterable

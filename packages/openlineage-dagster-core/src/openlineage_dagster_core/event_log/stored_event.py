@@ -1,7 +1,5 @@
 """One event as the log stores it, decoded when its entry is needed, and the asset it is about."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import NamedTuple
 

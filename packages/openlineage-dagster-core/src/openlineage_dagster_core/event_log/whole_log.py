@@ -1,7 +1,5 @@
 """Reads the one event log of all runs: PostgreSQL, MySQL, Dagster+, SQLite in one file."""
 
-from __future__ import annotations
-
 import time
 from collections import deque
 from collections.abc import Collection, Iterable, Iterator, Sequence

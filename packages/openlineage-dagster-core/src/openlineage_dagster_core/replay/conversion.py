@@ -1,7 +1,5 @@
 """Converts what the event log holds of a run, as the mechanism that delivered it did."""
 
-from __future__ import annotations
-
 import contextlib
 from collections.abc import Collection, Iterator
 from dataclasses import replace

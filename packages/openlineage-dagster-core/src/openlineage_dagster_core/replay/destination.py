@@ -1,7 +1,5 @@
 """Makes the clients of a replay, for the configured backend or one that the user names."""
 
-from __future__ import annotations
-
 from functools import partial
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """Notes the runs that a replay has finished, so that it can go on where it was stopped."""
 
-from __future__ import annotations
-
 import contextlib
 import hashlib
 import json

@@ -1,7 +1,5 @@
 """Drives the engine over selected runs instead of a cursor."""
 
-from __future__ import annotations
-
 import threading
 import time
 from collections import Counter

@@ -1,7 +1,5 @@
 """Reads the logs of selected runs, in the order of the whole log."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice

@@ -1,7 +1,5 @@
 """Selects the runs of an instance to replay."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timezone

@@ -1,7 +1,5 @@
 """Writes assets and jobs as JSON for another process, and reads them back."""
 
-from __future__ import annotations
-
 import json
 from typing import Any
 

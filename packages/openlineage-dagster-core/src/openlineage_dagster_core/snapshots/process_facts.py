@@ -4,8 +4,6 @@ Most runs have none of that. The key-value table has no delete, so a run shares 
 and each row keeps the latest few.
 """
 
-from __future__ import annotations
-
 import json
 import zlib
 from collections.abc import Mapping

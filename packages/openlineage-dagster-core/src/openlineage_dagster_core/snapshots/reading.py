@@ -1,7 +1,5 @@
 """Finds the definitions that held for a run among those that runs have kept in the instance."""
 
-from __future__ import annotations
-
 import logging
 from collections import OrderedDict
 from collections.abc import Callable, Collection, Iterator, Mapping

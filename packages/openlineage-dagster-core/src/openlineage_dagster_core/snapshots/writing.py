@@ -1,7 +1,5 @@
 """Keeps the definitions of a run that starts, and what its process adds, in the instance."""
 
-from __future__ import annotations
-
 import json
 import os
 
