@@ -212,6 +212,25 @@ def test_what_was_before_a_storage_id_is_left_out_and_what_comes_after_is_not(
     assert names(receiver.events) == {"tenant", "tenant.raw__orders", "raw/orders"}
 
 
+def test_a_run_that_a_cursor_of_0_2_stands_in_is_delivered_whole(
+    instance: dg.DagsterInstance, receiver: Receiver
+) -> None:
+    """Its steps had their START under other names: here they would only end."""
+    execute(DEFINITIONS, "nightly", instance)
+    before = last_status_change(instance)
+    execute(DEFINITIONS, "tenant", instance)
+    [start] = instance.fetch_run_status_changes(DagsterEventType.RUN_START, limit=1).records
+    assert start.storage_id > before
+    old = f'{{"last_storage_id": {start.storage_id}, "running_pipelines": {{}}}}'
+    _, cursor = tick(instance, old)
+    assert names(receiver.events) == {"tenant", "tenant.raw__orders", "raw/orders"}
+    for states in states_by_run(receiver.events).values():
+        assert states == ["START", "COMPLETE"]
+    sent = len(receiver.events)
+    tick(instance, cursor)
+    assert len(receiver.events) == sent
+
+
 def test_a_tick_that_is_out_of_time_goes_on_in_the_middle_of_an_event(
     instance: dg.DagsterInstance, receiver: Receiver
 ) -> None:

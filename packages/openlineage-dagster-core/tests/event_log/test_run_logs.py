@@ -308,7 +308,7 @@ def test_how_far_many_runs_are_is_kept_or_found_again(instance: dg.DagsterInstan
     assert again(cursor).runs == cursor.runs
     short = again(cursor, longest=500)
     assert short.runs == {}
-    RunLogs(instance, short)._find_runs_under_way()
+    list(RunLogs(instance, short).read())
     assert set(short.runs) == under_way
 
 

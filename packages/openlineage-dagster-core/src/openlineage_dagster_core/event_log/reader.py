@@ -4,7 +4,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
-from dagster import DagsterInstance, RunRecord
+from dagster import DagsterInstance, DagsterRunStatus, RunRecord, RunsFilter
 
 from openlineage_dagster_core.event_log.cursor import Cursor
 from openlineage_dagster_core.event_log.stored_event import EventId, StoredEvent
@@ -13,6 +13,15 @@ from openlineage_dagster_core.event_log.stored_event import EventId, StoredEvent
 LATE_SECONDS = 660.0
 # Seconds by which the clocks of the machines that store events may differ
 CLOCKS_DIFFER_SECONDS = 600.0
+RUNS_A_PAGE = 500
+UNDER_WAY = RunsFilter(
+    statuses=[
+        DagsterRunStatus.QUEUED,
+        DagsterRunStatus.STARTING,
+        DagsterRunStatus.STARTED,
+        DagsterRunStatus.CANCELING,
+    ]
+)
 
 
 class DoneEvent(NamedTuple):
@@ -80,6 +89,14 @@ class EventLogReader(ABC):
         """Return the ids of runs whose progress must be read again, since the last call."""
         forgotten, self._forgotten = self._forgotten, set()
         return forgotten
+
+
+def all_runs(instance: DagsterInstance, filters: RunsFilter) -> Iterator[RunRecord]:
+    """Yield the rows of the runs that pass a filter, the newest first."""
+    position = None
+    while records := instance.get_run_records(filters, limit=RUNS_A_PAGE, cursor=position):
+        yield from records
+        position = records[-1].dagster_run.run_id
 
 
 def open_log(instance: DagsterInstance, cursor: Cursor) -> EventLogReader:

@@ -8,7 +8,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from itertools import islice
 
-from dagster import DagsterInstance, DagsterRunStatus, RunRecord, RunsFilter
+from dagster import DagsterInstance, RunRecord, RunsFilter
 from dagster._core.event_api import EventLogCursor
 
 from openlineage_dagster_core import fault
@@ -16,8 +16,10 @@ from openlineage_dagster_core.event_log.cursor import UNKNOWN, Cursor
 from openlineage_dagster_core.event_log.outstanding import Outstanding
 from openlineage_dagster_core.event_log.reader import (
     CLOCKS_DIFFER_SECONDS,
+    UNDER_WAY,
     DoneEvent,
     EventLogReader,
+    all_runs,
 )
 from openlineage_dagster_core.event_log.run_log import events_of_run, in_order
 from openlineage_dagster_core.event_log.shard_files import ShardFiles
@@ -25,17 +27,10 @@ from openlineage_dagster_core.event_log.stored_event import EventId, StoredEvent
 from openlineage_dagster_core.families import RUN_FAMILY
 
 RUNS_A_PASS = 100
-RUNS_A_PAGE = 500
 EVENTS_A_BATCH = 200
 
 SETTLED_SECONDS = 60.0  # Seconds after which a query by the time of change surely finds a run's row
 RUNLESS = ""  # The run id of events reported from outside any run, which have a log too
-UNDER_WAY = [
-    DagsterRunStatus.QUEUED,
-    DagsterRunStatus.STARTING,
-    DagsterRunStatus.STARTED,
-    DagsterRunStatus.CANCELING,
-]
 
 logger = logging.getLogger(__name__)
 
@@ -104,7 +99,8 @@ class RunLogs(EventLogReader):
         """Yield what the changed runs have added, in the order in which it happened."""
         self._now = time.time()
         if self.cursor.must_find_runs:
-            self._find_runs_under_way()
+            for record in all_runs(self._instance, UNDER_WAY):
+                self._take_up(record)
             self.cursor.must_find_runs = False
         if self._files.runs_have_changed() or not self._has_found_all:
             self._find_runs()
@@ -210,18 +206,6 @@ class RunLogs(EventLogReader):
     def has_all_of(self, runs: Sequence[RunRecord]) -> Collection[str]:
         """Return the ids of the runs of which nothing was delivered before this reader began."""
         return {run.dagster_run.run_id for run in runs} - self._began_with
-
-    def _find_runs_under_way(self) -> None:
-        position = None
-        while True:
-            records = self._instance.get_run_records(
-                RunsFilter(statuses=UNDER_WAY), limit=RUNS_A_PAGE, cursor=position
-            )
-            for record in records:
-                self._take_up(record)
-            if len(records) < RUNS_A_PAGE:
-                return
-            position = records[-1].dagster_run.run_id
 
     def _take_up(self, record: RunRecord) -> None:
         """Begin to read a run; the position of one from before all was delivered is lost."""

@@ -4,16 +4,19 @@ import time
 from collections import deque
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import datetime, timezone
 
-from dagster import AssetKey, DagsterInstance, EventRecordsFilter, RunRecord
+from dagster import AssetKey, DagsterInstance, EventRecordsFilter, RunRecord, RunsFilter
 
-from openlineage_dagster_core.event_log.cursor import Cursor
+from openlineage_dagster_core.event_log.cursor import LONGEST_BITS, Cursor
 from openlineage_dagster_core.event_log.outstanding import Outstanding
 from openlineage_dagster_core.event_log.reader import (
     CLOCKS_DIFFER_SECONDS,
     LATE_SECONDS,
+    UNDER_WAY,
     DoneEvent,
     EventLogReader,
+    all_runs,
 )
 from openlineage_dagster_core.event_log.run_log import PUBLIC_PAGE, events_of_run
 from openlineage_dagster_core.event_log.stored_event import EventId, Page, StoredEvent, asset_of
@@ -77,14 +80,19 @@ class WholeLog(EventLogReader):
         self._is_behind = False
         self._wanted_again: set[int] = set()
         self._repeat: _Repeat | None = None
+        self._read_whole: set[str] = set()
 
     def use(self, instance: DagsterInstance) -> None:
         """Read on through another opening of the same instance."""
+        self._instance = instance
         self._storage = instance.event_log_storage
         self._source = EventTables.of(self._storage) or _TypeByType(instance)
 
     def begin(self, start: float | None) -> None:
-        """Find the storage id to begin after; see `EventLogReader.begin`."""
+        """Find the storage id to begin after; see `EventLogReader.begin`.
+
+        A run under way there is read whole: its steps and assets need a START before their ends.
+        """
         cursor = self.cursor
         newest = self._storage.get_maximum_record_id() or 0
         if start is None:
@@ -100,8 +108,34 @@ class WholeLog(EventLogReader):
                 )
             ]
             low = min([newest, *(each - 1 for each in first)])
-        cursor.low = cursor.seen = self._read_to = self._began_after = low
-        self._events = Outstanding(low)
+        self._began_after = low
+        first_ids = self._runs_under_way(low) if low else {}
+        begin = min([low, *(each - 1 for each in first_ids.values())])
+        delivered = set(self._source.ids(begin, low)) if first_ids else set()
+        for run_id in first_ids:
+            own = events_of_run(self._instance, run_id, until=low)
+            delivered -= {event.id.storage_id for event in own}
+        self._read_whole = set(first_ids)
+        self._events = Outstanding(begin, delivered)
+        cursor.low = cursor.seen = self._read_to = begin
+        cursor.recent = self._events.delivered
+
+    def _runs_under_way(self, low: int) -> dict[str, int]:
+        """Return the first storage id of each run that had begun at `low` and not ended."""
+        following = self._source.rows(low).events
+        filters = [UNDER_WAY]
+        since = following[0].timestamp if following else float("inf")
+        if following:
+            filters.append(RunsFilter(updated_after=datetime.fromtimestamp(since, timezone.utc)))
+        found: set[str] = set()
+        for each in filters:
+            found |= {
+                record.dagster_run.run_id
+                for record in all_runs(self._instance, each)
+                if record.end_time is None or record.end_time >= since
+            }
+        first = self._source.first_ids(found) if found else {}
+        return {run: each for run, each in first.items() if low - LONGEST_BITS // 2 < each <= low}
 
     def has_news(self) -> bool:
         """Return True where the newest event was not read, or a look for late ones is due."""
@@ -207,7 +241,7 @@ class WholeLog(EventLogReader):
         if doubtful:
             first = self._source.first_ids(doubtful)
             found += [run for run in doubtful if first.get(run, 0) > self._began_after]
-        return found
+        return {*found, *(self._read_whole & doubtful)}
 
 
 def _belongs(event: StoredEvent, repeat: _Repeat) -> bool:
