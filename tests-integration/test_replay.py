@@ -113,7 +113,7 @@ def test_what_is_stopped_or_killed_goes_on_where_it_was(home: Home, receiver: Re
             _, err = process.communicate(timeout=60)
         assert process.returncode == expected
         if blow == signal.SIGINT:
-            assert "the same command goes on from there" in err
+            assert "The same command continues from there" in err
             assert "Traceback" not in err
     receiver.delay = 0.0
     status, out, _ = home.run("replay", *CODE, "--json")

@@ -504,7 +504,7 @@ def test_a_replay_is_what_the_deliverer_sent(command: Run, home: Home, receiver:
 
 def diagnose(home: Home, **environ: str) -> list[Finding]:
     with home.instance() as instance:
-        return list(delivery.look(Subject(environ, instance=instance)))
+        return list(delivery.check(Subject(environ, instance=instance)))
 
 
 def bad(findings: list[Finding]) -> list[str]:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from openlineage_dagster_core.cli.code import CodeTarget, load
-from openlineage_dagster_core.cli.failure import CommandError
+from openlineage_dagster_core.cli.terminal import CommandError
 
 ONE = "import dagster as dg\n@dg.asset\ndef thing(): ...\ndefs = dg.Definitions(assets=[thing])\n"
 TWO = ONE + "others = dg.Definitions()\n"

@@ -8,7 +8,7 @@ import pytest
 from command_line import Run
 from openlineage_dagster_core.cli.code import CodeTarget
 from openlineage_dagster_core.cli.deployment import SENSOR, deployment_of, home_of, opened
-from openlineage_dagster_core.cli.failure import CommandError
+from openlineage_dagster_core.cli.terminal import CommandError
 from openlineage_dagster_core.facts.event_log import GivenDefinitions
 from openlineage_dagster_core.settings import SENSOR_SETTINGS, Settings
 from openlineage_dagster_core.snapshots.reading import KeptDefinitions

@@ -39,6 +39,16 @@ def test_a_dry_run_counts_and_sends_nothing(command: Run, home: OrdersHome) -> N
     assert f"{EVENTS} events of 3 runs would be sent." in text
 
 
+def test_the_progress_is_shown_on_a_terminal(
+    command: Run, home: OrdersHome, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in (("FORCE_COLOR", "1"), ("TERM", "xterm"), ("COLUMNS", "200")):
+        monkeypatch.setenv(name, value)
+    outcome = command("replay", "--dry-run", *CODE)
+    assert outcome.status == 0
+    assert "3/3 runs" in outcome.err
+
+
 def test_everything_is_sent_in_order_and_the_same_each_time(
     command: Run, home: OrdersHome, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -150,7 +160,7 @@ def test_a_home_that_cannot_be_written_is_replayed_without_going_on_later(
     outcome = command("replay", *CODE)
     assert outcome.status == 0
     assert len(receiver.events) == EVENTS
-    note = "this replay would begin anew: no permission for /home/of/another."
+    note = "this replay would start again from the beginning: no permission for /home/of/another."
     assert outcome.err.count(note) == 1
 
 

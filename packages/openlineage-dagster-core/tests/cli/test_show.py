@@ -96,11 +96,11 @@ def test_a_file_that_is_not_there_is_said(command: Run, home: OrdersHome, tmp_pa
 @pytest.fixture
 def mocked_marquez() -> Iterator[tuple[str, dict[str, Any]]]:
     """An address where runs are answered as Marquez answers them, and the runs, to be filled."""
-    runs: dict[str, Any] = {"namespaces?limit=1": {"namespaces": []}}
+    runs: dict[str, Any] = {"namespaces": {"namespaces": []}}
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            run = runs.get(self.path.rpartition("/")[2])
+            run = runs.get(self.path.partition("?")[0].rpartition("/")[2])
             self.send_response(200 if run else 404)
             self.end_headers()
             self.wfile.write(json.dumps(run).encode())
@@ -150,11 +150,11 @@ def test_what_is_no_marquez_is_no_marquez_that_has_nothing(
     command: Run, home: OrdersHome, mocked_marquez: tuple[str, dict[str, Any]]
 ) -> None:
     address, runs = mocked_marquez
-    del runs["namespaces?limit=1"]
+    del runs["namespaces"]
     address = address.replace("://", "://somebody:hidden@")
     outcome = command("show", home.nightly[0], "--diff", address, *CODE)
     assert outcome.status == 2
-    assert "is no Marquez" in outcome.err
+    assert "is not a Marquez" in outcome.err
     assert "hidden" not in outcome.err
 
 
@@ -162,11 +162,11 @@ def test_a_password_in_an_address_is_not_told(command: Run, home: OrdersHome) ->
     address = "http://somebody:hidden@127.0.0.1:1"
     outcome = command("show", home.nightly[0], "--diff", address, *CODE)
     assert outcome.status == 2
-    assert "Marquez at http://127.0.0.1:1 cannot be read" in outcome.err
+    assert "Marquez at http://127.0.0.1:1 does not answer" in outcome.err
     assert "hidden" not in outcome.err
 
 
 def test_a_marquez_that_does_not_answer_is_said(command: Run, home: OrdersHome) -> None:
     outcome = command("show", home.nightly[0], "--diff", "http://127.0.0.1:1", *CODE)
     assert outcome.status == 2
-    assert "Marquez at http://127.0.0.1:1 cannot be read" in outcome.err
+    assert "Marquez at http://127.0.0.1:1 does not answer" in outcome.err

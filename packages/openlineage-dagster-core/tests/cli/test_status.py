@@ -21,7 +21,7 @@ from dagster._core.scheduler.instigation import (
 from dagster._core.types.loadable_target_origin import LoadableTargetOrigin
 
 from command_line import Run
-from openlineage_dagster_core.cli.delivery_status import differing_parts, waiting_after
+from openlineage_dagster_core.cli.delivery_status import DeliveryStatus, Waiting, waiting_after
 from openlineage_dagster_core.deliverer_state import Configuration
 from openlineage_dagster_core.event_log.cursor import Cursor, ParkedEvent
 from orders_home import OrdersHome
@@ -220,5 +220,10 @@ def test_no_more_events_are_counted_than_asked_for(orders_home: OrdersHome) -> N
 
 def test_the_parts_in_which_configurations_differ_are_named() -> None:
     one = Configuration("1", {"a": "x", "b": "y"})
-    assert differing_parts([one]) == []
-    assert differing_parts([one, Configuration("2", {"a": "z", "b": "y", "c": "n"})]) == ["a", "c"]
+    other = Configuration("2", {"a": "z", "b": "y", "c": "n"})
+
+    def status(*found: Configuration) -> DeliveryStatus:
+        return DeliveryStatus(None, True, None, Waiting(), configurations=list(found))
+
+    assert status(one).differing_parts == []
+    assert status(one, other).differing_parts == ["a", "c"]

@@ -1,4 +1,5 @@
-"""The command line `openlineage-dagster`, for whoever sets this up and whoever is paged at night.
+"""The command line `openlineage-dagster`.
 
-Its modules import nothing heavy until a command needs it: help and completion answer at once.
+Its modules import Dagster, openlineage-python, rich and requests only inside the commands that need
+them: help and completion answer at once.
 """

@@ -1,7 +1,7 @@
-"""`python -m openlineage_dagster_core.cli`: where the script is not on the path."""
+"""Runs the command line as `python -m openlineage_dagster_core.cli`, without the script."""
 
 from openlineage_dagster_core.cli.main import main
 
-# The processes of a replay import it as well.
+# Worker processes of a replay import this module as well.
 if __name__ == "__main__":
     main()

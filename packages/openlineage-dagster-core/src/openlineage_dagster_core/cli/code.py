@@ -1,16 +1,20 @@
-"""Loads the definitions that `-m` or `-f` names, as Dagster's own commands do.
+"""The options `-m`, `-f`, `-a` and `-d`, and loading the definitions that they name.
 
-An adapter of what Dagster keeps to itself: nothing public finds definitions in a module.
+Uses private API of Dagster: nothing public finds definitions in a module.
 """
 
 from __future__ import annotations
 
+import functools
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from openlineage_dagster_core.cli.failure import CommandError, explained
+import click
+
+from openlineage_dagster_core.cli.terminal import CommandError, explained
 
 if TYPE_CHECKING:
     from dagster import RepositoryDefinition
@@ -18,14 +22,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class CodeTarget:
-    """Where definitions are.
-
-    Args:
-        module_name: an importable module.
-        python_file: a file instead.
-        attribute: their name in there; else the only ones there are.
-        working_directory: where imports start; else the current directory.
-    """
+    """Where definitions are: in a module or a file, and there in a variable if it has several."""
 
     module_name: str | None = None
     python_file: Path | None = None
@@ -34,22 +31,45 @@ class CodeTarget:
 
     @property
     def is_given(self) -> bool:
-        """Whether it names anything."""
+        """True if a module or a file is named."""
         return self.module_name is not None or self.python_file is not None
+
+    @property
+    def name(self) -> str:
+        """The module or the file."""
+        return self.module_name or str(self.python_file)
+
+
+def code_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options of Dagster's own commands; the command gets them as `code`, a CodeTarget."""
+
+    @functools.wraps(command)
+    def with_code(
+        *arguments: Any,
+        module_name: str | None,
+        python_file: Path | None,
+        attribute: str | None,
+        working_directory: Path | None,
+        **options: Any,
+    ) -> Any:
+        code = CodeTarget(module_name, python_file, attribute, working_directory)
+        return command(*arguments, code=code, **options)
+
+    folder = click.Path(file_okay=False, path_type=Path)
+    file = click.Path(dir_okay=False, path_type=Path)
+    # The last one stands first in the help.
+    for names, kind, text in (
+        (("-d", "--working-directory"), folder, "Where imports of the definitions start."),
+        (("-a", "--attribute"), None, "The variable that holds the definitions."),
+        (("-f", "--python-file"), file, "The file that holds the definitions."),
+        (("-m", "--module-name"), None, "The module that holds the definitions."),
+    ):
+        with_code = click.option(*names, type=kind, help=text)(with_code)
+    return with_code
 
 
 def load(target: CodeTarget) -> RepositoryDefinition:
-    """Load definitions; this runs the user's code.
-
-    Args:
-        target: where they are.
-
-    Returns:
-        The repository that they make.
-
-    Raises:
-        CommandError: they cannot be found or imported.
-    """
+    """Load definitions, which runs the user's code; raise CommandError where that fails."""
     if target.module_name is not None and target.python_file is not None:
         raise CommandError("-m and -f exclude each other.", "Give one of them.")
     if target.python_file is not None and not target.python_file.is_file():
@@ -57,15 +77,14 @@ def load(target: CodeTarget) -> RepositoryDefinition:
             f"There is no file {target.python_file}.",
             "Name the file with the definitions after -f.",
         )
-    what = target.module_name or str(target.python_file)
     with explained(
-        f"The definitions in {what} cannot be loaded",
-        "`dagster definitions validate` with the same options tells more.",
+        f"The definitions in {target.name} cannot be loaded",
+        "Run `dagster definitions validate` with the same options for details.",
     ):
-        return _loaded(target)
+        return _load(target)
 
 
-def _loaded(target: CodeTarget) -> RepositoryDefinition:
+def _load(target: CodeTarget) -> RepositoryDefinition:
     from dagster._core.code_pointer import CodePointer
     from dagster._core.definitions.reconstruct import repository_def_from_target_def
     from dagster._core.workspace.autodiscovery import (
@@ -75,26 +94,26 @@ def _loaded(target: CodeTarget) -> RepositoryDefinition:
 
     directory = str((target.working_directory or Path.cwd()).absolute())
     if sys.path[:1] != [directory]:
-        # Dagster takes the first for the script's directory, and does without it.
+        # Dagster takes the first entry for the script's directory, and ignores it.
         sys.path.insert(0, directory)
     attribute = target.attribute
     if attribute is None:
         if target.python_file is not None:
-            found = loadable_targets_from_python_file(str(target.python_file), directory)
+            found = loadable_targets_from_python_file(target.name, directory)
         else:
-            found = loadable_targets_from_python_module(str(target.module_name), directory)
+            found = loadable_targets_from_python_module(target.name, directory)
         if len(found) > 1:
             names = ", ".join(each.attribute for each in found)
             raise CommandError(
-                f"There are several definitions in there: {names}.", "Choose one with -a."
+                f"{target.name} has several definitions: {names}.", "Choose one with -a."
             )
         attribute = found[0].attribute
     pointer: CodePointer = (
-        CodePointer.from_python_file(str(target.python_file), attribute, directory)
+        CodePointer.from_python_file(target.name, attribute, directory)
         if target.python_file is not None
-        else CodePointer.from_module(str(target.module_name), attribute, directory)
+        else CodePointer.from_module(target.name, attribute, directory)
     )
     repository = repository_def_from_target_def(pointer.load_target())
     if repository is None:
-        raise CommandError(f"{attribute} is no definitions.", "Name a Definitions object after -a.")
+        raise CommandError(f"{attribute} is not a Definitions object.", "Name one after -a.")
     return repository

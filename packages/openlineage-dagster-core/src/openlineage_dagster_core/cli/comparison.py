@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from openlineage_dagster_core.cli.events_file import events_in
-from openlineage_dagster_core.cli.failure import CommandError, explained
-from openlineage_dagster_core.cli.graph.source import is_address
-from openlineage_dagster_core.validation import without_credentials
+from openlineage_dagster_core.cli.events_file import events_in, is_address
+from openlineage_dagster_core.cli.graph.from_marquez import NOT_FOUND, marquez_at
 
 Json = dict[str, Any]
 
 TIMEOUT_SECONDS = 30.0
 
 CLIENT_TAGS = "OPENLINEAGE_CLIENT"
-"""The source of the tags that openlineage-python's client adds on the way."""
+"""The source of the tags that openlineage-python's client adds when it sends."""
 
 LONGEST_VALUE = 60
 
@@ -33,47 +31,22 @@ MARQUEZ_STATES = {
 
 @dataclass(frozen=True)
 class Difference:
-    """Something that is not as it should be.
-
-    Args:
-        kind: `missing`, `different` or `unexpected`.
-        event: type, job and run id, or a run.
-        what: in which way, a line for each place.
-    """
+    """An event that is `missing`, `different` (with a line for each place) or `unexpected`."""
 
     kind: str
     event: str
     what: tuple[str, ...] = ()
 
-    def as_json(self) -> Json:
-        """Give it to machines.
-
-        Returns:
-            Its fields.
-        """
-        return {"kind": self.kind, "event": self.event, "what": list(self.what)}
-
 
 def differences_to(events: list[Json], source: str) -> list[Difference]:
-    """Compare events with what is somewhere.
-
-    Args:
-        events: of one Dagster run, as they are sent.
-        source: the path of an events file, or Marquez's address.
-
-    Returns:
-        What is missing, different or too much.
-
-    Raises:
-        CommandError: the file or Marquez cannot be read.
-    """
+    """Compare the events of one Dagster run with an events file or the Marquez at an address."""
     if is_address(source):
-        return list(_compared_with_marquez(events, source.rstrip("/")))
-    return list(_compared_with_file(events, Path(source)))
+        return list(_compare_with_marquez(events, source))
+    return list(_compare_with_file(events, Path(source)))
 
 
-def _compared_with_file(events: list[Json], path: Path) -> Iterator[Difference]:
-    # What was sent twice is there twice: the last one counts, as for a backend.
+def _compare_with_file(events: list[Json], path: Path) -> Iterator[Difference]:
+    # Of an event that was sent twice the last one counts, as for a backend.
     found = {
         _identity(event): event
         for event in events_in(path)
@@ -83,72 +56,47 @@ def _compared_with_file(events: list[Json], path: Path) -> Iterator[Difference]:
     for identity, event in expected.items():
         if identity not in found:
             yield Difference("missing", _described(event))
-            continue
-        one, other = _without_client_tags(found[identity]), _without_client_tags(event)
-        what = tuple(_places(one, other))
-        if what:
-            yield Difference("different", _described(event), what)
+        else:
+            other = _without_client_tags(found[identity])
+            yield from _compare(event, other, _without_client_tags(event))
     run_ids = {event["run"]["runId"] for event in events if "run" in event}
     for identity, event in found.items():
         if identity not in expected and event.get("run", {}).get("runId") in run_ids:
             yield Difference("unexpected", _described(event))
 
 
-def _compared_with_marquez(events: list[Json], address: str) -> Iterator[Difference]:
-    import requests
-
+def _compare_with_marquez(events: list[Json], address: str) -> Iterator[Difference]:
     last = {event["run"]["runId"]: event for event in events if "run" in event}
-    shown = without_credentials(address)
-
-    def get(path: str) -> Any:
-        with explained(f"Marquez at {shown} cannot be read", "See that it runs there."):
-            answer = session.get(f"{address}/api/v1/{path}", timeout=TIMEOUT_SECONDS)
-            if answer.status_code == requests.codes.not_found:
-                return None
-            answer.raise_for_status()
-        try:
-            return answer.json()
-        except requests.JSONDecodeError:
-            return ""
-
-    with requests.Session() as session:
-        # Whatever serves HTTP knows no run: that it is a Marquez is to be seen first.
-        _must_have(get("namespaces?limit=1"), "namespaces", shown)
+    with marquez_at(address, TIMEOUT_SECONDS) as marquez:
+        # Any HTTP server answers 404 for a run: check first that this one is a Marquez.
+        next(marquez.list_all("namespaces"), None)
         for run_id, event in last.items():
-            run = get(f"jobs/runs/{quote(run_id, safe='')}")
-            if run is None:
+            run = marquez.get(f"jobs/runs/{quote(run_id, safe='')}", or_else=NOT_FOUND)
+            if run:
+                yield from _compare(event, *_states(run, event))
+            else:
                 yield Difference("missing", _described(event))
-                continue
-            _must_have(run, "state", shown)
-            what = tuple(_places(_of_marquez(run, event), _for_marquez(event)))
-            if what:
-                yield Difference("different", _described(event), what)
 
 
-def _must_have(answer: object, key: str, shown: str) -> None:
-    if not isinstance(answer, dict) or key not in answer:
-        raise CommandError(
-            f"What answers at {shown} is no Marquez.",
-            "Give the address of its API, such as http://localhost:5000.",
-        )
+def _compare(event: Json, found: Json, expected: Json) -> Iterator[Difference]:
+    if what := tuple(_places(found, expected)):
+        yield Difference("different", _described(event), what)
 
 
-def _of_marquez(run: Json, event: Json) -> Json:
-    shown: Json = {"state": run["state"]}
-    # Edges are there once a run has ended.
+def _states(run: Mapping[str, Any], event: Json) -> tuple[Json, Json]:
+    """Return what Marquez shows of a run, and what it should show after the run's last event."""
+    found: Json = {"state": run.get("state")}
+    expected: Json = {"state": MARQUEZ_STATES[event["eventType"]]}
+    # Marquez has the datasets once a run has ended.
     if event["eventType"] in ("COMPLETE", "FAIL", "ABORT"):
         for side, key in (("inputs", "inputDatasetVersions"), ("outputs", "outputDatasetVersions")):
-            names = [each["datasetVersionId"] for each in run.get(key) or ()]
-            shown[side] = sorted({(each["namespace"], each["name"]) for each in names})
-    return shown
+            found[side] = _names(each["datasetVersionId"] for each in run.get(key) or ())
+            expected[side] = _names(event[side])
+    return found, expected
 
 
-def _for_marquez(event: Json) -> Json:
-    shown: Json = {"state": MARQUEZ_STATES[event["eventType"]]}
-    if event["eventType"] in ("COMPLETE", "FAIL", "ABORT"):
-        for side in ("inputs", "outputs"):
-            shown[side] = sorted({(each["namespace"], each["name"]) for each in event[side]})
-    return shown
+def _names(datasets: Iterable[Json]) -> list[tuple[str, str]]:
+    return sorted({(each["namespace"], each["name"]) for each in datasets})
 
 
 def _identity(event: Json) -> tuple[Any, ...]:

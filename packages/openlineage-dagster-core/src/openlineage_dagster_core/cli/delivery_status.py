@@ -1,27 +1,31 @@
-"""Reads how the delivery of an instance's event log goes, whichever mechanism delivers it."""
+"""Reads the delivery status of an instance's event log, for the deliverer and for the sensor."""
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from dagster import DagsterInstance
+from dagster._core.definitions.run_request import InstigatorType
+from dagster._core.scheduler.instigation import InstigatorState, InstigatorTick
 
 from openlineage_dagster_core.cli.deployment import STORAGE, Deployment
-from openlineage_dagster_core.cli.failure import CommandError
-from openlineage_dagster_core.cli.sensor_states import (
-    cursor_in,
-    cursor_text,
-    last_tick,
-    sensor_states,
+from openlineage_dagster_core.cli.terminal import CommandError
+from openlineage_dagster_core.deliverer_state import (
+    BEGIN_ROW,
+    Configuration,
+    Heartbeat,
+    Requests,
+    read_state,
 )
+from openlineage_dagster_core.event_log.cursor import VERSION, Cursor, ParkedEvent
+from openlineage_dagster_core.event_log.reader import open_log
+from openlineage_dagster_core.key_values import KeyValues, parsed
 
-if TYPE_CHECKING:
-    from dagster import DagsterInstance
-    from dagster._core.scheduler.instigation import InstigatorState
-
-    from openlineage_dagster_core.deliverer_state import Configuration, Heartbeat, Requests
-    from openlineage_dagster_core.event_log.cursor import Cursor, ParkedEvent
+DEFAULT_SENSOR = "openlineage_sensor"
 
 SENSOR_SILENT_SECONDS = 600.0
 """Seconds without a tick after which a running sensor counts as not evaluated."""
@@ -30,23 +34,19 @@ SEEN_SECONDS = 3600.0
 """Seconds for which a configuration counts as in use after a process was last seen with it."""
 
 COUNTED_AT_MOST = 10_000
-"""Events that wait and are counted one by one; of more, `at least` is said."""
+"""Waiting events that are counted; of more, the status says `at least`."""
 
 
 @dataclass(frozen=True)
 class Waiting:
-    """What is stored in the event log and not delivered.
-
-    Args:
-        events: the number of events of the log.
-        since: when the oldest of them happened, in seconds since the epoch; 0 where that is not
-            known, or there is none.
-        is_at_least: whether there may be more.
-    """
+    """The events of the log that are not delivered."""
 
     events: int = 0
     since: float = 0.0
+    """When the oldest happened, in seconds since the epoch; 0 where unknown or none waits."""
+
     is_at_least: bool = False
+    """True if more events may wait than were counted."""
 
     @property
     def seconds(self) -> float:
@@ -63,12 +63,12 @@ class DeliveryStatus:
 
     Args:
         sensor: the sensor's name; None where the storage's deliverer delivers.
-        is_delivering: whether a deliverer lives, or the sensor is evaluated.
-        cursor: how far it is; None before the first delivery.
+        is_delivering: whether a deliverer is alive, or the sensor is evaluated.
+        cursor: how far the log is delivered; None before the first delivery.
         waiting: what is not delivered.
-        heartbeat: of the last deliverer; None with the sensor, and before the first.
-        is_external: whether only a service is to deliver (`deliver: external`).
-        evaluated_at: when the sensor was evaluated last, in seconds since the epoch; 0 for never.
+        heartbeat: the last deliverer's; None with the sensor, and before the first deliverer.
+        is_external: whether only a service may deliver (`deliver: external`).
+        evaluated_at: the time of the sensor's last tick, in seconds since the epoch; 0 for never.
         is_running: whether the sensor is switched on.
         trouble: why nothing is delivered, or less than all; empty while all goes well.
         trouble_since: since when, in seconds since the epoch; 0 where that is not known.
@@ -96,58 +96,46 @@ class DeliveryStatus:
 
     @property
     def differing_parts(self) -> list[str]:
-        """The options, variables and files in which processes of the deployment differ."""
-        return differing_parts(self.configurations)
+        """The parts in which configurations differ, such as `variable OPENLINEAGE_URL`."""
+        parts = [each.parts for each in self.configurations]
+        names = sorted({name for each in parts for name in each})
+        return [name for name in names if len({each.get(name) for each in parts}) > 1]
+
+    @property
+    def differences(self) -> str:
+        """The parts in which configurations differ, and the hosts with these configurations."""
+        hosts = ", ".join(sorted({each.host for each in self.configurations}))
+        return f"{', '.join(self.differing_parts)} (seen on {hosts} within an hour)"
 
     @property
     def is_left(self) -> bool:
-        """Whether something waits and nothing delivers it."""
+        """True if events wait and nothing delivers them."""
         return bool(self.waiting.events) and not self.is_delivering
 
     @property
     def is_well(self) -> bool:
-        """False where something is parked, in trouble, or waits and nothing delivers it."""
+        """False if events are parked, delivery is in trouble, or events wait for nothing."""
         return not (self.parked or self.trouble or self.is_left)
 
 
 def deliveries(deployment: Deployment) -> list[DeliveryStatus]:
-    """Read how the delivery of a deployment goes.
-
-    Args:
-        deployment: the instance, and how OpenLineage is set up there.
-
-    Returns:
-        The status of the storage's deliverer, else of each sensor of Mechanism B.
-
-    Raises:
-        CommandError: neither mechanism is in sight, or a sensor's cursor cannot be read.
-    """
+    """Return the status of the storage's deliverer, else of each sensor of Mechanism B."""
     instance = deployment.instance
     if STORAGE in deployment.mechanisms:
         return [delivery_of_storage(instance)]
     states = sensor_states(instance, deployment.sensors)
-    if not states:
-        raise CommandError(
-            "Neither mechanism is in sight: OpenLineageEventLogStorage is not this instance's "
-            "event log storage, and no openlineage_sensor has been evaluated in it.",
-            "Name the definitions with -m or -f if the sensor has another name; "
-            "`openlineage-dagster doctor` says what is set up.",
-        )
-    return [delivery_of_sensor(instance, state) for state in states]
+    if states:
+        return [_delivery_of_sensor(instance, state) for state in states]
+    raise CommandError(
+        "Neither mechanism is in sight: OpenLineageEventLogStorage is not this instance's event "
+        "log storage, and no openlineage_sensor has been evaluated in it.",
+        "Name the definitions with -m or -f if the sensor has another name; run "
+        "`openlineage-dagster doctor` to check what is set up.",
+    )
 
 
 def delivery_of_storage(instance: DagsterInstance) -> DeliveryStatus:
-    """Read how the deliverer of Mechanism A gets on.
-
-    Args:
-        instance: its event log storage is OpenLineageEventLogStorage.
-
-    Returns:
-        The status.
-    """
-    from openlineage_dagster_core.deliverer_state import BEGIN_ROW, read_state
-    from openlineage_dagster_core.key_values import KeyValues, parsed
-
+    """Return the status of Mechanism A's deliverer on an instance with its storage."""
     key_values = KeyValues(instance)
     state, now = read_state(key_values), time.time()
     heartbeat, cursor = state.heartbeat, state.cursor
@@ -156,12 +144,11 @@ def delivery_of_storage(instance: DagsterInstance) -> DeliveryStatus:
         waiting = Waiting(cursor.behind, cursor.behind_since)
     else:
         begin = parsed(key_values.get([BEGIN_ROW]).get(BEGIN_ROW))
-        start = cursor if cursor is not None else _beginning(instance, begin)
+        start = cursor if cursor is not None else _first_cursor(instance, begin)
         waiting = waiting_after(instance, start) if start is not None else Waiting()
-    trouble = heartbeat.trouble if heartbeat is not None else ""
-    if not is_alive and not waiting.events:
-        # Of a deliverer that has ended since, with everything delivered.
-        trouble = ""
+    # The trouble of a deliverer that has ended counts only where something is left.
+    troubled = heartbeat if is_alive or waiting.events else None
+    in_use = [each for each in state.configurations if now - each.last_at <= SEEN_SECONDS]
     storage: Any = instance.event_log_storage
     return DeliveryStatus(
         sensor=None,
@@ -170,29 +157,17 @@ def delivery_of_storage(instance: DagsterInstance) -> DeliveryStatus:
         waiting=waiting,
         heartbeat=heartbeat,
         is_external=getattr(storage, "deliver_option", "automatic") == "external",
-        trouble=trouble,
-        trouble_since=heartbeat.trouble_since if heartbeat is not None and trouble else 0.0,
+        trouble=troubled.trouble if troubled is not None else "",
+        trouble_since=troubled.trouble_since if troubled is not None else 0.0,
         requests=state.requests,
-        configurations=_in_use(state.configurations, now),
+        configurations=in_use if len(in_use) > 1 else [],
     )
 
 
-def delivery_of_sensor(instance: DagsterInstance, state: InstigatorState) -> DeliveryStatus:
-    """Read how the sensor of Mechanism B gets on.
-
-    Args:
-        instance: evaluates the sensor.
-        state: of the sensor.
-
-    Returns:
-        The status.
-
-    Raises:
-        CommandError: its cursor cannot be read.
-    """
+def _delivery_of_sensor(instance: DagsterInstance, state: InstigatorState) -> DeliveryStatus:
     text, tick = cursor_text(state), last_tick(instance, state)
     try:
-        cursor = cursor_in(text) if text else None
+        cursor = _cursor_in(text) if text else None
     except ValueError as error:
         raise CommandError(
             f"The cursor of the sensor {state.name} cannot be read: {error}.",
@@ -221,19 +196,7 @@ def delivery_of_sensor(instance: DagsterInstance, state: InstigatorState) -> Del
 def waiting_after(
     instance: DagsterInstance, cursor: Cursor, at_most: int = COUNTED_AT_MOST
 ) -> Waiting:
-    """Count the events of the log that are not delivered, by reading it.
-
-    Args:
-        instance: holds the event log.
-        cursor: how far it is delivered; not changed.
-        at_most: the number of events to count at most.
-
-    Returns:
-        What waits.
-    """
-    from openlineage_dagster_core.event_log.cursor import Cursor
-    from openlineage_dagster_core.event_log.reader import open_log
-
+    """Count the events of the log after a cursor, which stays as it is; `at_most` so many."""
     copy = Cursor.from_text(cursor.to_text(len(cursor.runs) * 100 + 1_000_000))
     low, delivered = copy.low, frozenset(copy.recent)
     is_sharded = instance.event_log_storage.is_run_sharded
@@ -254,29 +217,36 @@ def waiting_after(
     return Waiting(events, since)
 
 
-def differing_parts(configurations: Iterable[Configuration]) -> list[str]:
-    """Find the parts in which configurations differ.
-
-    Args:
-        configurations: of processes.
-
-    Returns:
-        Names of options, variables and files, such as `variable OPENLINEAGE_URL`.
-    """
-    found = list(configurations)
-    names = {name for each in found for name in each.parts}
-    return sorted(name for name in names if len({each.parts.get(name) for each in found}) > 1)
+def sensor_states(instance: DagsterInstance, names: Iterable[str] = ()) -> list[InstigatorState]:
+    """Return the state of each sensor with the default name or one of the given names."""
+    wanted = {DEFAULT_SENSOR, *names}
+    found = instance.all_instigator_state(instigator_type=InstigatorType.SENSOR)
+    return [state for state in found if state.name in wanted]
 
 
-def _in_use(configurations: Iterable[Configuration], now: float) -> list[Configuration]:
-    found = [each for each in configurations if now - each.last_at <= SEEN_SECONDS]
-    return found if len(found) > 1 else []
+def last_tick(instance: DagsterInstance, state: InstigatorState) -> InstigatorTick | None:
+    """Return a sensor's last tick; None before the first one."""
+    ticks = instance.get_ticks(state.instigator_origin_id, state.selector_id, limit=1)
+    return ticks[0] if ticks else None
 
 
-def _beginning(instance: DagsterInstance, begin: dict[str, Any]) -> Cursor | None:
-    """Make the cursor with which the first deliverer will begin; None where nothing was stored."""
-    from openlineage_dagster_core.event_log.cursor import Cursor
+def cursor_text(state: InstigatorState) -> str | None:
+    """Return a sensor's cursor as Dagster keeps it; None before the first tick."""
+    data: Any = state.instigator_data
+    return getattr(data, "cursor", None)
 
+
+def _cursor_in(text: str) -> Cursor:
+    """Read a cursor of this version, or of 0.1 or 0.2; raise ValueError for any other text."""
+    stored = json.loads(text)
+    if isinstance(stored, dict) and stored.get("version", VERSION) != VERSION:
+        msg = "another version has written it"
+        raise ValueError(msg)
+    return Cursor.from_text(text)
+
+
+def _first_cursor(instance: DagsterInstance, begin: dict[str, Any]) -> Cursor | None:
+    """Return the cursor that the first deliverer starts with; None where nothing was stored."""
     at, storage_id = begin.get("at"), begin.get("storage_id")
     if instance.event_log_storage.is_run_sharded:
         if not isinstance(at, (int, float)):
@@ -285,11 +255,11 @@ def _beginning(instance: DagsterInstance, begin: dict[str, Any]) -> Cursor | Non
     return Cursor(low=storage_id, seen=storage_id) if isinstance(storage_id, int) else None
 
 
-def _trouble_in(tick: Any) -> str:
+def _trouble_in(tick: InstigatorTick | None) -> str:
     if tick is None:
         return ""
     if tick.error is not None:
         return f"the last tick failed: {' '.join(str(tick.error.message).split())}"
     reason = str(tick.skip_reason or "")
-    # The sensor's own words where something stopped the tick.
+    # The sensor says so where a failure stopped the tick.
     return reason if "will retry" in reason else ""

@@ -1,19 +1,20 @@
-"""Opens what a command works on: an instance, how OpenLineage is set up there, definitions."""
+"""Opens the instance and definitions of a command, and finds how OpenLineage is set up there."""
 
 from __future__ import annotations
 
 import contextlib
+import functools
 import logging
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from openlineage_dagster_core.cli.code import CodeTarget, load
-from openlineage_dagster_core.cli.failure import CommandError, explained
+from openlineage_dagster_core.cli.code import CodeTarget, code_options, load
+from openlineage_dagster_core.cli.terminal import CommandError, explained, report
 
 if TYPE_CHECKING:
     from dagster import DagsterInstance, RepositoryDefinition
@@ -29,23 +30,38 @@ CONFIG_FILE = "dagster.yaml"
 INSTANCE_FOLDERS = ("history", "schedules", "storage", ".logs_queue")
 """Folders that Dagster makes in an instance's directory."""
 
+DEFAULT_PATIENCE = 60.0
+"""Seconds that a command waits for a backend that takes nothing."""
+
 STORAGE, SENSOR = "storage", "sensor"
 
-OWN_FOLDER = "openlineage"
-"""The folder in the instance's directory where the command line keeps its files."""
+
+def patience_option(text: str) -> Callable[[Callable[..., int]], Callable[..., int]]:
+    """Add `--patience`, a number of seconds, with a help text."""
+    return click.option(
+        "--patience",
+        type=click.FloatRange(min=0),
+        default=DEFAULT_PATIENCE,
+        show_default=True,
+        metavar="SECONDS",
+        help=text,
+    )
+
+
+home_option = click.option(
+    "--home",
+    type=click.Path(path_type=Path),
+    metavar="DIRECTORY",
+    help="Where the instance's dagster.yaml is (default: DAGSTER_HOME).",
+)
 
 
 @dataclass(frozen=True)
 class Deployment:
-    """An instance, and how OpenLineage is set up there.
+    """An open instance, and how OpenLineage is set up there.
 
-    Args:
-        home: the instance's directory.
-        instance: the open instance.
-        mechanisms: the mechanisms that are configured, of `STORAGE` and `SENSOR`.
-        settings: the mechanism's; only the environment's where no mechanism is known.
-        definitions: of the code that `-m` or `-f` names; else empty.
-        sensors: the names of the sensors of Mechanism B in that code.
+    `settings` are the mechanism's, or the environment's where no mechanism is known. `definitions`
+    and `sensors` (the names of Mechanism B's sensors) come from the code that the user names.
     """
 
     home: Path
@@ -55,17 +71,10 @@ class Deployment:
     definitions: Definitions
     sensors: tuple[str, ...] = ()
 
-    @property
-    def own_folder(self) -> Path:
-        """Where the command line keeps its files; it may not exist."""
-        return self.home / OWN_FOLDER
-
     def definitions_source(self) -> DefinitionsSource:
-        """Give each run the definitions that the mechanism delivers it with.
+        """Return the source of each run's definitions: the code with the sensor, else the instance.
 
-        Returns:
-            The definitions of the code with the sensor; else what runs have kept in the instance,
-            and the definitions of the code for everything else.
+        The code fills in for runs that have kept no definitions in the instance.
         """
         # These load all of Dagster.
         from openlineage_dagster_core.facts.event_log import GivenDefinitions
@@ -75,34 +84,20 @@ class Deployment:
             return GivenDefinitions(self.definitions)
         return KeptDefinitions(lambda: self.instance, otherwise=self.definitions)
 
-    def conversion(self, assets: tuple[str, ...] = ()) -> Conversion:
-        """Make a conversion that gives the same events as the mechanism.
-
-        Args:
-            assets: shell patterns of asset keys: other assets are left out; by default none is.
-
-        Returns:
-            The conversion.
-        """
+    def conversion(self) -> Conversion:
+        """Return a conversion that gives the same events as the mechanism."""
         # It loads openlineage-python's client.
-        from openlineage_dagster_core.replay.conversion import Conversion, narrowed
+        from openlineage_dagster_core.replay.conversion import Conversion
 
-        return Conversion(self.instance, narrowed(self.settings, assets), self.definitions_source())
+        return Conversion(self.instance, self.settings, self.definitions_source())
+
+    def unknown_run(self, run_id: str) -> CommandError:
+        """Return the error for a run id that the user gave and the instance does not have."""
+        return CommandError(f"There is no run {run_id} in {self.home}.", "See `dagster run list`.")
 
 
 def home_of(given: Path | None, environ: Mapping[str, str] = os.environ) -> Path:
-    """Find the instance's directory.
-
-    Args:
-        given: with `--home`.
-        environ: the process's environment.
-
-    Returns:
-        The directory.
-
-    Raises:
-        CommandError: no directory is named, or it holds no instance.
-    """
+    """Return the given directory, else that of the environment, if it holds an instance."""
     named = str(given) if given is not None else environ.get(HOME_VARIABLE, "")
     if not named:
         raise CommandError(
@@ -116,7 +111,7 @@ def home_of(given: Path | None, environ: Mapping[str, str] = os.environ) -> Path
     with explained(f"{home} cannot be read", "Use the account that Dagster runs under."):
         names = {path.name for path in home.iterdir()}
     if not names & {CONFIG_FILE, *INSTANCE_FOLDERS}:
-        # Opening it would make it an instance.
+        # Opening the directory would make it an instance.
         raise CommandError(
             f"{home} has no {CONFIG_FILE} and no folder of an instance.",
             f"Set {HOME_VARIABLE} or --home to the directory with {CONFIG_FILE}.",
@@ -126,18 +121,7 @@ def home_of(given: Path | None, environ: Mapping[str, str] = os.environ) -> Path
 
 @contextlib.contextmanager
 def opened(given: Path | None, code: CodeTarget) -> Iterator[Deployment]:
-    """Open an instance without sending anything; dispose of it at the end.
-
-    Args:
-        given: the directory; None takes `DAGSTER_HOME`.
-        code: where the definitions are; it may name none.
-
-    Yields:
-        The deployment.
-
-    Raises:
-        CommandError: the instance or the definitions cannot be opened.
-    """
+    """Open an instance (None: of `DAGSTER_HOME`) and definitions, without sending anything."""
     home = home_of(given)
     repository = load(code) if code.is_given else None
     with instance_at(home) as instance:
@@ -146,19 +130,7 @@ def opened(given: Path | None, code: CodeTarget) -> Iterator[Deployment]:
 
 @contextlib.contextmanager
 def instance_at(home: Path, *, sends: bool = False) -> Iterator[DagsterInstance]:
-    """Open the instance of a directory.
-
-    Args:
-        home: the directory.
-        sends: whether OpenLineageEventLogStorage may start a deliverer, as it does in processes of
-            Dagster.
-
-    Yields:
-        The instance.
-
-    Raises:
-        CommandError: it cannot be opened.
-    """
+    """Open the instance in a directory; without `sends`, its storage starts no deliverer."""
     from dagster import DagsterInstance
 
     with (
@@ -166,11 +138,11 @@ def instance_at(home: Path, *, sends: bool = False) -> Iterator[DagsterInstance]
             f"The instance in {home} cannot be opened",
             "Check its dagster.yaml, and that its database answers.",
         ),
-        contextlib.nullcontext() if sends else _nothing_sent(),
+        contextlib.nullcontext() if sends else _sending_disabled(),
         _no_warnings(),
     ):
         instance = DagsterInstance.from_config(str(home))
-        # Dagster connects to the database at the first question.
+        # Dagster connects to the database at the first query.
         instance.get_run_records(limit=1)
     try:
         yield instance
@@ -181,19 +153,7 @@ def instance_at(home: Path, *, sends: bool = False) -> Iterator[DagsterInstance]
 def deployment_of(
     home: Path, instance: DagsterInstance, repository: RepositoryDefinition | None
 ) -> Deployment:
-    """Find how OpenLineage is set up.
-
-    Args:
-        home: the instance's directory.
-        instance: the open instance.
-        repository: the definitions; None where the user named none.
-
-    Returns:
-        The deployment.
-
-    Raises:
-        CommandError: the environment's settings are wrong.
-    """
+    """Find how OpenLineage is set up in an instance and in definitions, if the user names any."""
     # These load all of Dagster.
     from openlineage_dagster_core.errors import ConfigurationError
     from openlineage_dagster_core.facts.definitions import DefinedAssets, DefinedJobs
@@ -214,40 +174,42 @@ def deployment_of(
         settings = next(iter(found.values()), None) or Settings.from_options({})
     except ConfigurationError as error:
         raise CommandError(f"{error}.", "Correct the environment variable.") from error
-    return Deployment(
-        home,
-        instance,
-        tuple(found),
-        settings,
-        Definitions(DefinedAssets(repository.asset_graph), DefinedJobs(repository))
-        if repository is not None
-        else Definitions(),
-        tuple(sensors),
-    )
+    definitions = Definitions()
+    if repository is not None:
+        definitions = Definitions(DefinedAssets(repository.asset_graph), DefinedJobs(repository))
+    return Deployment(home, instance, tuple(found), settings, definitions, tuple(sensors))
 
 
-def tell_whose_settings(deployment: Deployment) -> None:
-    """Print to standard error where names come from, if no mechanism is known.
+def deployment_options(command: Callable[..., int]) -> Callable[..., int]:
+    """Add `--home` and the options of definitions; the command gets the open `deployment`."""
 
-    Args:
-        deployment: what the command works on.
-    """
+    @home_option
+    @code_options
+    @functools.wraps(command)
+    def with_deployment(*, home: Path | None, code: CodeTarget, **options: Any) -> int:
+        with opened(home, code) as deployment:
+            return command(deployment=deployment, **options)
+
+    return with_deployment
+
+
+def warn_without_mechanism(deployment: Deployment) -> None:
+    """Print a note to standard error where names come from the environment alone."""
     if not deployment.mechanisms:
-        click.echo(
+        report(
             "Note: neither mechanism is in sight, so names and namespaces come from the "
-            "environment alone. With the sensor, name its definitions with -m or -f.",
-            err=True,
+            "environment alone. With the sensor, name its definitions with -m or -f."
         )
 
 
 @contextlib.contextmanager
 def _no_warnings() -> Iterator[None]:
-    """Keep Dagster from warning at each attempt to connect to a database that does not answer."""
+    """Hide Dagster's warning at each attempt to connect to a database that does not answer."""
 
     def is_error(record: logging.LogRecord) -> bool:
         return record.levelno >= logging.ERROR
 
-    # Dagster logs to the root logger. A filter belongs to this call: other threads may open
+    # Dagster logs to the root logger. Each call adds a filter of its own: other threads may open
     # instances at the same time.
     root = logging.getLogger()
     root.addFilter(is_error)
@@ -258,8 +220,8 @@ def _no_warnings() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _nothing_sent() -> Iterator[None]:
-    """Keep OpenLineageEventLogStorage from starting a deliverer: it decides when it is made."""
+def _sending_disabled() -> Iterator[None]:
+    """Disable OpenLineage: OpenLineageEventLogStorage decides when it is made if it sends."""
     from openlineage_dagster_core.settings import ENV_DISABLED
 
     before = os.environ.get(ENV_DISABLED)
@@ -267,7 +229,14 @@ def _nothing_sent() -> Iterator[None]:
     try:
         yield
     finally:
-        if before is None:
-            del os.environ[ENV_DISABLED]
-        else:
-            os.environ[ENV_DISABLED] = before
+        restore_disabled(before)
+
+
+def restore_disabled(before: str | None) -> None:
+    """Set `OPENLINEAGE_DISABLED` to what it was; None unsets it."""
+    from openlineage_dagster_core.settings import ENV_DISABLED
+
+    if before is None:
+        os.environ.pop(ENV_DISABLED, None)
+    else:
+        os.environ[ENV_DISABLED] = before

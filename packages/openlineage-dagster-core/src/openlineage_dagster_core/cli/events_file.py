@@ -1,43 +1,42 @@
-"""Reads OpenLineage events that are in a file."""
+"""Reads a file of OpenLineage events."""
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TextIO
 
-from openlineage_dagster_core.cli.failure import CommandError
+from openlineage_dagster_core.cli.terminal import CommandError
 
 STANDARD_INPUT = Path("-")
 
 NO_JSON = None
-"""Stands for a line that is none; JSON's null is no event either."""
+"""The value of a line that is not JSON; JSON's null is not an event either."""
+
+
+def is_address(source: str) -> bool:
+    """Return True for an HTTP address, False for the path of a file."""
+    return source.lower().startswith(("http://", "https://"))
 
 
 def events_in(path: Path) -> Iterator[object]:
-    """Read a file of one event a line, as the file transport writes it, or of one JSON array.
+    """Read one event a line, as the file transport writes them, or one JSON array.
 
-    Args:
-        path: of the file; `-` is the standard input.
-
-    Yields:
-        What stands there, whether it is an event or not; `NO_JSON` for a line that is no JSON.
-
-    Raises:
-        CommandError: there is no such file.
-        OSError: it cannot be read.
+    Yields each JSON value, whether it is an event or not; `NO_JSON` for a line that is not JSON.
     """
     if path != STANDARD_INPUT and not path.is_file():
         raise CommandError(
             f"There is no file {path}.",
             "Name a file of OpenLineage events, or Marquez's address (http://HOST:PORT).",
         )
-    if path == STANDARD_INPUT:
-        yield from _values(sys.stdin)
-        return
-    with path.open(encoding="utf-8", errors="replace") as lines:
+    with (
+        contextlib.nullcontext(sys.stdin)
+        if path == STANDARD_INPUT
+        else path.open(encoding="utf-8", errors="replace")
+    ) as lines:
         yield from _values(lines)
 
 
@@ -46,24 +45,19 @@ def _values(lines: TextIO) -> Iterator[object]:
     first = next(filled, None)
     if first is None:
         return
-    if (whole := _whole(first, lines)) is not None:
-        yield from whole
-        return
-    yield _value(first)
-    yield from map(_value, filled)
-
-
-def _whole(first: str, rest: TextIO) -> list[object] | None:
-    """Read an array, or an object over many lines; None where every line is for itself."""
     if not first.lstrip().startswith("[") and _value(first) is not NO_JSON:
-        return None
-    remaining = rest.read()
-    value = _value(first + remaining)
-    if isinstance(value, list):
-        return value
-    if value is not NO_JSON:
-        return [value]
-    return [_value(line) for line in (first + remaining).splitlines() if line.strip()]
+        yield _value(first)
+        yield from map(_value, filled)
+        return
+    # An array, or an object over several lines; where it is neither, each line counts by itself.
+    text = first + lines.read()
+    whole = _value(text)
+    if isinstance(whole, list):
+        yield from whole
+    elif whole is not NO_JSON:
+        yield whole
+    else:
+        yield from (_value(line) for line in text.splitlines() if line.strip())
 
 
 def _value(text: str) -> object:

@@ -1,29 +1,32 @@
-"""The command `parked`: the events that were set aside, and what to do about them."""
+"""The command `parked`: lists, retries, drops and exports parked events."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Collection
 from datetime import datetime
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
-from openlineage_dagster_core.cli.code import CodeTarget
-from openlineage_dagster_core.cli.deployment import Deployment, opened
-from openlineage_dagster_core.cli.failure import INCOMPLETE, OK, CommandError, explained
-from openlineage_dagster_core.cli.options import code_options, home_option
-from openlineage_dagster_core.cli.terminal_text import echo
+from openlineage_dagster_core.cli.deployment import Deployment, deployment_options
+from openlineage_dagster_core.cli.terminal import (
+    INCOMPLETE,
+    OK,
+    CommandError,
+    echo,
+    explained,
+    report,
+)
 
 if TYPE_CHECKING:
     from openlineage_dagster_core.cli.delivery_status import DeliveryStatus
     from openlineage_dagster_core.event_log.cursor import ParkedEvent
 
-LIST = "`openlineage-dagster parked list` shows the names."
+LIST_STEP = "`openlineage-dagster parked list` shows the names."
 
 WITHIN_SECONDS = 20
-"""Seconds within which a living deliverer does what is asked of it."""
+"""Seconds within which a living deliverer answers a request."""
 
 
 @click.group(
@@ -45,28 +48,23 @@ def parked() -> None:
 
 @parked.command("list")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, one event a line.")
-@home_option
-@code_options
-def list_(as_json: bool, home: Path | None, code: CodeTarget) -> int:
+@deployment_options
+def list_(deployment: Deployment, as_json: bool) -> int:
     """List the parked events: name, Dagster event, time, reason."""
-    with opened(home, code) as deployment:
-        found = _delivery_of(deployment)
+    found = _delivery_of(deployment)
     for each in found.parked:
         if as_json:
-            click.echo(json.dumps(_as_object(each)))
+            parts = ("name", "run_id", "storage_id", "event_type", "at", "reason")
+            click.echo(json.dumps({part: getattr(each, part) for part in parts}))
         else:
             when = datetime.fromtimestamp(each.at).astimezone().isoformat(" ", "seconds")
             echo(f"{each.name}  {each.event_type or '-'}  {when}  {each.reason}")
-    cursor = found.cursor
     if not as_json:
         if not found.parked:
             echo("Nothing is parked.")
-        if cursor is not None and cursor.parked > len(found.parked):
-            echo(
-                f"{cursor.parked} events were parked since the delivery began; only the latest are "
-                "kept by name.",
-                err=True,
-            )
+        total = found.cursor.parked if found.cursor is not None else 0
+        if total > len(found.parked):
+            report(f"{total} events were parked in all; only the latest are kept by name.")
     return OK
 
 
@@ -77,22 +75,20 @@ _ALL = click.option("--all", "takes_all", is_flag=True, help="All parked events.
 @parked.command()
 @_NAMES
 @_ALL
-@home_option
-@code_options
-def retry(names: tuple[str, ...], takes_all: bool, home: Path | None, code: CodeTarget) -> int:
+@deployment_options
+def retry(deployment: Deployment, names: tuple[str, ...], takes_all: bool) -> int:
     """Deliver parked events again, and what depends on them after them.
 
-    With the storage (mechanism A) the deliverer does it. With the sensor (mechanism B) their runs
-    are replayed by this command: name the sensor's definitions with -m or -f.
+    With the storage (mechanism A) the deliverer does it. With the sensor (mechanism B) this command
+    replays their runs: name the sensor's definitions with -m or -f.
     """
-    with opened(home, code) as deployment:
-        found = _delivery_of(deployment)
-        chosen = _chosen(found.parked, names, takes_all=takes_all)
-        if not chosen:
-            echo("Nothing is parked.")
-            return OK
-        if found.sensor is not None:
-            return _replay(deployment, chosen)
+    found = _delivery_of(deployment)
+    chosen = _chosen(found.parked, names, takes_all=takes_all)
+    if not chosen:
+        echo("Nothing is parked.")
+    elif found.sensor is not None:
+        return _replay(deployment, chosen)
+    else:
         _ask_deliverer(deployment, retried=chosen)
         echo(f"{len(chosen)} events are to be delivered again{_by_whom(found)}")
     return OK
@@ -101,56 +97,52 @@ def retry(names: tuple[str, ...], takes_all: bool, home: Path | None, code: Code
 @parked.command()
 @_NAMES
 @_ALL
-@home_option
-@code_options
-def drop(names: tuple[str, ...], takes_all: bool, home: Path | None, code: CodeTarget) -> int:
+@deployment_options
+def drop(deployment: Deployment, names: tuple[str, ...], takes_all: bool) -> int:
     """Take parked events off the list. They stay in the event log: `replay` can send them."""
-    with opened(home, code) as deployment:
-        found = _delivery_of(deployment)
-        if found.sensor is not None:
-            raise CommandError(
-                "The sensor keeps the list of parked events in its own cursor, which only the "
-                "sensor writes: nothing can be dropped from it.",
-                "Leave them: the latest events replace the older ones.",
-            )
-        chosen = _chosen(found.parked, names, takes_all=takes_all)
-        if not chosen:
-            echo("Nothing is parked.")
-            return OK
+    found = _delivery_of(deployment)
+    if found.sensor is not None:
+        raise CommandError(
+            "The sensor keeps the list of parked events in its own cursor, which only the sensor "
+            "writes: nothing can be dropped from it.",
+            "Leave them: the latest events replace the older ones.",
+        )
+    chosen = _chosen(found.parked, names, takes_all=takes_all)
+    if not chosen:
+        echo("Nothing is parked.")
+    else:
         _ask_deliverer(deployment, dropped=chosen)
         echo(f"{len(chosen)} events are to be dropped{_by_whom(found)}")
     return OK
 
 
 @parked.command()
-@home_option
-@code_options
-def export(home: Path | None, code: CodeTarget) -> int:
+@deployment_options
+def export(deployment: Deployment) -> int:
     """Print the OpenLineage events of parked events, one JSON object a line.
 
     They are converted once more from the event log, as `show` does it.
     """
     from openlineage_dagster_core.serialisation import to_object
 
-    left_out = 0
-    with opened(home, code) as deployment:
-        conversion = deployment.conversion()
-        for run_id, storage_ids in _by_run(_delivery_of(deployment).parked).items():
-            with explained("The event log cannot be read", "Check that the database answers."):
-                record = _record(deployment, run_id)
-                if run_id and record is None:
-                    echo(f"Run {run_id} was deleted: its events are left out.", err=True)
-                    left_out += 1
-                    continue
-                for event in conversion.events_at(record, storage_ids):
-                    click.echo(json.dumps(to_object(event)))
-    return INCOMPLETE if left_out else OK
+    status = OK
+    conversion = deployment.conversion()
+    for run_id, storage_ids in _by_run(_delivery_of(deployment).parked).items():
+        with explained("The event log cannot be read"):
+            record = deployment.instance.get_run_record_by_id(run_id) if run_id else None
+            if run_id and record is None:
+                report(f"Run {run_id} was deleted: its events are left out.")
+                status = INCOMPLETE
+                continue
+            for event in conversion.events_at(record, storage_ids):
+                click.echo(json.dumps(to_object(event)))
+    return status
 
 
 def _delivery_of(deployment: Deployment) -> DeliveryStatus:
     from openlineage_dagster_core.cli.delivery_status import deliveries
 
-    with explained("The parked events cannot be read", "Check that the database answers."):
+    with explained("The parked events cannot be read"):
         found = deliveries(deployment)
     # Several sensors are a mistake that doctor names; the first one that parked something counts.
     return next((each for each in found if each.parked), found[0])
@@ -160,12 +152,12 @@ def _chosen(
     events: Collection[ParkedEvent], names: Collection[str], *, takes_all: bool
 ) -> list[ParkedEvent]:
     if takes_all == bool(names):
-        raise CommandError("Name parked events, or give --all.", LIST)
+        raise CommandError("Name parked events, or give --all.", LIST_STEP)
     if takes_all:
         return list(events)
     unknown = sorted(set(names) - {each.name for each in events})
     if unknown:
-        raise CommandError(f"No event {unknown[0]} is parked.", LIST)
+        raise CommandError(f"No event {unknown[0]} is parked.", LIST_STEP)
     return [each for each in events if each.name in names]
 
 
@@ -175,12 +167,12 @@ def _ask_deliverer(
     retried: Collection[ParkedEvent] = (),
     dropped: Collection[ParkedEvent] = (),
 ) -> None:
-    """Leave requests for the deliverer, together with those that it has not seen yet."""
+    """Store requests for the deliverer, together with those that it has not read yet."""
     from openlineage_dagster_core.deliverer_state import REQUESTS_ROW, Requests
     from openlineage_dagster_core.key_values import KeyValues
 
     retry_names, drop_names = ({each.name for each in some} for some in (retried, dropped))
-    with explained("The request cannot be stored", "Check that the database answers."):
+    with explained("The request cannot be stored"):
         key_values = KeyValues(deployment.instance)
         before = Requests.from_text(key_values.get([REQUESTS_ROW]).get(REQUESTS_ROW))
         requests = Requests(
@@ -197,30 +189,28 @@ def _by_whom(status: DeliveryStatus) -> str:
 
 
 def _replay(deployment: Deployment, chosen: Collection[ParkedEvent]) -> int:
-    from openlineage_dagster_core.cli.replay import (
-        DEFAULT_PATIENCE_SECONDS,
-        ReplayCommand,
-        check_destination,
-    )
+    from openlineage_dagster_core.cli.replay import check_destination, print_result, replay_runs
     from openlineage_dagster_core.replay.selection import Selection
 
     check_destination(None, is_sent=True)
-    runs = sorted(each for each in _by_run(chosen) if each)
-    times = _times(deployment, _by_run(chosen).get("", set()))
-    echo(f"Replaying {len(runs)} runs and {len(times)} events reported from outside any run.")
-    command = ReplayCommand(deployment, patience=DEFAULT_PATIENCE_SECONDS)
-    selected = Selection(run_ids=tuple(runs)).runs(deployment.instance) if runs else iter(())
-    progress, stopped_by = command.run(
-        selected, times.__contains__ if times else None, total=len(runs)
+    by_run = _by_run(chosen)
+    times = _times_of(deployment, by_run.pop("", set()))
+    echo(f"Replaying {len(by_run)} runs and {len(times)} events reported from outside any run.")
+    selected = Selection(run_ids=tuple(sorted(by_run))).runs(deployment.instance)
+    progress, stopped_by = replay_runs(
+        deployment,
+        selected if by_run else (),
+        times.__contains__ if times else None,
+        total=len(by_run),
     )
-    return command.report(progress, stopped_by)
+    return print_result(progress, stopped_by)
 
 
-def _times(deployment: Deployment, storage_ids: Collection[int]) -> set[float]:
-    """Find when events outside any run happened, by which a replay selects them."""
+def _times_of(deployment: Deployment, storage_ids: Collection[int]) -> set[float]:
+    """Return the times of events outside any run, by which a replay selects them."""
     from openlineage_dagster_core.event_log.run_log import events_of_run
 
-    with explained("The event log cannot be read", "Check that the database answers."):
+    with explained("The event log cannot be read"):
         return {
             event.timestamp or event.entry().timestamp
             for each in storage_ids
@@ -229,27 +219,8 @@ def _times(deployment: Deployment, storage_ids: Collection[int]) -> set[float]:
 
 
 def _by_run(events: Collection[ParkedEvent]) -> dict[str, set[int]]:
+    """Return storage ids by run id; that of events outside any run is empty."""
     found: dict[str, set[int]] = {}
     for each in events:
         found.setdefault(each.run_id, set()).add(each.storage_id)
     return found
-
-
-def _record(deployment: Deployment, run_id: str) -> Any:
-    from dagster import RunsFilter
-
-    if not run_id:
-        return None
-    records = deployment.instance.get_run_records(RunsFilter(run_ids=[run_id]), limit=1)
-    return records[0] if records else None
-
-
-def _as_object(event: ParkedEvent) -> dict[str, object]:
-    return {
-        "name": event.name,
-        "run_id": event.run_id,
-        "storage_id": event.storage_id,
-        "event_type": event.event_type,
-        "at": event.at,
-        "reason": event.reason,
-    }

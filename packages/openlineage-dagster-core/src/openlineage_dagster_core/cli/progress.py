@@ -3,79 +3,56 @@
 from __future__ import annotations
 
 import contextlib
-import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING
 
-from openlineage_dagster_core.cli.terminal_text import escaped
+from openlineage_dagster_core.cli.terminal import escaped
 
 if TYPE_CHECKING:
-    from rich.console import Console
+    from rich.console import RenderableType
 
-    from openlineage_dagster_core.replay.replay import Progress as Far
-
-REFRESH_SECONDS = 0.2
+    from openlineage_dagster_core.replay.replay import Progress
 
 
 @contextlib.contextmanager
-def shown(far: Callable[[], Far], total: int | None) -> Iterator[None]:
-    """Show a bar with rate and remaining time while a replay goes on, if there is a terminal.
+def progress_bar(progress: Callable[[], Progress], total: int | None) -> Iterator[None]:
+    """Show a bar with rate and remaining time while the block runs, if there is a terminal.
 
-    Args:
-        far: gives the replay's progress; called from a thread of the bar.
-        total: the number of runs; None where it is not known.
+    The bar's thread calls `progress`; `total` is the number of runs, if it is known.
     """
-    # Loaded late: a command that only reports an error does not need it.
+    # Loaded late: a command that only reports an error does not need them.
     from rich.console import Console
 
     console = Console(stderr=True)
     if not console.is_terminal:
         yield
         return
-    with _bar(console, far, total):
-        yield
+    from rich import progress as rich_progress
 
+    class Bar(rich_progress.Progress):
+        def get_renderables(self) -> Iterable[RenderableType]:
+            # rich asks once before there is a task.
+            for task in self.tasks:
+                done = progress()
+                self.update(
+                    task.id,
+                    completed=done.runs,
+                    what=escaped(f"waiting: {done.waiting}" if done.waiting else "replay"),
+                    rate=sum(done.by_type.values()) / task.elapsed if task.elapsed else 0.0,
+                )
+            return super().get_renderables()
 
-@contextlib.contextmanager
-def _bar(console: Console, far: Callable[[], Far], total: int | None) -> Iterator[None]:
-    from rich.progress import (
-        BarColumn,
-        Progress,
-        TextColumn,
-        TimeElapsedColumn,
-        TimeRemainingColumn,
-    )
-
-    bar = Progress(
-        TextColumn("{task.fields[what]}", markup=False),
-        BarColumn(),
-        TextColumn("{task.completed:.0f}/{task.fields[of]} runs"),
-        TextColumn("{task.fields[rate]:.0f} events/s"),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
+    bar = Bar(
+        rich_progress.TextColumn("{task.fields[what]}", markup=False),
+        rich_progress.BarColumn(),
+        rich_progress.TextColumn("{task.completed:.0f}/{task.fields[of]} runs"),
+        rich_progress.TextColumn("{task.fields[rate]:.0f} events/s"),
+        rich_progress.TimeElapsedColumn(),
+        rich_progress.TimeRemainingColumn(),
         console=console,
         transient=True,
     )
-    is_over = threading.Event()
     of = "?" if total is None else str(total)
-    task = bar.add_task("", total=total, what="replay", of=of, rate=0.0)
-
-    def follow() -> None:
-        while not is_over.wait(REFRESH_SECONDS):
-            progress = far()
-            elapsed = bar.tasks[0].elapsed or 0.0
-            bar.update(
-                task,
-                completed=progress.runs,
-                what=escaped(f"waiting: {progress.waiting}" if progress.waiting else "replay"),
-                rate=sum(progress.by_type.values()) / elapsed if elapsed else 0.0,
-            )
-
+    bar.add_task("", total=total, what="replay", of=of, rate=0.0)
     with bar:
-        thread = threading.Thread(target=follow, name="openlineage-progress", daemon=True)
-        thread.start()
-        try:
-            yield
-        finally:
-            is_over.set()
-            thread.join()
+        yield

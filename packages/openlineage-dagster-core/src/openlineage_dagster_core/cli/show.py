@@ -1,28 +1,31 @@
-"""The command `show`: the OpenLineage events of a run."""
+"""The command `show`: prints the OpenLineage events of a run, or compares them."""
 
 from __future__ import annotations
 
 import json
 import sys
-from pathlib import Path
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from openlineage_dagster_core.cli.code import CodeTarget
-from openlineage_dagster_core.cli.deployment import Deployment, opened, tell_whose_settings
-from openlineage_dagster_core.cli.failure import INCOMPLETE, OK, CommandError, explained
-from openlineage_dagster_core.cli.options import code_options, home_option
-from openlineage_dagster_core.cli.terminal_text import echo, escaped
+from openlineage_dagster_core.cli.deployment import (
+    Deployment,
+    deployment_options,
+    warn_without_mechanism,
+)
+from openlineage_dagster_core.cli.terminal import INCOMPLETE, OK, echo, escaped, explained
 
 if TYPE_CHECKING:
-    from rich.console import RenderableType
-
+    from rich.table import Table
 
 Json = dict[str, Any]
 
 DATASETS_SHOWN = 3
 WIDTH = 200
+"""Characters in a line of the table where standard output is not a terminal."""
+
+_STYLES = {"COMPLETE": "green", "FAIL": "red", "ABORT": "yellow"}
 
 
 @click.command(
@@ -42,50 +45,39 @@ Examples:
     metavar="SOURCE",
     help="Compare with an events file, or with the Marquez at an http address.",
 )
-@home_option
-@code_options
-def show(
-    run_id: str,
-    as_json: bool,
-    other: str | None,
-    home: Path | None,
-    code: CodeTarget,
-) -> int:
+@deployment_options
+def show(deployment: Deployment, run_id: str, as_json: bool, other: str | None) -> int:
     """Show the OpenLineage events of a Dagster run, without sending them.
 
     With --diff the exit status is 1 if an event is missing or different.
     """
-    with opened(home, code) as deployment:
-        tell_whose_settings(deployment)
-        events = _events_of(deployment, run_id)
+    warn_without_mechanism(deployment)
+    events = _events_of(deployment, run_id)
     if other is not None:
         return _compare(events, other, as_json=as_json)
     if as_json:
         for event in events:
             click.echo(json.dumps(event))
     else:
-        _print(_table(run_id, events))
+        from rich.console import Console
+
+        # A pipe has no width of its own.
+        width = None if sys.stdout.isatty() else WIDTH
+        Console(highlight=False, width=width).print(_table(run_id, events))
     return OK
 
 
 def _events_of(deployment: Deployment, run_id: str) -> list[Json]:
-    from dagster import RunsFilter
-
     from openlineage_dagster_core.serialisation import to_object
 
-    with explained("The runs cannot be read", "Check that the instance's database answers."):
-        records = deployment.instance.get_run_records(RunsFilter(run_ids=[run_id]), limit=1)
-    if not records:
-        raise CommandError(
-            f"There is no run {run_id} in {deployment.home}.",
-            "`dagster run list` shows the runs.",
-        )
-    conversion = deployment.conversion()
-    with explained(f"The log of run {run_id} cannot be read", "Check that the database answers."):
-        return [to_object(event) for event in conversion.events_of_run(records[0])]
+    with explained(f"Run {run_id} cannot be read"):
+        record = deployment.instance.get_run_record_by_id(run_id)
+        if record is None:
+            raise deployment.unknown_run(run_id)
+        return [to_object(event) for event in deployment.conversion().events_of_run(record)]
 
 
-def _table(run_id: str, events: list[Json]) -> RenderableType:
+def _table(run_id: str, events: list[Json]) -> Table:
     from rich.table import Table
     from rich.text import Text
 
@@ -110,9 +102,6 @@ def _table(run_id: str, events: list[Json]) -> RenderableType:
     return table
 
 
-_STYLES = {"COMPLETE": "green", "FAIL": "red", "ABORT": "yellow"}
-
-
 def _datasets(datasets: list[Json]) -> str:
     names = [each["name"] for each in datasets]
     more = len(names) - DATASETS_SHOWN
@@ -121,11 +110,11 @@ def _datasets(datasets: list[Json]) -> str:
 
 def _compare(events: list[Json], other: str, *, as_json: bool) -> int:
     from openlineage_dagster_core.cli.comparison import differences_to
-    from openlineage_dagster_core.cli.graph.source import is_address
+    from openlineage_dagster_core.cli.events_file import is_address
 
     differences = differences_to(events, other)
     if as_json:
-        click.echo(json.dumps([each.as_json() for each in differences], indent=2))
+        click.echo(json.dumps([asdict(each) for each in differences], indent=2))
     elif not differences:
         runs = len({event["run"]["runId"] for event in events if "run" in event})
         # Marquez does not keep events, only the run that they describe.
@@ -137,11 +126,3 @@ def _compare(events: list[Json], other: str, *, as_json: bool) -> int:
             for place in each.what:
                 echo(f"  {place}")
     return INCOMPLETE if differences else OK
-
-
-def _print(what: RenderableType) -> None:
-    from rich.console import Console
-
-    # A pipe has no width of its own.
-    width = None if sys.stdout.isatty() else WIDTH
-    Console(highlight=False, width=width).print(what)

@@ -1,20 +1,16 @@
-"""The command `status`: who delivers, how far behind, and what is parked."""
+"""The command `status`: shows what delivers, how far behind it is, and what is parked."""
 
 from __future__ import annotations
 
 import json
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from openlineage_dagster_core.cli.age import in_words
-from openlineage_dagster_core.cli.code import CodeTarget
-from openlineage_dagster_core.cli.deployment import opened
-from openlineage_dagster_core.cli.failure import INCOMPLETE, OK, explained
-from openlineage_dagster_core.cli.options import code_options, home_option
-from openlineage_dagster_core.cli.terminal_text import echo
+from openlineage_dagster_core.cli.deployment import Deployment, deployment_options
+from openlineage_dagster_core.cli.terminal import INCOMPLETE, OK, echo, explained
+from openlineage_dagster_core.cli.times import in_words
 
 if TYPE_CHECKING:
     from openlineage_dagster_core.cli.delivery_status import DeliveryStatus
@@ -37,51 +33,41 @@ delivers them; 2 the status cannot be read.
 )
 @click.option("--watch", is_flag=True, help="Read the status again every second, until Ctrl-C.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, one object a line.")
-@home_option
-@code_options
-def status(watch: bool, as_json: bool, home: Path | None, code: CodeTarget) -> int:
-    """Show who delivers the event log, how far behind, and what is parked.
+@deployment_options
+def status(deployment: Deployment, watch: bool, as_json: bool) -> int:
+    """Show what delivers the event log, how far behind it is, and what is parked.
 
-    Works for both mechanisms. With a sensor that has a name of your own, name its definitions with
-    -m or -f.
+    Works for both mechanisms. If your sensor has another name than openlineage_sensor, name its
+    definitions with -m or -f.
     """
     from openlineage_dagster_core.cli.delivery_status import deliveries
 
-    with opened(home, code) as deployment:
-        is_first = True
-        while True:
-            with explained("The status cannot be read", "Check that the database answers."):
-                found = deliveries(deployment)
-            if watch and not as_json and not is_first:
-                click.clear()
-            is_first = False
-            for each in found:
-                if as_json:
-                    click.echo(json.dumps(as_object(each)))
-                else:
-                    _print(each)
-            if not watch:
-                return OK if all(each.is_well for each in found) else INCOMPLETE
-            time.sleep(WATCH_SECONDS)
+    is_first = True
+    while True:
+        with explained("The status cannot be read"):
+            found = deliveries(deployment)
+        if not (is_first or as_json):
+            click.clear()
+        is_first = False
+        for each in found:
+            if as_json:
+                click.echo(json.dumps(_as_object(each)))
+            else:
+                _print(each)
+        if not watch:
+            return OK if all(each.is_well for each in found) else INCOMPLETE
+        time.sleep(WATCH_SECONDS)
 
 
-def as_object(found: DeliveryStatus) -> dict[str, Any]:
-    """Write a status for machines.
-
-    Args:
-        found: the status.
-
-    Returns:
-        What `--json` prints.
-    """
+def _as_object(found: DeliveryStatus) -> dict[str, Any]:
+    """Return what `--json` prints."""
     cursor, heartbeat, requests = found.cursor, found.heartbeat, found.requests
     return {
         "mechanism": "storage" if found.sensor is None else "sensor",
         "is_well": found.is_well,
         "is_delivering": found.is_delivering,
-        "deliverer": None
-        if heartbeat is None
-        else {
+        "deliverer": heartbeat
+        and {
             "host": heartbeat.host,
             "pid": heartbeat.pid,
             "started_at": heartbeat.started_at,
@@ -90,9 +76,8 @@ def as_object(found: DeliveryStatus) -> dict[str, Any]:
             "is_service": heartbeat.is_service,
             "last_sent_at": heartbeat.last_sent_at or None,
         },
-        "sensor": None
-        if found.sensor is None
-        else {
+        "sensor": found.sensor
+        and {
             "name": found.sensor,
             "is_running": found.is_running,
             "evaluated_at": found.evaluated_at or None,
@@ -111,8 +96,8 @@ def as_object(found: DeliveryStatus) -> dict[str, Any]:
         "parked": len(found.parked),
         "parked_in_total": cursor.parked if cursor is not None else 0,
         "requests": {
-            "retry": list(requests.retry) if requests is not None else [],
-            "drop": list(requests.drop) if requests is not None else [],
+            "retry": requests.retry if requests is not None else (),
+            "drop": requests.drop if requests is not None else (),
         },
         "differing_parts": found.differing_parts,
         "configurations": [
@@ -123,7 +108,7 @@ def as_object(found: DeliveryStatus) -> dict[str, Any]:
 
 
 def _print(found: DeliveryStatus) -> None:
-    _line("deliverer" if found.sensor is None else "sensor", _who(found))
+    _line("deliverer" if found.sensor is None else "sensor", _describe_driver(found))
     waiting = str(found.waiting)
     if found.waiting.since:
         waiting += f", {in_words(found.waiting.seconds)}"
@@ -134,10 +119,8 @@ def _print(found: DeliveryStatus) -> None:
     else:
         last = found.heartbeat.last_sent_at if found.heartbeat is not None else 0.0
         ago = f"; the last {_ago(last)}" if last else ""
-        _line(
-            "delivered",
-            f"{cursor.read:,} events of the log as {cursor.sent:,} OpenLineage events{ago}",
-        )
+        done = f"{cursor.read:,} events of the log as {cursor.sent:,} OpenLineage events"
+        _line("delivered", f"{done}{ago}")
     if found.trouble:
         since = found.trouble_since
         _line("trouble", found.trouble + (f" (for {in_words(_age(since))})" if since else ""))
@@ -147,20 +130,15 @@ def _print(found: DeliveryStatus) -> None:
     if requests is not None and (requests.retry or requests.drop):
         _line("requests", f"{len(requests.retry)} to retry, {len(requests.drop)} to drop")
     if found.differing_parts:
-        hosts = ", ".join(sorted({each.host for each in found.configurations}))
-        _line(
-            "differences",
-            f"processes differ in {', '.join(found.differing_parts)} (seen on {hosts} within an "
-            "hour)",
-        )
+        _line("differences", f"processes differ in {found.differences}")
 
 
 def _line(heading: str, text: str) -> None:
     echo(f"{heading:<12}{text}")
 
 
-def _who(found: DeliveryStatus) -> str:
-    """Describe the process that delivers, or why none does."""
+def _describe_driver(found: DeliveryStatus) -> str:
+    """Describe the process or sensor that delivers, or why none does."""
     if found.sensor is not None:
         if not found.is_running:
             return f"{found.sensor} is stopped; start it in the Dagster UI, under Automation"

@@ -1,4 +1,4 @@
-"""Times as people give them on a command line."""
+"""Reads the times that users give, and writes durations."""
 
 from __future__ import annotations
 
@@ -11,37 +11,31 @@ import click
 _UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
 
+def in_words(seconds: float) -> str:
+    """Write a duration in the largest unit that it reaches twice, such as `90 s` or `3 h`."""
+    for size, unit in ((86400.0, "d"), (3600.0, "h"), (60.0, "min")):
+        if seconds >= 2 * size:
+            return f"{seconds / size:.0f} {unit}"
+    return f"{seconds:.0f} s"
+
+
 @dataclass(frozen=True)
 class Moment:
-    """A time that the user gave.
-
-    Args:
-        at: in seconds since the epoch.
-        words: the user's.
-    """
+    """A time that the user gave: seconds since the epoch, and the user's words."""
 
     at: float
     words: str
 
 
 class Time(click.ParamType):  # type: ignore[type-arg]  # not generic in older versions
-    """A time, as an ISO text or as how long ago."""
+    """A time: ISO 8601 (local time where it has no offset), or an age such as `90m` or `7d`."""
 
     name = "time"
 
     def convert(
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
     ) -> Moment:
-        """Read a time.
-
-        Args:
-            value: the user's words: `2026-01-31`, `2026-01-31T12:00+01:00`, `90m`, `24h`, `7d`.
-            param: where it was given.
-            ctx: of the command.
-
-        Returns:
-            The moment. A time without an offset is this machine's local time.
-        """
+        """Read a time."""
         if isinstance(value, Moment):
             return value
         text = str(value).strip()
@@ -51,5 +45,5 @@ class Time(click.ParamType):  # type: ignore[type-arg]  # not generic in older v
                 return Moment((datetime.now().astimezone() - ago).timestamp(), text)
             return Moment(datetime.fromisoformat(text.replace("Z", "+00:00")).timestamp(), text)
         except (ValueError, OverflowError):
-            message = f"{text!r} is no time: give 2026-01-31T12:00+00:00, 90m, 24h or 7d."
+            message = f"{text!r} is not a time: give 2026-01-31T12:00+00:00, 90m, 24h or 7d."
             self.fail(message, param, ctx)

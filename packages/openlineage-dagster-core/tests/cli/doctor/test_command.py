@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from openlineage_dagster_core.cli.doctor import opening
+from openlineage_dagster_core.cli.doctor import subject
 from openlineage_dagster_core.cli.main import status_of
 
 STAND_IN = """
@@ -153,7 +153,7 @@ def test_an_instance_that_hangs_is_given_up_and_leaves_the_environment(
 ) -> None:
     (code_folder / "hanging_storage.py").write_text(HANGING)
     configure(home, "hanging_storage", "HangingEventLogStorage")
-    monkeypatch.setattr(opening, "OPENING_SECONDS", 0.3)
+    monkeypatch.setattr(subject, "OPENING_SECONDS", 0.3)
 
     status, found = findings(capsys, "--home", str(home))
     is_disabled = "OPENLINEAGE_DISABLED" in os.environ
@@ -205,7 +205,7 @@ def test_ctrl_c_ends_it_without_a_traceback(
     def interrupt(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(opening, "bounded", interrupt)
+    monkeypatch.setattr(subject, "bounded", interrupt)
 
     assert status_of(["doctor", "--home", str(home)]) == 130
     assert "Traceback" not in capsys.readouterr().err

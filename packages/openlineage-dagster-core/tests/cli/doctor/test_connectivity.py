@@ -8,20 +8,20 @@ from typing import Any
 
 import pytest
 
-from openlineage_dagster_core.cli.doctor import backend, connectivity
-from openlineage_dagster_core.cli.doctor.backend import Answer
+from openlineage_dagster_core.cli.doctor import connectivity
 from openlineage_dagster_core.cli.doctor.configured import Destination
+from openlineage_dagster_core.cli.doctor.connectivity import Answer
 from openlineage_dagster_core.cli.doctor.finding import Finding, Status
 
 
-def look(answers: list[Answer] | None = None, **config: object) -> list[Finding]:
-    return list(connectivity.look(Destination("", config), [] if answers is None else answers))
+def check(answers: list[Answer] | None = None, **config: object) -> list[Finding]:
+    return list(connectivity.check(Destination("", config), [] if answers is None else answers))
 
 
 def test_marquez_is_known_by_its_answer_and_gets_the_key(marquez_like: Any) -> None:
     answers: list[Answer] = []
 
-    (found,) = look(
+    (found,) = check(
         answers, type="http", url=marquez_like.url, auth={"type": "api_key", "apiKey": "k"}
     )
 
@@ -48,7 +48,7 @@ def test_any_answer_counts_but_for_those_that_tell_of_trouble(
 ) -> None:
     marquez_like.status = status
 
-    (found,) = look(type="http", url=marquez_like.url)
+    (found,) = check(type="http", url=marquez_like.url)
 
     assert found.status is expected
     assert f"HTTP {status}" in found.message
@@ -59,7 +59,7 @@ def test_a_redirect_is_a_problem_that_names_the_target(status: int, marquez_like
     marquez_like.status = status
     marquez_like.location = "https://me:geheim@lineage.example/api/v1/namespaces?limit=1"
 
-    (found,) = look(type="http", url=marquez_like.url)
+    (found,) = check(type="http", url=marquez_like.url)
 
     assert found.status is Status.PROBLEM
     assert f"redirects to https://lineage.example (HTTP {status}" in found.message
@@ -68,7 +68,7 @@ def test_a_redirect_is_a_problem_that_names_the_target(status: int, marquez_like
 
 
 def test_nobody_there_is_a_problem(refusing: str) -> None:
-    (found,) = look(type="http", url=refusing.replace("//", "//me:geheim@"))
+    (found,) = check(type="http", url=refusing.replace("//", "//me:geheim@"))
 
     assert found.status is Status.PROBLEM
     assert "Connection refused" in found.message
@@ -76,18 +76,18 @@ def test_nobody_there_is_a_problem(refusing: str) -> None:
 
 
 def test_a_backend_that_hangs_is_given_up(hanging: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(backend, "SECONDS", 0.2)
+    monkeypatch.setattr(connectivity, "SECONDS", 0.2)
     began = time.monotonic()
 
-    (found,) = look(type="http", url=hanging)
+    (found,) = check(type="http", url=hanging)
 
     assert "has not answered within 0.2 s" in found.message
     assert time.monotonic() - began < 5
 
 
 def test_a_path_that_the_client_drops_is_a_problem(marquez_like: Any) -> None:
-    lost, _ = look(type="http", url=f"{marquez_like.url}/lineage")
-    kept = look(type="http", url=f"{marquez_like.url}/lineage/")
+    lost, _ = check(type="http", url=f"{marquez_like.url}/lineage")
+    kept = check(type="http", url=f"{marquez_like.url}/lineage/")
 
     assert lost.status is Status.PROBLEM
     assert f"events go to {marquez_like.url}/api/v1/lineage" in lost.message
@@ -95,9 +95,9 @@ def test_a_path_that_the_client_drops_is_a_problem(marquez_like: Any) -> None:
 
 
 def test_a_file_needs_its_folder(tmp_path: Path) -> None:
-    (missing,) = look(type="file", log_file_path=str(tmp_path / "no" / "events"))
-    (there,) = look(type="file", log_file_path=str(tmp_path / "events"))
-    (relative,) = look(type="file", log_file_path="events")
+    (missing,) = check(type="file", log_file_path=str(tmp_path / "no" / "events"))
+    (there,) = check(type="file", log_file_path=str(tmp_path / "events"))
+    (relative,) = check(type="file", log_file_path="events")
 
     assert (missing.status, there.status) == (Status.PROBLEM, Status.OK)
     assert relative.status is Status.WARNING
@@ -109,7 +109,7 @@ def test_a_folder_that_cannot_be_written_is_a_problem(
     # Not a mode: root may write everywhere.
     monkeypatch.setattr(os, "access", lambda path, _: Path(path) != tmp_path)
 
-    (found,) = look(type="file", log_file_path=str(tmp_path / "events"))
+    (found,) = check(type="file", log_file_path=str(tmp_path / "events"))
 
     assert found.status is Status.PROBLEM
     assert str(tmp_path) in found.message
@@ -118,7 +118,7 @@ def test_a_folder_that_cannot_be_written_is_a_problem(
 def test_kafka_without_a_topic_is_a_problem() -> None:
     pytest.importorskip("confluent_kafka")
 
-    (found,) = look(type="kafka", config={"bootstrap.servers": "127.0.0.1:9"})
+    (found,) = check(type="kafka", config={"bootstrap.servers": "127.0.0.1:9"})
 
     assert found.status is Status.PROBLEM
     assert "topic" in found.message
@@ -127,7 +127,7 @@ def test_kafka_without_a_topic_is_a_problem() -> None:
 def test_kafka_without_its_library_is_a_problem(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "confluent_kafka", None)
 
-    (found,) = look(type="kafka", topic="t", config={})
+    (found,) = check(type="kafka", topic="t", config={})
 
     assert found.status is Status.PROBLEM
     assert found.remedy == "pip install confluent-kafka"
@@ -140,14 +140,14 @@ def test_a_broker_that_is_not_there_is_a_problem(
     monkeypatch.setattr(connectivity, "SECONDS", 1.0)
     address = refusing.removeprefix("http://")
 
-    (found,) = look(type="kafka", topic="t", config={"bootstrap.servers": address})
+    (found,) = check(type="kafka", topic="t", config={"bootstrap.servers": address})
 
     assert found.status is Status.PROBLEM
     assert "Connection refused" in found.message
 
 
 def test_what_cannot_be_asked_is_noted() -> None:
-    (found,) = look(type="my.Transport")
+    (found,) = check(type="my.Transport")
 
     assert found.status is Status.NOTE
     assert "--send" in (found.remedy or "")

@@ -1,18 +1,26 @@
 from __future__ import annotations
 
+import sys
+import threading
+from collections.abc import Iterator
+
 import pytest
 
 from openlineage_dagster_core.cli.doctor.finding import (
     Finding,
+    Status,
+    bounded,
     exit_status,
+    findings_of,
     fine,
+    named,
     note,
     problem,
     warning,
 )
+from openlineage_dagster_core.cli.terminal import CommandError
 
-FINE, NOTE = fine("a", "b"), note("a", "b")
-WARNING, PROBLEM = warning("a", "b", "c"), problem("a", "b", "c")
+FINE, NOTE, WARNING, PROBLEM = fine("b"), note("b"), warning("b", "c"), problem("b", "c")
 
 
 @pytest.mark.parametrize(
@@ -28,10 +36,52 @@ def test_the_worst_finding_decides_the_exit_status(findings: list[Finding], stat
     assert exit_status(findings) == status
 
 
-def test_machines_get_the_four_parts() -> None:
-    assert PROBLEM.as_json() == {
-        "check": "a",
-        "status": "problem",
-        "message": "b",
-        "remedy": "c",
-    }
+def test_findings_get_the_name_of_their_check() -> None:
+    assert list(named("a", [FINE, PROBLEM])) == [
+        Finding("a", Status.OK, "b"),
+        Finding("a", Status.PROBLEM, "b", "c"),
+    ]
+
+
+def test_an_unexpected_exception_becomes_a_problem_and_what_was_found_before_stays() -> None:
+    def check() -> Iterator[Finding]:
+        yield fine("first")
+        raise RuntimeError("postgresql://me:geheim@host/db is odd")
+
+    first, last = findings_of("area", check)
+
+    assert first == Finding("area", Status.OK, "first")
+    assert last.status is Status.PROBLEM
+    assert "RuntimeError" in last.message
+    assert "geheim" not in last.message
+    assert last.remedy
+
+
+def test_what_cannot_be_done_says_its_own_next_step() -> None:
+    def check() -> Iterator[Finding]:
+        raise CommandError("There is nothing.", "Make something.")
+        yield  # pragma: no cover
+
+    (found,) = findings_of("area", check)
+
+    assert (found.message, found.remedy) == ("There is nothing", "Make something.")
+
+
+def test_a_check_that_hangs_is_given_up() -> None:
+    release = threading.Event()
+
+    def check() -> Iterator[Finding]:
+        yield fine("first")
+        release.wait(60)
+
+    found = findings_of("area", check, seconds=0.1)
+    release.set()
+
+    assert [each.status for each in found] == [Status.OK, Status.PROBLEM]
+    assert "has not ended after 0.1 s" in found[1].message
+
+
+def test_what_the_work_gives_or_raises_is_passed_on() -> None:
+    assert bounded("Doing", lambda: 3) == 3
+    with pytest.raises(SystemExit):
+        bounded("Doing", lambda: sys.exit(3))

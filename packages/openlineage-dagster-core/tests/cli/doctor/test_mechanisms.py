@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -39,14 +40,14 @@ def repository(*sensors: str) -> dg.RepositoryDefinition:
     return dg.Definitions(sensors=made).get_repository_def()
 
 
-def look(written: dict[str, Any] | None, *sensors: str, named: bool = True) -> list[Finding]:
+def check(written: dict[str, Any] | None, *sensors: str, named: bool = True) -> list[Finding]:
     subject = Subject({}, written=written, repository=repository(*sensors) if named else None)
-    return list(mechanisms.look(subject))
+    return list(mechanisms.check(subject))
 
 
 def test_one_mechanism_is_well() -> None:
-    (storage,) = look(WRAPPED)
-    (sensor,) = look({}, "mine")
+    (storage,) = check(WRAPPED)
+    (sensor,) = check({}, "mine")
 
     assert storage.status is sensor.status is Status.OK
     assert "Mechanism A" in storage.message
@@ -55,14 +56,14 @@ def test_one_mechanism_is_well() -> None:
 
 
 def test_both_are_a_problem() -> None:
-    (found,) = look(WRAPPED, "openlineage_sensor")
+    (found,) = check(WRAPPED, "openlineage_sensor")
 
     assert found.status is Status.PROBLEM
     assert "both" in found.message
 
 
 def test_neither_is_a_problem_with_how_to_set_one_up() -> None:
-    (found,) = look({})
+    (found,) = check({})
 
     assert found.status is Status.PROBLEM
     assert "OpenLineageDagsterStorage" in (found.remedy or "")
@@ -70,22 +71,22 @@ def test_neither_is_a_problem_with_how_to_set_one_up() -> None:
 
 
 def test_the_sensor_is_not_seen_without_definitions() -> None:
-    (neither,) = look({}, named=False)
-    _, storage = look(WRAPPED, named=False)
+    (neither,) = check({}, named=False)
+    _, storage = check(WRAPPED, named=False)
 
     assert neither.status is storage.status is Status.NOTE
     assert "-m or -f" in (neither.remedy or "")
 
 
 def test_without_an_instance_nothing_is_said_of_the_storage() -> None:
-    (found,) = look(None, "openlineage_sensor")
+    (found,) = check(None, "openlineage_sensor")
 
     assert found.status is Status.NOTE
     assert "not known" in found.message
 
 
 def test_several_sensors_are_a_problem() -> None:
-    found = look({}, "one", "two")
+    found = check({}, "one", "two")
 
     assert [each.status for each in found] == [Status.OK, Status.PROBLEM]
     assert "one, two" in found[1].message
@@ -102,7 +103,7 @@ def test_several_sensors_are_a_problem() -> None:
 def test_runs_in_sqlite_beside_events_elsewhere_are_a_warning(
     written: dict[str, Any], missing: str
 ) -> None:
-    (found,) = [each for each in look(written, "s") if each.status is Status.WARNING]
+    (found,) = [each for each in check(written, "s") if each.status is Status.WARNING]
 
     assert missing in found.message
     assert "class: DagsterPostgresStorage" in (found.remedy or "")
@@ -119,11 +120,11 @@ def test_runs_in_sqlite_beside_events_elsewhere_are_a_warning(
     ],
 )
 def test_what_is_all_in_one_place_is_no_trap(written: dict[str, Any]) -> None:
-    assert Status.WARNING not in {each.status for each in look(written)}
+    assert Status.WARNING not in {each.status for each in check(written)}
 
 
 def test_findings_are_plain_text() -> None:
-    assert json.dumps([each.as_json() for each in look(wrapping(POSTGRES), "s")])
+    assert json.dumps([asdict(each) for each in check(wrapping(POSTGRES), "s")])
 
 
 def test_an_event_log_in_the_directory_of_the_runs_is_a_problem(tmp_path: Path) -> None:
@@ -133,7 +134,7 @@ def test_an_event_log_in_the_directory_of_the_runs_is_a_problem(tmp_path: Path) 
     def found(base_dir: Any, environ: dict[str, str] | None = None) -> list[Finding]:
         written = wrapping({"class": "SqliteEventLogStorage", "config": {"base_dir": base_dir}})
         subject = Subject(environ or {}, written=written, repository=repository())
-        return [each for each in mechanisms.look(subject) if each.status is Status.PROBLEM]
+        return [each for each in mechanisms.check(subject) if each.status is Status.PROBLEM]
 
     assert found(str(tmp_path / "runs")) == []
     assert found({"env": "NOT_SET"}) == []

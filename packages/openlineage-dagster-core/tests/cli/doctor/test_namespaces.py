@@ -45,7 +45,7 @@ def messages(found: list[Finding]) -> list[str]:
 def test_the_storages_settings_give_the_names_of_what_is_defined() -> None:
     template = "{namespace}/{code_location}/{group}"
     found = list(
-        namespaces.look(
+        namespaces.check(
             Subject(
                 {},
                 instance=instance(
@@ -68,13 +68,13 @@ def test_the_sensors_settings_count_where_the_storage_is_not_wrapped() -> None:
     of_sensor = settings(namespace="of-sensor")
     subject = Subject({}, instance=instance(None), repository=repository(of_sensor))
 
-    assert "jobs in 'of-sensor'" in messages(list(namespaces.look(subject)))[0]
+    assert "jobs in 'of-sensor'" in messages(list(namespaces.check(subject)))[0]
 
 
 def test_the_environment_counts_where_nothing_else_is_known() -> None:
     environ = {"OPENLINEAGE_NAMESPACE": "of-env", "OPENLINEAGE_URL": "no address"}
 
-    (found,) = namespaces.look(Subject(environ, instance=instance(None)))
+    (found,) = namespaces.check(Subject(environ, instance=instance(None)))
 
     assert "jobs in 'of-env'" in found.message
 
@@ -84,8 +84,8 @@ def test_run_tags_are_empty_with_the_storage_unless_it_resolves_them() -> None:
     by_default = settings(namespace_template=template, resolve_run_tags=False)
     resolving = settings(namespace_template=template, resolve_run_tags=True)
 
-    empty = list(namespaces.look(Subject({}, instance=instance(by_default))))[1]
-    resolved = list(namespaces.look(Subject({}, instance=instance(resolving))))[1]
+    empty = list(namespaces.check(Subject({}, instance=instance(by_default))))[1]
+    resolved = list(namespaces.check(Subject({}, instance=instance(resolving))))[1]
 
     assert empty.status is resolved.status is Status.NOTE
     assert "{tag:tenant} is empty" in empty.message
@@ -94,7 +94,7 @@ def test_run_tags_are_empty_with_the_storage_unless_it_resolves_them() -> None:
 
 
 def test_nothing_is_claimed_while_the_instance_cannot_be_opened() -> None:
-    (found,) = namespaces.look(Subject({}, written={}))
+    (found,) = namespaces.check(Subject({}, written={}))
 
     assert found.status is Status.NOTE
     assert "not known" in found.message

@@ -9,8 +9,8 @@ from openlineage.client.serde import Serde
 
 import every_event_is_valid
 from openlineage_dagster_core.cli.doctor import sending
-from openlineage_dagster_core.cli.doctor.backend import Address
 from openlineage_dagster_core.cli.doctor.configured import Destination
+from openlineage_dagster_core.cli.doctor.connectivity import Address
 from openlineage_dagster_core.cli.doctor.finding import Finding, Status
 from openlineage_dagster_core.settings import Settings
 from receiver import Receiver
@@ -18,9 +18,9 @@ from receiver import Receiver
 SETTINGS = Settings.from_options({"namespace": "acme", "timeout": 5.0}, {})
 
 
-def look(marquez: Sequence[Address] = (), kind: str = "http") -> list[Finding]:
+def check(marquez: Sequence[Address] = (), kind: str = "http") -> list[Finding]:
     destinations = [Destination("", {"type": kind})]
-    return list(sending.look(SETTINGS, dict(os.environ), destinations, marquez))
+    return list(sending.check(SETTINGS, dict(os.environ), destinations, marquez))
 
 
 def test_it_depends_on_nothing_but_settings_and_time_and_is_valid() -> None:
@@ -33,7 +33,7 @@ def test_it_depends_on_nothing_but_settings_and_time_and_is_valid() -> None:
 
 
 def test_start_and_complete_arrive(receiver: Receiver) -> None:
-    (found,) = look()
+    (found,) = check()
 
     assert found.status is Status.OK
     assert "acme/openlineage_dagster_doctor" in found.message
@@ -47,7 +47,7 @@ def test_what_the_backend_says_of_it_is_shown(receiver: Receiver) -> None:
     receiver.answer = lambda _: 422
     receiver.body = "no such thing, apiKey=geheim"
 
-    (found,) = look()
+    (found,) = check()
 
     assert found.status is Status.PROBLEM
     assert "422" in found.message
@@ -61,7 +61,7 @@ def test_an_answer_that_is_not_about_the_event_has_its_next_step(
 ) -> None:
     receiver.answer = lambda _: status
 
-    (found,) = look()
+    (found,) = check()
 
     assert found.status is Status.PROBLEM
     assert f"HTTP {status}" in found.message
@@ -71,7 +71,7 @@ def test_an_answer_that_is_not_about_the_event_has_its_next_step(
 def test_marquez_is_asked_for_it(marquez_like: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OPENLINEAGE_URL", marquez_like.url)
 
-    sent, read_back = look([Address(marquez_like.url)])
+    sent, read_back = check([Address(marquez_like.url)])
 
     assert sent.status is read_back.status is Status.OK
     assert "COMPLETED" in read_back.message
@@ -83,7 +83,7 @@ def test_a_run_that_marquez_does_not_show_is_a_warning(
     monkeypatch.setattr(sending, "SECONDS", 0.2)
 
     # It goes elsewhere.
-    _, read_back = look([Address(marquez_like.url)])
+    _, read_back = check([Address(marquez_like.url)])
 
     assert read_back.status is Status.WARNING
     assert "HTTP 404" in read_back.message
@@ -94,7 +94,7 @@ def test_nothing_is_sent_where_all_is_off(
 ) -> None:
     monkeypatch.setenv("OPENLINEAGE_DISABLED", "true")
 
-    (found,) = look()
+    (found,) = check()
 
     assert found.status is Status.NOTE
     assert receiver.requests == 0

@@ -10,13 +10,13 @@ from openlineage_dagster_core.cli.doctor.configured import Destination
 from openlineage_dagster_core.cli.doctor.finding import Finding, Status
 
 
-def look(
+def check(
     monkeypatch: pytest.MonkeyPatch, **environ: str
 ) -> tuple[list[Finding], list[Destination]]:
     for name, value in environ.items():
         monkeypatch.setenv(name, value)
     sending: list[Destination] = []
-    return list(transport.look(dict(os.environ), sending)), sending
+    return list(transport.check(dict(os.environ), sending)), sending
 
 
 def of(findings: list[Finding], status: Status) -> list[str]:
@@ -24,7 +24,7 @@ def of(findings: list[Finding], status: Status) -> list[str]:
 
 
 def test_nothing_configured_is_a_problem(monkeypatch: pytest.MonkeyPatch) -> None:
-    (found,), sending = look(monkeypatch)
+    (found,), sending = check(monkeypatch)
 
     assert found.status is Status.PROBLEM
     assert "OPENLINEAGE_URL" in (found.remedy or "")
@@ -34,7 +34,7 @@ def test_nothing_configured_is_a_problem(monkeypatch: pytest.MonkeyPatch) -> Non
 def test_each_value_is_shown_with_its_origin_and_without_secrets(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    found, sending = look(
+    found, sending = check(
         monkeypatch, OPENLINEAGE_URL="http://me:geheim@host:5000", OPENLINEAGE_API_KEY="streng"
     )
 
@@ -48,7 +48,7 @@ def test_each_value_is_shown_with_its_origin_and_without_secrets(
 
 
 def test_off_is_a_warning_and_nothing_sends(monkeypatch: pytest.MonkeyPatch) -> None:
-    found, sending = look(monkeypatch, OPENLINEAGE_URL="http://host", OPENLINEAGE_DISABLED="true")
+    found, sending = check(monkeypatch, OPENLINEAGE_URL="http://host", OPENLINEAGE_DISABLED="true")
 
     assert "OPENLINEAGE_DISABLED" in of(found, Status.WARNING)[0]
     assert sending == []
@@ -65,14 +65,14 @@ def test_off_is_a_warning_and_nothing_sends(monkeypatch: pytest.MonkeyPatch) -> 
 def test_a_wrong_configuration_is_a_problem(
     environ: dict[str, str], said: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    found, _ = look(monkeypatch, **environ)
+    found, _ = check(monkeypatch, **environ)
 
     (problem,) = of(found, Status.PROBLEM)
     assert said in problem
 
 
 def test_a_named_file_that_is_not_there_is_a_warning(monkeypatch: pytest.MonkeyPatch) -> None:
-    found, _ = look(monkeypatch, OPENLINEAGE_URL="http://host", OPENLINEAGE_CONFIG="/no/such.yml")
+    found, _ = check(monkeypatch, OPENLINEAGE_URL="http://host", OPENLINEAGE_CONFIG="/no/such.yml")
 
     assert "/no/such.yml" in of(found, Status.WARNING)[0]
 
@@ -80,7 +80,7 @@ def test_a_named_file_that_is_not_there_is_a_warning(monkeypatch: pytest.MonkeyP
 def test_a_file_that_wins_over_the_address_is_noted(monkeypatch: pytest.MonkeyPatch) -> None:
     Path("openlineage.yml").write_text("transport: {type: console}\n")
 
-    found, _ = look(monkeypatch, OPENLINEAGE_URL="http://host")
+    found, _ = check(monkeypatch, OPENLINEAGE_URL="http://host")
 
     does_not_count, only_here = of(found, Status.NOTE)
     assert "OPENLINEAGE_URL does not count" in does_not_count
@@ -90,15 +90,39 @@ def test_a_file_that_wins_over_the_address_is_noted(monkeypatch: pytest.MonkeyPa
 def test_a_broken_file_is_a_problem(monkeypatch: pytest.MonkeyPatch) -> None:
     Path("openlineage.yml").write_text("transport: {")
 
-    found, sending = look(monkeypatch, OPENLINEAGE_URL="http://host")
+    found, sending = check(monkeypatch, OPENLINEAGE_URL="http://host")
 
     assert "openlineage.yml" in of(found, Status.PROBLEM)[0]
     assert sending == []
 
 
 def test_no_answers_are_a_warning(monkeypatch: pytest.MonkeyPatch) -> None:
-    found, _ = look(
+    found, _ = check(
         monkeypatch, OPENLINEAGE__TRANSPORT__TYPE="async_http", OPENLINEAGE_URL="http://host"
     )
 
     assert "async_http" in of(found, Status.WARNING)[0]
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        (("auth", "apiKey"), "geheim"),
+        (("auth", "whatever"), "geheim"),
+        (("custom_headers", "X-Team"), "geheim"),
+        (("config", "sasl.password"), "geheim"),
+        (("url",), "http://me:geheim@host/"),
+        (("transports",), [{"type": "http", "auth": {"type": "x", "value": "geheim"}}]),
+        (("config",), {"sasl.jaas.config": 'x required password="geheim";'}),
+    ],
+)
+def test_secrets_are_masked(path: tuple[str, ...], value: object) -> None:
+    assert "geheim" not in str(transport.masked(path, value))
+    assert "***" in str(transport.masked(path, value))
+
+
+def test_everything_else_is_shown() -> None:
+    assert transport.masked(("url",), "http://host:5000/a") == "http://host:5000/a"
+    assert transport.masked(("auth", "type"), "api_key") == "api_key"
+    assert transport.masked(("timeout",), 3) == 3
+    assert transport.masked(("config", "bootstrap.servers"), "a:9092") == "a:9092"

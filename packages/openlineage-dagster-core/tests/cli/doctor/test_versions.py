@@ -19,12 +19,12 @@ GOOD = {
 
 def problems(**changed: str) -> list[Finding]:
     named = {name.replace("_", "-"): version for name, version in changed.items()}
-    found = versions.look({**GOOD, **named}, versions.OUR_FACADE)
+    found = versions.check({**GOOD, **named}, versions.OUR_FACADE)
     return [finding for finding in found if finding.status is Status.PROBLEM]
 
 
 def test_what_fits_is_well() -> None:
-    assert {finding.status for finding in versions.look(GOOD, versions.OUR_FACADE)} == {Status.OK}
+    assert {finding.status for finding in versions.check(GOOD, versions.OUR_FACADE)} == {Status.OK}
 
 
 @pytest.mark.parametrize("version", ["2.1.0", "2.1.0b2", "2.2.1", "3.0"])
@@ -38,7 +38,7 @@ def test_sqlalchemy_of_later_versions_does_not_suit_postgres(version: str) -> No
 def test_sqlalchemy_of_later_versions_suits_all_others() -> None:
     without = {name: each for name, each in GOOD.items() if name != "dagster-postgres"}
 
-    found = versions.look({**without, "sqlalchemy": "2.1.0"}, versions.OUR_FACADE)
+    found = versions.check({**without, "sqlalchemy": "2.1.0"}, versions.OUR_FACADE)
 
     assert {finding.status for finding in found} == {Status.OK}
 
@@ -52,7 +52,7 @@ def test_a_foreign_distribution_is_a_problem() -> None:
 
 @pytest.mark.parametrize("place", [None, Path("/somewhere/dagster_openlineage")])
 def test_another_package_by_the_name_of_ours_is_a_problem(place: Path | None) -> None:
-    (found,) = [each for each in versions.look(GOOD, place) if each.status is Status.PROBLEM]
+    (found,) = [each for each in versions.check(GOOD, place) if each.status is Status.PROBLEM]
 
     assert "dagster_openlineage is not ours" in found.message
 
@@ -67,7 +67,7 @@ def test_siblings_of_different_versions_are_a_problem() -> None:
 def test_core_alone_is_noted() -> None:
     without = {name: each for name, each in GOOD.items() if "storage" not in name}
 
-    looked = versions.look(without, versions.OUR_FACADE)
+    looked = versions.check(without, versions.OUR_FACADE)
     (found,) = [each for each in looked if each.status is Status.NOTE]
 
     assert "neither mechanism is installed" in found.message

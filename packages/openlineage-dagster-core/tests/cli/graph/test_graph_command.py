@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from openlineage_dagster_core.cli.failure import FAILED, INCOMPLETE, OK
 from openlineage_dagster_core.cli.main import status_of
+from openlineage_dagster_core.cli.terminal import FAILED, INCOMPLETE, OK
 
 EVENT = {
     "eventType": "COMPLETE",
@@ -87,7 +87,7 @@ def test_the_same_events_give_the_same_page(events: Path) -> None:
     ("content", "what"),
     [
         ("", "names no dataset: no page"),
-        ("no json\n7\n", "only 2 lines that are no OpenLineage events: no page"),
+        ("no json\n7\n", "only 2 lines that are not OpenLineage events: no page"),
         (json.dumps({**EVENT, "inputs": [], "outputs": []}), "only 1 jobs: no page"),
     ],
 )

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Iterable
 from datetime import datetime, timezone
 from typing import Any
 
 import pytest
 
-from openlineage_dagster_core.cli.graph.from_events import Gathering, lineage_of_events
-from openlineage_dagster_core.cli.graph.model import Column, Dataset, Job, Run, State
+from openlineage_dagster_core.cli.graph.from_events import Gathering
+from openlineage_dagster_core.cli.graph.model import Column, Dataset, Job, Lineage, Run, State
 
 Json = dict[str, Any]
 
@@ -36,6 +37,13 @@ def event(
         "inputs": list(inputs),
         "outputs": list(outputs),
     }
+
+
+def lineage_of_events(events: Iterable[object]) -> Lineage:
+    gathering = Gathering()
+    for each in events:
+        gathering.add(each)
+    return gathering.lineage()
 
 
 def job_of(*events: Json) -> Job:

@@ -13,9 +13,9 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from openlineage_dagster_core.cli.failure import CommandError
 from openlineage_dagster_core.cli.graph.from_marquez import PAGE, lineage_of_marquez
 from openlineage_dagster_core.cli.graph.model import Column, Dataset, Job, Run, State
+from openlineage_dagster_core.cli.terminal import CommandError
 
 Json = dict[str, Any]
 
@@ -138,7 +138,7 @@ def test_all_pages_are_read() -> None:
 
 @pytest.mark.parametrize(
     ("answer", "why"),
-    [(500, "HTTP 500"), ("<html>", "no JSON"), ({"error": 1}, "no namespaces"), (404, "HTTP 404")],
+    [(500, "HTTP 500"), ("<html>", "not JSON"), ({"error": 1}, "no namespaces"), (404, "HTTP 404")],
 )
 def test_what_is_no_marquez_is_said(answer: object, why: str) -> None:
     with serving({"namespaces": answer}) as url, pytest.raises(CommandError, match=why):

@@ -13,7 +13,7 @@ import pytest
 pytest.importorskip("igraph", reason="pages are laid out by igraph: the extra `graph`")
 
 from openlineage_dagster_core.cli.graph.drawing import drawing
-from openlineage_dagster_core.cli.graph.from_events import lineage_of_events
+from openlineage_dagster_core.cli.graph.from_events import Gathering
 from openlineage_dagster_core.cli.graph.model import (
     Column,
     Dataset,
@@ -123,17 +123,15 @@ def named(name: str) -> dict[str, str]:
 
 
 def test_jobs_without_datasets_are_in_a_view_of_their_own() -> None:
+    gathering = Gathering()
     run = {"runId": "r", "facets": {"parent": {"job": named("nightly")}}}
-    drawn = drawing(
-        lineage_of_events(
-            [
-                {"job": named("nightly"), "run": {"runId": "n"}},
-                {"job": named("nightly.step"), "run": run},
-                {"job": named("sales"), "inputs": [named("orders")], "outputs": [named("sales")]},
-            ]
-        ),
-        "events",
-    )
+    for event in (
+        {"job": named("nightly"), "run": {"runId": "n"}},
+        {"job": named("nightly.step"), "run": run},
+        {"job": named("sales"), "inputs": [named("orders")], "outputs": [named("sales")]},
+    ):
+        gathering.add(event)
+    drawn = drawing(gathering.lineage(), "events")
     names = [node["name"] for node in drawn["nodes"]]
     shown = {
         view: {names[number] for number, *_ in content["nodes"]}

@@ -1,1 +1,1 @@
-"""The command `doctor`: checks a deployment and says what to do, one module an area of checks."""
+"""The command `doctor`: checks a deployment, one module for each area of checks."""

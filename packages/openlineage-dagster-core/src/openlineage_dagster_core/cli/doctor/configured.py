@@ -1,6 +1,6 @@
-"""Finds the transport that openlineage-python will use, and where each value of it comes from.
+"""Finds the transport that openlineage-python will use, and where each of its values comes from.
 
-It does what `OpenLineageClient` does, which does not tell where it has a value from: the first
+`OpenLineageClient` merges the same sources and does not say where a value comes from: the first
 `openlineage.yml`, below it the variables `OPENLINEAGE__…`, and only then `OPENLINEAGE_URL`.
 """
 
@@ -28,23 +28,10 @@ _DEFAULT_HTTP = f"{ENV_TRANSPORT}__TRANSPORTS__DEFAULT_HTTP"
 """The client adds the address of `OPENLINEAGE_URL` to a composite transport, under this name."""
 
 
-class _Origin(NamedTuple):
-    value: object
-    origin: str
+class Value(NamedTuple):
+    """One value of the transport's configuration, at a path of keys.
 
-
-_Tree = dict[str, Any]
-"""Mappings of mappings; what is no mapping is an `_Origin`."""
-
-
-@dataclass(frozen=True)
-class Value:
-    """One value of the transport's configuration.
-
-    Args:
-        path: its keys, from outside in.
-        value: as it was given.
-        origin: an environment variable, the path of a file, or `default`.
+    The origin is an environment variable, the path of a file, or `default`.
     """
 
     path: tuple[str, ...]
@@ -52,14 +39,12 @@ class Value:
     origin: str
 
 
+_Values = dict[tuple[str, ...], Value]
+
+
 @dataclass(frozen=True)
 class Configured:
-    """The transport.
-
-    Args:
-        kind: its type.
-        values: all that is configured of it, the type first.
-    """
+    """A transport: its type, and all configured values, the type first."""
 
     kind: str
     values: tuple[Value, ...] = ()
@@ -78,69 +63,54 @@ class Configured:
 
 @dataclass(frozen=True)
 class Destination:
-    """A transport that sends by itself: one of several inside another, or the only one.
-
-    Args:
-        name: tells it from others; empty where there is one.
-        config: its configuration.
-    """
+    """A transport that sends by itself: the only one, or a named one inside another."""
 
     name: str = ""
     config: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def kind(self) -> str:
-        """Its type."""
+        """The transport's type."""
         return str(self.config.get("type", ""))
 
 
 class ConfigFileError(Exception):
-    """An `openlineage.yml` that the client finds and cannot use.
-
-    Args:
-        path: where it is.
-        reason: what is wrong, fit to be shown.
-    """
-
-    def __init__(self, path: Path, reason: str) -> None:
-        super().__init__(f"{path}: {reason}")
-        self.path = path
-        self.reason = reason
+    """The client finds an `openlineage.yml` and cannot use it; the text may be shown."""
 
 
 def transport(environ: Mapping[str, str]) -> Configured | None:
-    """Find the transport.
-
-    Args:
-        environ: the process's environment.
-
-    Returns:
-        The transport; None where nothing is configured.
-
-    Raises:
-        ConfigFileError: the file that counts cannot be used.
-    """
-    tree = _merged(_from_variables(environ), _from_file(config_file(environ)))
-    found = tree.get("transport")
-    if isinstance(found, dict) and isinstance(kind := found.get("type"), _Origin) and kind.value:
-        # Those of `_aliases` mean nothing to other transports.
-        unused = {"type"} if _may_have_others(str(kind.value)) else {"type", "transports"}
-        rest = {key: value for key, value in found.items() if key not in unused}
-        return Configured(str(kind.value), tuple(_values({"type": kind, **rest})))
-    if environ.get(ENV_URL):
-        return Configured("http", tuple(_values(_from_url(environ))))
-    return None
+    """Return the transport, None without any; raise ConfigFileError for a file that is wrong."""
+    found = _from_variables(environ)
+    for path, value in _from_file(config_file(environ)).items():
+        if path not in found:
+            found = _without(found, path)
+        found[path] = value
+    inside = {path[1:]: value for path, value in found.items() if path[0] == "transport"}
+    kind = inside.pop(("type",), None)
+    if kind is not None and kind.value:
+        name = str(kind.value)
+        # Other transports ignore what `_aliases` adds.
+        unused = () if name == "composite" or "." in name else ("transports",)
+        rest = [value for path, value in inside.items() if path[0] not in unused]
+        return Configured(
+            name, tuple(value._replace(path=value.path[1:]) for value in (kind, *rest))
+        )
+    if not environ.get(ENV_URL):
+        return None
+    values = [Value(("type",), "http", ENV_URL), Value(("url",), environ[ENV_URL], ENV_URL)]
+    endpoint = environ.get(ENV_ENDPOINT)
+    values.append(
+        Value(("endpoint",), DEFAULT_ENDPOINT, DEFAULT)
+        if endpoint is None
+        else Value(("endpoint",), endpoint, ENV_ENDPOINT)
+    )
+    if key := environ.get(ENV_API_KEY):
+        values += _values({"type": "api_key", "apiKey": key}, ENV_API_KEY, ("auth",))
+    return Configured("http", tuple(values))
 
 
 def config_file(environ: Mapping[str, str]) -> Path | None:
-    """Find the `openlineage.yml` that counts.
-
-    Args:
-        environ: the process's environment.
-
-    Returns:
-        The first that is there and can be read; the others are not looked at.
-    """
+    """Return the `openlineage.yml` that counts: the first that exists and can be read."""
     named = environ.get(ENV_CONFIG)
     # Not Path.home(), which raises where a container's user has none.
     home = Path(os.path.expanduser("~/.openlineage"))  # noqa: PTH111
@@ -156,21 +126,13 @@ def config_file(environ: Mapping[str, str]) -> Path | None:
 
 
 def destinations(config: Mapping[str, Any], name: str = "") -> Iterator[Destination]:
-    """List where events go in the end.
-
-    Args:
-        config: a transport's configuration.
-        name: its name inside another.
-
-    Yields:
-        The transports that are neither `composite` nor `transform`, or what is inside those.
-    """
+    """Yield the transports that send by themselves, inside `composite` and `transform`."""
     kind = config.get("type")
     if kind == "composite":
         inside = config.get("transports")
         listed = inside if isinstance(inside, list) else ()
-        named = inside.items() if isinstance(inside, Mapping) else enumerate(listed, 1)
-        for key, each in named:
+        members = inside.items() if isinstance(inside, Mapping) else enumerate(listed, 1)
+        for key, each in members:
             if isinstance(each, Mapping):
                 yield from destinations(each, str(each.get("name") or key))
     elif kind == "transform" and isinstance(config.get("transport"), Mapping):
@@ -179,109 +141,70 @@ def destinations(config: Mapping[str, Any], name: str = "") -> Iterator[Destinat
         yield Destination(name, config)
 
 
-def _may_have_others(kind: str) -> bool:
-    return kind == "composite" or "." in kind
-
-
-def _from_url(environ: Mapping[str, str]) -> _Tree:
-    endpoint = environ.get(ENV_ENDPOINT)
-    key = environ.get(ENV_API_KEY)
-    tree: _Tree = {
-        "type": _Origin("http", ENV_URL),
-        "url": _Origin(environ[ENV_URL], ENV_URL),
-        "endpoint": _Origin(endpoint, ENV_ENDPOINT)
-        if endpoint is not None
-        else _Origin(DEFAULT_ENDPOINT, DEFAULT),
-    }
-    if key:
-        tree["auth"] = {
-            "type": _Origin("api_key", ENV_API_KEY),
-            "apiKey": _Origin(key, ENV_API_KEY),
-        }
-    return tree
-
-
-def _from_variables(environ: Mapping[str, str]) -> _Tree:
+def _from_variables(environ: Mapping[str, str]) -> _Values:
     variables = {name: (text, name) for name, text in environ.items() if name.startswith(_PREFIX)}
     variables.update(_aliases(environ))
-    tree: _Tree = {}
-    # Backwards, so that what is less deep replaces what is inside it.
+    found: _Values = {}
+    # Backwards, so that `A__B` is replaced by a later `A`.
     for name in sorted(variables, reverse=True):
         text, origin = variables[name]
-        *outer, last = name[len(_PREFIX) :].lower().split("__")
-        inside = tree
-        for key in outer:
-            if not isinstance(inside.get(key), dict):
-                inside[key] = {}
-            inside = inside[key]
+        path = tuple(name[len(_PREFIX) :].lower().split("__"))
         try:
-            value = json.loads(text)
+            content = json.loads(text)
         except ValueError:
-            value = text
-        inside[last] = _tree(value, origin)
-    return tree
+            content = text
+        found = _without(found, path)
+        found.update((value.path, value) for value in _values(content, origin, path))
+    return found
 
 
 def _aliases(environ: Mapping[str, str]) -> dict[str, tuple[str, str]]:
-    """Do what `OpenLineageClient._alias_env_vars` does to the environment."""
+    """Return the variables that `OpenLineageClient._alias_env_vars` sets, and their origins."""
     url, key, endpoint = (environ.get(name) for name in (ENV_URL, ENV_API_KEY, ENV_ENDPOINT))
     if not url or any(name.startswith(_DEFAULT_HTTP) for name in environ):
         return {}
-    auth = json.dumps({"type": "api_key", "apiKey": key})
-    aliases = {f"{_DEFAULT_HTTP}__TYPE": ("http", ENV_URL), f"{_DEFAULT_HTTP}__URL": (url, ENV_URL)}
+    given = {"URL": (url, ENV_URL)}
     if key:
-        aliases[f"{_DEFAULT_HTTP}__AUTH"] = (auth, ENV_API_KEY)
+        given["AUTH"] = (json.dumps({"type": "api_key", "apiKey": key}), ENV_API_KEY)
     if endpoint:
-        aliases[f"{_DEFAULT_HTTP}__ENDPOINT"] = (endpoint, ENV_ENDPOINT)
+        given["ENDPOINT"] = (endpoint, ENV_ENDPOINT)
+    aliases = {f"{_DEFAULT_HTTP}__TYPE": ("http", ENV_URL)}
+    aliases |= {f"{_DEFAULT_HTTP}__{part}": each for part, each in given.items()}
     if environ.get(f"{ENV_TRANSPORT}__TYPE") == "async_http":
-        given = {
-            "URL": (url, ENV_URL),
-            "AUTH": (auth if key else None, ENV_API_KEY),
-            "ENDPOINT": (endpoint, ENV_ENDPOINT),
-        }
-        for part, (value, origin) in given.items():
-            if value and not environ.get(f"{ENV_TRANSPORT}__{part}"):
-                aliases[f"{ENV_TRANSPORT}__{part}"] = (value, origin)
+        for part, each in given.items():
+            if not environ.get(f"{ENV_TRANSPORT}__{part}"):
+                aliases[f"{ENV_TRANSPORT}__{part}"] = each
     return aliases
 
 
-def _from_file(path: Path | None) -> _Tree:
+def _from_file(path: Path | None) -> _Values:
     if path is None:
         return {}
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except yaml.MarkedYAMLError as error:
-        # Not its text, which quotes the line.
+        # Without the error's text, which quotes the line.
         where = f" in line {error.problem_mark.line + 1}" if error.problem_mark else ""
-        raise ConfigFileError(path, f"it is no YAML{where}") from None
+        raise ConfigFileError(f"{path}: it is not YAML{where}") from None
     except (OSError, ValueError, yaml.YAMLError) as error:
-        raise ConfigFileError(path, f"it cannot be read ({type(error).__name__})") from None
-    if not content:
-        return {}
-    if not isinstance(content, dict):
-        raise ConfigFileError(path, "it is no mapping with a key transport")
-    tree: _Tree = _tree(content, str(path))
-    return tree
+        raise ConfigFileError(f"{path}: it cannot be read ({type(error).__name__})") from None
+    if content and not isinstance(content, dict):
+        raise ConfigFileError(f"{path}: it is not a mapping with a key transport")
+    return {value.path: value for value in _values(content or {}, str(path))}
 
 
-def _tree(value: object, origin: str) -> Any:
-    if isinstance(value, dict):
-        return {str(key): _tree(inner, origin) for key, inner in value.items()}
-    return _Origin(value, origin)
+def _values(content: object, origin: str, path: tuple[str, ...] = ()) -> Iterator[Value]:
+    if isinstance(content, dict):
+        for key, inner in content.items():
+            yield from _values(inner, origin, (*path, str(key)))
+    else:
+        yield Value(path, content, origin)
 
 
-def _merged(lower: _Tree, upper: _Tree) -> _Tree:
-    merged = dict(lower)
-    for key, value in upper.items():
-        below = merged.get(key)
-        both = isinstance(value, dict) and isinstance(below, dict)
-        merged[key] = _merged(below, value) if both else value  # type: ignore[arg-type]
-    return merged
-
-
-def _values(tree: _Tree, path: tuple[str, ...] = ()) -> Iterator[Value]:
-    for key, value in tree.items():
-        if isinstance(value, _Origin):
-            yield Value((*path, key), value.value, value.origin)
-        else:
-            yield from _values(value, (*path, key))
+def _without(values: _Values, path: tuple[str, ...]) -> _Values:
+    """Leave out the values that one at this path replaces: those inside and around it."""
+    return {
+        each: value
+        for each, value in values.items()
+        if each[: len(path)] != path and path[: len(each)] != each
+    }

@@ -1,183 +1,282 @@
-"""Checks that the place where events are sent can be reached, without sending one."""
+"""Checks that the backend can be reached, without sending an event."""
 
 from __future__ import annotations
 
+import contextlib
 import os
-from collections.abc import Callable, Iterator, Mapping
+import socket
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import urljoin, urlsplit
 from urllib.request import url2pathname
 
-from openlineage_dagster_core.cli.doctor.backend import (
-    SECONDS,
-    Address,
-    Answer,
-    NotReachedError,
-    ask,
-    connect,
-)
-from openlineage_dagster_core.cli.doctor.configured import Destination
+import requests
+
+from openlineage_dagster_core.cli.doctor.configured import DEFAULT_ENDPOINT, Destination
 from openlineage_dagster_core.cli.doctor.finding import Finding, fine, note, problem, warning
-from openlineage_dagster_core.cli.failure import cause_of
+from openlineage_dagster_core.cli.terminal import cause_of
+from openlineage_dagster_core.delivery.bounded_http import redirect_target
 from openlineage_dagster_core.redaction import without_secrets
 from openlineage_dagster_core.validation import without_credentials
 
-CHECK = "connectivity"
+SECONDS = 5.0
+"""Seconds to wait for a connection, and then for an answer."""
 
 HTTP = frozenset({"http", "async_http"})
 
-TRY = "Try with --send."
+SEND_TO_KNOW = "Run doctor with --send to find out."
+CHECK_BACKEND = "Check that the backend runs and that this machine can reach it."
+USE_FINAL_ADDRESS = "Set OPENLINEAGE_URL, or url in openlineage.yml, to the final address."
 
 _OWN_TLS = ("sslContext", "ssl_context", "sslcontext")
 
-_IN_TROUBLE = frozenset({500, 502, 503, 504})
-"""Others, such as 501, only say that it is no Marquez."""
-
-NEXT_STEP = "See that the backend runs, and that it can be reached from this machine."
+_FAILING = frozenset({500, 502, 503, 504})
+"""Statuses of a backend that fails; others, such as 501, only show that it is not a Marquez."""
 
 
-def look(destination: Destination, answers: list[Answer]) -> Iterator[Finding]:
-    """Check where events go.
+@dataclass(frozen=True)
+class Address:
+    """Where an HTTP transport sends events, with the headers of each request."""
 
-    Args:
-        destination: a transport that sends.
-        answers: that of an HTTP backend is added.
+    url: str
+    endpoint: str = DEFAULT_ENDPOINT
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    verify: Any = True
 
-    Yields:
-        What was found.
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any]) -> Address:
+        """Read the configuration of a transport of type `http` or `async_http`."""
+        headers = {str(k): str(v) for k, v in (config.get("custom_headers") or {}).items()}
+        auth = config.get("auth")
+        if isinstance(auth, Mapping) and auth.get("type") == "api_key":
+            key = auth.get("apiKey") or auth.get("apikey") or auth.get("api_key")
+            headers["Authorization"] = f"Bearer {key}"
+        url, endpoint = str(config.get("url", "")).strip(), config.get("endpoint")
+        return cls(url, str(endpoint or DEFAULT_ENDPOINT), headers, config.get("verify", True))
+
+    @property
+    def full(self) -> str:
+        """Where events are sent, joined as the client joins it."""
+        return urljoin(self.url, self.endpoint)
+
+    @property
+    def api(self) -> str:
+        """Where Marquez's other resources would be: next to the one that takes events."""
+        return self.full.rpartition("/")[0]
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a backend answered.
+
+    Times are in seconds since the epoch; `date` is the backend's clock, None without a valid Date.
+    `redirects_to` is the target of a redirect, without the endpoint.
     """
+
+    address: Address
+    status: int
+    seconds: float
+    asked_at: float
+    date: float | None
+    is_marquez: bool
+    redirects_to: str | None = None
+
+
+class NotReachedError(Exception):
+    """A backend gave no answer; the text says why, and may be shown."""
+
+
+def check(destination: Destination, answers: list[Answer]) -> Iterator[Finding]:
+    """Check a transport that sends; the answer of an HTTP backend is added to `answers`."""
     where = f"{destination.name}: " if destination.name else ""
-    if destination.kind in HTTP:
-        yield from _http(where, destination.config, answers)
-    elif destination.kind in _OTHERS:
-        yield _OTHERS[destination.kind](where, destination.config)
+    kind, config = destination.kind, destination.config
+    if kind in HTTP:
+        yield from _check_http(where, config, answers)
+    elif kind == "file":
+        yield _check_file(where, config)
+    elif kind == "kafka":
+        yield _check_kafka(where, config)
+    elif kind == "console":
+        yield note(f"{where}console prints events to the log of the process that sends them")
+    elif kind == "noop":
+        yield note(f"{where}noop drops every event")
     else:
-        yield note(CHECK, f"{where}whether {destination.kind} can be reached is not checked", TRY)
+        yield note(f"{where}doctor cannot check whether {kind} can be reached", SEND_TO_KNOW)
 
 
-def _http(where: str, config: Mapping[str, object], answers: list[Answer]) -> Iterator[Finding]:
+def _check_http(
+    where: str, config: Mapping[str, object], answers: list[Answer]
+) -> Iterator[Finding]:
     address = Address.from_config(config)
     shown = f"{where}{without_credentials(address.url)}"
     path = urlsplit(address.url).path.rstrip("/")
     if not urlsplit(address.full).path.startswith(f"{path}/"):
         yield problem(
-            CHECK,
             f"{shown} loses its path: events go to {without_credentials(address.full)}",
             "End the url with a slash.",
         )
     try:
         if any(name in config for name in _OWN_TLS):
             connect(address.url)
-            yield note(CHECK, f"{shown} takes connections; its TLS is set up by hand", TRY)
+            yield note(f"{shown} takes connections; doctor cannot check its TLS", SEND_TO_KNOW)
             return
         answer = ask(address)
     except NotReachedError as error:
-        yield problem(CHECK, f"{shown} cannot be reached: {error}", NEXT_STEP)
+        yield problem(f"{shown} cannot be reached: {error}", CHECK_BACKEND)
         return
     answers.append(answer)
-    yield _answered(shown, answer)
-
-
-def _answered(shown: str, answer: Answer) -> Finding:
     took = f"HTTP {answer.status} after {answer.seconds * 1000:.0f} ms"
     if answer.is_marquez:
-        return fine(CHECK, f"{shown} is a Marquez and answers ({took})")
-    if answer.redirects_to is not None:
-        return problem(
-            CHECK,
+        yield fine(f"{shown} is a Marquez and answers ({took})")
+    elif answer.redirects_to is not None:
+        yield problem(
             f"{shown} redirects to {answer.redirects_to} ({took}), and redirects are not followed: "
             "no event arrives",
-            "Set OPENLINEAGE_URL, or url in openlineage.yml, to the final address.",
+            USE_FINAL_ADDRESS,
         )
-    if answer.status in (401, 403):
-        return warning(
-            CHECK,
-            f"{shown} does not let us in ({took})",
-            "See that the API key is right; --send tells whether it takes events all the same.",
+    elif answer.status in (401, 403):
+        yield warning(
+            f"{shown} denies access ({took})",
+            "Check the API key; --send shows whether the backend takes events all the same.",
         )
-    if answer.status in _IN_TROUBLE:
-        return warning(CHECK, f"{shown} answers that it is in trouble ({took})", NEXT_STEP)
-    return fine(CHECK, f"{shown} answers ({took}); whether it takes events, --send tells")
+    elif answer.status in _FAILING:
+        yield warning(f"{shown} answers with an error of its own ({took})", CHECK_BACKEND)
+    else:
+        yield fine(f"{shown} answers ({took}); --send shows whether it takes events")
 
 
-def _file(where: str, config: Mapping[str, object]) -> Finding:
+def _check_file(where: str, config: Mapping[str, object]) -> Finding:
     path = str(config.get("log_file_path", ""))
     if urlsplit(path).scheme == "file":
         path = url2pathname(urlsplit(path).path)
     if "://" in path or config.get("filesystem"):
-        return note(CHECK, f"{where}it is not known whether that file system can be written", TRY)
+        return note(f"{where}doctor cannot check that file system", SEND_TO_KNOW)
     file = Path(path)
     folder = file.absolute().parent
     if not folder.is_dir():
-        return problem(CHECK, f"{where}there is no directory {folder}", "Make it.")
+        return problem(f"{where}there is no directory {folder}", "Create it.")
     target = file if config.get("append") and file.exists() else folder
     if not os.access(target, os.W_OK):
         return problem(
-            CHECK,
-            f"{where}{target} cannot be written by this account",
-            "Allow it to the account that Dagster runs under.",
+            f"{where}this account cannot write {target}",
+            "Allow the account that Dagster runs under to write there.",
         )
     if not file.is_absolute():
         return warning(
-            CHECK,
-            f"{where}{file} is somewhere else for each process that starts in another directory",
+            f"{where}{file} is a relative path: each process looks for it where it starts",
             "Give an absolute path.",
         )
-    return fine(CHECK, f"{where}{target} can be written")
+    return fine(f"{where}{target} can be written")
 
 
-def _kafka(where: str, config: Mapping[str, object]) -> Finding:
+def _check_kafka(where: str, config: Mapping[str, object]) -> Finding:
     try:
-        # Not everybody has it.
+        # An optional dependency.
         from confluent_kafka import KafkaException
         from confluent_kafka.admin import AdminClient
     except ImportError:
+        return problem(f"{where}confluent-kafka is not installed", "pip install confluent-kafka")
+    given, topic = config.get("config"), config.get("topic")
+    if not isinstance(given, Mapping) or not topic:
         return problem(
-            CHECK, f"{where}confluent-kafka is not installed", "pip install confluent-kafka"
-        )
-    given = config.get("config")
-    if not isinstance(given, Mapping) or not config.get("topic"):
-        return problem(
-            CHECK,
-            f"{where}kafka has no topic or no config",
+            f"{where}the configuration of kafka lacks topic or config",
             "Name the topic, and bootstrap.servers in config.",
         )
     options: dict[str, Any] = dict(given)
     reasons: list[str] = []
-    topic = str(config.get("topic"))
     try:
-        # By itself it writes to standard error.
+        # By default the client writes errors to standard error.
         options |= {"log_level": "2", "error_cb": lambda error: reasons.append(error.str())}
         client = AdminClient(options)
         try:
             topics = client.list_topics(timeout=SECONDS).topics
         finally:
-            # Then it says why.
+            # This calls error_cb.
             client.poll(0)
     except (KafkaException, ValueError, TypeError) as error:
         reason = without_secrets(reasons[0]) if reasons else cause_of(error)
-        return problem(CHECK, f"{where}the Kafka broker cannot be reached: {reason}", NEXT_STEP)
-    if topic not in topics:
+        return problem(f"{where}the Kafka broker cannot be reached: {reason}", CHECK_BACKEND)
+    if str(topic) not in topics:
         return warning(
-            CHECK,
             f"{where}the Kafka broker answers, and has no topic {topic}",
-            "Make it, unless the broker makes topics by itself.",
+            "Create it, unless the broker creates topics by itself.",
         )
-    return fine(CHECK, f"{where}the Kafka broker answers, and has the topic {topic}")
+    return fine(f"{where}the Kafka broker answers, and has the topic {topic}")
 
 
-def _console(where: str, _: Mapping[str, object]) -> Finding:
-    return note(CHECK, f"{where}console prints events to the log of the process that sends them")
+def ask(address: Address) -> Answer:
+    """Ask a backend for Marquez's namespaces; raise NotReachedError without any answer."""
+    connect(address.url)
+    asked_at, began = time.time(), time.monotonic()
+    response = get(address, "namespaces", limit=1)
+    seconds = time.monotonic() - began
+    date = None
+    with contextlib.suppress(KeyError, TypeError, ValueError):
+        date = parsedate_to_datetime(response.headers["Date"]).timestamp()
+    return Answer(
+        address,
+        response.status_code,
+        seconds,
+        asked_at,
+        date,
+        _is_marquez(response),
+        _redirect(response),
+    )
 
 
-def _noop(where: str, _: Mapping[str, object]) -> Finding:
-    return note(CHECK, f"{where}noop goes nowhere")
+def get(address: Address, path: str, **query: int) -> requests.Response:
+    """Get a path below `address.api`; raise NotReachedError without any answer."""
+    try:
+        return requests.get(
+            f"{address.api}/{path}",
+            params=query,
+            headers=dict(address.headers),
+            timeout=SECONDS,
+            verify=address.verify,
+            # As when events are sent: the headers are meant for this address alone.
+            allow_redirects=False,
+        )
+    except requests.exceptions.SSLError:
+        reason = "its TLS certificate is not accepted, or it does not speak TLS"
+    except requests.Timeout:
+        reason = f"it takes connections and has not answered within {SECONDS:g} s"
+    except (requests.RequestException, OSError, ValueError) as error:
+        reason = f"it does not answer in HTTP ({type(error).__name__})"
+    raise NotReachedError(reason)
 
 
-_OTHERS: Mapping[str, Callable[[str, Mapping[str, object]], Finding]] = {
-    "console": _console,
-    "file": _file,
-    "kafka": _kafka,
-    "noop": _noop,
-}
+def connect(url: str) -> None:
+    """Open a connection and close it; raise NotReachedError, clearer than the error of requests."""
+    if requests.utils.get_environ_proxies(url):
+        return
+    parts = urlsplit(url)
+    port = parts.port or (443 if parts.scheme == "https" else 80)
+    try:
+        socket.create_connection((parts.hostname or "", port), SECONDS).close()
+    except TimeoutError:
+        raise NotReachedError(f"no connection within {SECONDS:g} s") from None
+    except (OSError, UnicodeError) as error:
+        reason = getattr(error, "strerror", None) or type(error).__name__
+        raise NotReachedError(str(reason)) from None
+
+
+def _redirect(response: requests.Response) -> str | None:
+    location = response.headers.get("Location")
+    if not 300 <= response.status_code < 400 or location is None:
+        return None
+    target = redirect_target(response.url or "", location)
+    # Events have another path than this request.
+    return target.removesuffix("/api/v1/namespaces").removesuffix("namespaces")
+
+
+def _is_marquez(response: requests.Response) -> bool:
+    try:
+        content = response.json()
+    except requests.JSONDecodeError:
+        return False
+    is_object = response.status_code == 200 and isinstance(content, dict)
+    return is_object and isinstance(content.get("namespaces"), list)

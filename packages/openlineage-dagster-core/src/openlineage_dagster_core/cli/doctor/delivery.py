@@ -1,119 +1,200 @@
-"""Checks the delivery of Mechanism A: who delivers, how far behind, what is in the way."""
+"""Checks the delivery of both mechanisms: whether it works, how far behind, what is in its way."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import json
+import time
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
 
-from openlineage_dagster_core.cli.age import in_words
-from openlineage_dagster_core.cli.delivery_status import DeliveryStatus, delivery_of_storage
+from openlineage_dagster_core.cli.delivery_status import (
+    SENSOR_SILENT_SECONDS,
+    DeliveryStatus,
+    cursor_text,
+    delivery_of_storage,
+    last_tick,
+)
 from openlineage_dagster_core.cli.doctor.finding import Finding, fine, note, problem, warning
 from openlineage_dagster_core.cli.doctor.subject import Subject
+from openlineage_dagster_core.cli.times import in_words
 from openlineage_dagster_core.delivery.transport import names_console
+from openlineage_dagster_core.event_log.cursor import VERSION, Cursor, ParkedEvent
 from openlineage_dagster_core.redaction import without_secrets
 
-CHECK = "delivery"
+if TYPE_CHECKING:
+    from dagster._core.scheduler.instigation import InstigatorTick
 
 LATE_SECONDS = 300.0
-"""Seconds by which a deliverer may be behind without a warning."""
+"""Seconds that a delivery may be behind without a warning."""
 
 LONGEST_REASON = 300
 
+START_SENSOR = "Start it in the Dagster UI, under Automation."
 
-def look(subject: Subject) -> Iterator[Finding]:
-    """Check the delivery.
 
-    Args:
-        subject: what is examined.
-
-    Yields:
-        What was found; nothing where Mechanism A is not configured or the instance is not open.
-    """
+def check(subject: Subject) -> Iterator[Finding]:
+    """Check Mechanism A's deliverer, where the storage is configured and the instance is open."""
     if subject.instance is None or subject.storage is None:
         return
     found = delivery_of_storage(subject.instance)
-    yield _deliverer(found)
-    yield from _progress(found)
-    yield from _differences(found)
+    yield _check_deliverer(found)
+    yield from _check_progress(found)
+    yield from _check_differences(found)
     is_service = found.is_delivering and found.heartbeat is not None and found.heartbeat.is_service
     if names_console(subject.environ) and not is_service:
         yield warning(
-            CHECK,
             "the transport is console, and a deliverer that a process of Dagster starts has no "
             "console: its events are printed nowhere",
             "Run openlineage-dagster deliver, which prints them to its standard output.",
         )
 
 
-def _deliverer(found: DeliveryStatus) -> Finding:
+def check_sensors(subject: Subject) -> Iterator[Finding]:
+    """Check Mechanism B's sensors that the open instance or the definitions have."""
+    if subject.instance is None:
+        return
+    states = subject.sensor_states
+    for state in states:
+        if state.is_running:
+            yield from _check_cursor(state.name, cursor_text(state))
+            tick = last_tick(subject.instance, state)
+            if tick is not None:
+                yield from _check_tick(state.name, tick)
+        elif subject.sensors:
+            yield warning(f"{state.name} is stopped", START_SENSOR)
+        else:
+            yield note(f"the instance has {state.name}, which is stopped")
+    for sensor in subject.sensors:
+        if sensor.name in {state.name for state in states}:
+            continue
+        if sensor.default_status.value == "RUNNING":
+            yield note(
+                f"{sensor.name} has not been evaluated in this instance yet",
+                "Check that the code location is loaded and that dagster-daemon runs.",
+            )
+        else:
+            yield warning(f"{sensor.name} is stopped", START_SENSOR)
+
+
+def _check_deliverer(found: DeliveryStatus) -> Finding:
     heartbeat = found.heartbeat
     if found.is_delivering and heartbeat is not None:
         kind = "a service" if heartbeat.is_service else "started by a process of Dagster"
-        return fine(
-            CHECK,
-            f"process {heartbeat.pid} on {heartbeat.host} delivers, {kind}, version "
-            f"{heartbeat.version}",
-        )
+        process = f"process {heartbeat.pid} on {heartbeat.host}"
+        return fine(f"{process} delivers, {kind}, version {heartbeat.version}")
     if found.is_external:
         return problem(
-            CHECK,
             "no deliverer is alive, and with `deliver: external` no process of Dagster starts one",
             "Start openlineage-dagster deliver as a service, or remove `deliver` from the "
             "storage's config.",
         )
     if found.is_left:
         return warning(
-            CHECK,
             f"{found.waiting} wait and no deliverer is alive",
             "The next process of Dagster that stores an event starts one: check that such "
             "processes have a transport configured, or run openlineage-dagster deliver --once.",
         )
     ever = "has been started yet" if heartbeat is None else "is alive, and nothing waits"
-    return fine(CHECK, f"no deliverer {ever}; the next event that is stored starts one")
+    return fine(f"no deliverer {ever}; the next event that is stored starts one")
 
 
-def _progress(found: DeliveryStatus) -> Iterator[Finding]:
+def _check_progress(found: DeliveryStatus) -> Iterator[Finding]:
     cursor, behind = found.cursor, found.waiting.seconds
-    done = f"{cursor.read} events of the log read, {cursor.sent} sent" if cursor else ""
+    done = f" ({_done(cursor)})" if cursor else ""
     if found.trouble:
         yield warning(
-            CHECK,
             f"delivery is in trouble: {without_secrets(found.trouble)[:LONGEST_REASON]}",
-            "Correct what it names; the deliverer tries again by itself.",
+            "Correct the cause; the deliverer retries by itself.",
         )
     if found.is_delivering and behind > LATE_SECONDS:
         yield warning(
-            CHECK,
-            f"the deliverer is {in_words(behind)} and {found.waiting} behind ({done})",
+            f"the deliverer is {in_words(behind)} and {found.waiting} behind{done}",
             "Check whether the backend answers, and how fast: openlineage-dagster status --watch.",
         )
     elif found.is_delivering:
-        yield fine(CHECK, f"the delivery is up to date ({done})")
+        yield fine(f"the delivery is up to date{done}")
     if found.parked:
-        last = found.parked[-1]
-        reason = without_secrets(last.reason)[:LONGEST_REASON]
-        yield warning(
-            CHECK,
-            f"{len(found.parked)} events are parked; the last is {last.event_type or 'an event'} "
-            f"of run {last.run_id or '-'}: {reason}",
-            "List them with openlineage-dagster parked list, correct the cause, then "
-            "openlineage-dagster parked retry --all.",
-        )
+        yield _parked(f"{len(found.parked)} events are parked", found.parked)
 
 
-def _differences(found: DeliveryStatus) -> Iterator[Finding]:
+def _check_differences(found: DeliveryStatus) -> Iterator[Finding]:
     if found.differing_parts:
-        hosts = ", ".join(sorted({each.host for each in found.configurations}))
         yield warning(
-            CHECK,
-            f"processes of Dagster differ in {', '.join(found.differing_parts)} (seen on {hosts} "
-            "within an hour), and one deliverer sends for all of them",
+            f"processes of Dagster differ in {found.differences}, and one deliverer sends for all",
             "Give all processes of Dagster the same environment, dagster.yaml and version; after a "
             "change, restart them and wait an hour.",
         )
     requests = found.requests
     if requests is not None and (requests.retry or requests.drop) and not found.is_delivering:
         yield note(
-            CHECK,
-            f"{len(requests.retry)} parked events are to be retried and {len(requests.drop)} "
-            "dropped, by the next deliverer",
+            f"the next deliverer retries {len(requests.retry)} parked events and drops "
+            f"{len(requests.drop)}"
         )
+
+
+def _check_cursor(name: str, text: str | None) -> Iterator[Finding]:
+    if not text:
+        yield note(f"{name} has sent nothing yet: it has no cursor")
+        return
+    try:
+        stored = json.loads(text)
+        cursor = Cursor.from_text(text)
+    except ValueError:
+        yield problem(
+            f"{name} has a cursor that is not ours",
+            "Reset it in the Dagster UI: everything is sent once more, with the same ids.",
+        )
+        return
+    if "version" not in stored:
+        yield note(f"{name} has a cursor of 0.1 or 0.2: this version continues there")
+        return
+    if stored["version"] != VERSION:
+        yield note(f"{name} has a cursor of another version, which doctor cannot read")
+        return
+    seconds = max(0.0, time.time() - cursor.behind_since) if cursor.behind_since else 0.0
+    if seconds > LATE_SECONDS:
+        events = f" and {cursor.behind} events" if cursor.behind else ""
+        yield warning(
+            f"{name} is {in_words(seconds)}{events} behind ({_done(cursor)})",
+            "Read the reason of its last ticks: the backend may be down or slow, or the log was "
+            "long when the sensor was started.",
+        )
+    else:
+        yield fine(f"{name} is up to date ({_done(cursor)})")
+    if cursor.last_parked:
+        yield _parked(f"{name} has parked {cursor.parked} events", cursor.last_parked)
+
+
+def _check_tick(name: str, tick: InstigatorTick) -> Iterator[Finding]:
+    age = time.time() - tick.timestamp
+    if age > SENSOR_SILENT_SECONDS:
+        yield warning(
+            f"{name} was last evaluated {in_words(age)} ago",
+            "Check that dagster-daemon runs and that the code location is loaded.",
+        )
+    if tick.error is not None:
+        yield problem(
+            f"the last tick of {name} failed: {_first_line(tick.error.message)}",
+            "Open the tick in the Dagster UI for details.",
+        )
+    elif tick.skip_reason:
+        yield note(f"the last tick of {name} said: {_first_line(tick.skip_reason)}")
+
+
+def _done(cursor: Cursor) -> str:
+    return f"{cursor.read} events of the log read, {cursor.sent} sent"
+
+
+def _parked(how_many: str, events: Sequence[ParkedEvent]) -> Finding:
+    last = events[-1]
+    return warning(
+        f"{how_many}; the last is {last.event_type or 'an event'} of run {last.run_id or '-'}: "
+        f"{without_secrets(last.reason)[:LONGEST_REASON]}",
+        "List them with openlineage-dagster parked list, correct the cause, then "
+        "openlineage-dagster parked retry --all.",
+    )
+
+
+def _first_line(text: str) -> str:
+    lines = without_secrets(text).strip().splitlines()
+    return lines[0].rstrip(".") if lines else ""

@@ -19,76 +19,65 @@ from openlineage_dagster_core.settings import Settings
 if TYPE_CHECKING:
     from dagster import RepositoryDefinition
 
-CHECK = "namespaces"
-
 EXAMPLES = 3
 
 
-def look(subject: Subject) -> Iterator[Finding]:
-    """Show the namespaces.
-
-    Args:
-        subject: what is examined.
-
-    Yields:
-        What was found.
-    """
+def check(subject: Subject) -> Iterator[Finding]:
+    """Show the namespaces, and with definitions some names."""
     if subject.instance is None and (subject.has_storage or not subject.sensors):
-        yield note(CHECK, "they are not known while the instance cannot be opened")
+        yield note("they are not known while the instance cannot be opened")
         return
     try:
         settings = subject.settings
     except ConfigurationError as error:
-        yield problem(CHECK, f"{error.option} is {error.value!r}", f"It must be {error.allowed}.")
+        yield problem(f"{error.option} is {error.value!r}", f"It must be {error.allowed}.")
         return
-    run = _run(subject)
+    run = _run_of(subject)
     identity = Identity(settings)
     dataset = identity.dataset(run, AssetKey("any"), None).namespace
     yield fine(
-        CHECK,
         f"jobs in {identity.job_namespace(run)!r} ({settings.job_namespace.text}), datasets in "
-        f"{dataset!r} ({settings.namespace_template.text})",
+        f"{dataset!r} ({settings.namespace_template.text})"
     )
-    yield from _tags(settings, is_storage=subject.has_storage)
+    yield from _check_tags(settings, is_storage=subject.has_storage)
     if subject.repository is not None:
-        yield from _examples(subject.repository, identity, run)
+        yield from _show_examples(subject.repository, identity, run)
 
 
-def _tags(settings: Settings, *, is_storage: bool) -> Iterator[Finding]:
+def _check_tags(settings: Settings, *, is_storage: bool) -> Iterator[Finding]:
     tags = sorted({*settings.namespace_template.tags, *settings.job_namespace.tags})
     if not tags:
         return
     tokens = ", ".join(f"{{tag:{tag}}}" for tag in tags)
     if is_storage and not settings.resolve_run_tags:
         yield note(
-            CHECK,
             f"{tokens} is empty: the storage does not resolve run tags by default",
-            "Set resolve_run_tags: true in the storage's config to have it resolved.",
+            "To resolve run tags, set resolve_run_tags: true in the storage's config.",
         )
     else:
-        yield note(CHECK, f"{tokens} comes from each run's tags; here it is shown empty")
+        yield note(f"{tokens} comes from each run's tags; here it is shown empty")
 
 
-def _examples(
+def _show_examples(
     repository: RepositoryDefinition, identity: Identity, run: RunFacts
 ) -> Iterator[Finding]:
-    # Brings all of Dagster along.
+    # Loads all of Dagster.
     from openlineage_dagster_core.facts.definitions import DefinedAssets
 
     assets = DefinedAssets(repository.asset_graph)
     for key in islice(assets, EXAMPLES):
         namespace, name = identity.dataset(run, key, assets[key])
-        yield fine(CHECK, f"asset {key.to_user_string()}: dataset {namespace!r}, {name!r}")
+        yield fine(f"asset {key.to_user_string()}: dataset {namespace!r}, {name!r}")
     jobs = sorted(name for name in repository.job_names if not name.startswith("__"))
     for name in jobs[:EXAMPLES]:
         job_name = run_job_name(
             RunFacts("", name, run.created_at), is_like_asset=AssetKey([name]) in assets
         )
-        yield fine(CHECK, f"job {name}: {identity.job_namespace(run)!r}, {job_name!r}")
+        yield fine(f"job {name}: {identity.job_namespace(run)!r}, {job_name!r}")
 
 
-def _run(subject: Subject) -> RunFacts:
-    """Make a run of what is named, so that its tokens have values."""
+def _run_of(subject: Subject) -> RunFacts:
+    """Make a run of the named definitions, so that the templates' tokens have values."""
     code, repository = subject.code, subject.repository
     location = code.module_name or (code.python_file.name if code.python_file else None)
     return RunFacts(

@@ -1,16 +1,24 @@
-"""Sends a test event, as the mechanisms send theirs, and asks Marquez for it."""
+"""Sends a test event as the mechanisms send theirs, and asks Marquez for it."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timezone
-from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-from openlineage_dagster_core.cli.doctor.backend import SECONDS, Address, NotReachedError, get
+from openlineage.client.event_v2 import Job, Run, RunEvent, RunState
+
 from openlineage_dagster_core.cli.doctor.configured import Destination
-from openlineage_dagster_core.cli.doctor.connectivity import HTTP, NEXT_STEP
+from openlineage_dagster_core.cli.doctor.connectivity import (
+    CHECK_BACKEND,
+    HTTP,
+    SECONDS,
+    USE_FINAL_ADDRESS,
+    Address,
+    NotReachedError,
+    get,
+)
 from openlineage_dagster_core.cli.doctor.finding import Finding, fine, note, problem, warning
 from openlineage_dagster_core.conversion.envelope import event_time
 from openlineage_dagster_core.delivery.client import LineageClient
@@ -24,35 +32,21 @@ from openlineage_dagster_core.redaction import without_secrets
 from openlineage_dagster_core.settings import Settings, is_disabled
 from openlineage_dagster_core.version import PRODUCER
 
-if TYPE_CHECKING:
-    from openlineage.client.event_v2 import RunEvent
-
-CHECK = "test event"
-
 JOB_NAME = "openlineage_dagster_doctor"
 
 PAUSE_SECONDS = 0.1
+"""Seconds between two questions to Marquez."""
 
 
-def look(
+def check(
     settings: Settings,
     environ: Mapping[str, str],
     destinations: Sequence[Destination],
     marquez: Sequence[Address],
 ) -> Iterator[Finding]:
-    """Send a test event and look for it.
-
-    Args:
-        settings: give its namespace, and how long a request may take.
-        environ: the process's environment.
-        destinations: the transports that send.
-        marquez: those that are a Marquez.
-
-    Yields:
-        What came of it.
-    """
+    """Send a test event to the destinations, and look for it in those that are a Marquez."""
     if is_disabled(environ) or not destinations:
-        yield note(CHECK, "none is sent, because nothing is emitted", "See transport above.")
+        yield note("none is sent: no transport emits events", "See transport above.")
         return
     events = made_events(settings, time.time())
     began = time.monotonic()
@@ -60,40 +54,30 @@ def look(
         _send(events, settings)
     except EventRefusedError as error:
         yield problem(
-            CHECK,
             f"the backend refuses it: {without_secrets(error.in_full)}",
-            "See that the address is that of an OpenLineage backend, and what its log says.",
+            "Check that the address is that of an OpenLineage backend, and read the backend's log.",
         )
         return
     except BackendUnavailableError as error:
         yield problem(
-            CHECK,
             f"the backend does not take it: {without_secrets(error.in_full)}",
             _next_step(error.status),
         )
         return
     took = (time.monotonic() - began) * 1000
     job = events[0].job
-    yield fine(CHECK, f"{job.namespace}/{job.name}, START and COMPLETE, sent in {took:.0f} ms")
+    yield fine(f"{job.namespace}/{job.name}, START and COMPLETE, sent in {took:.0f} ms")
     if any(destination.kind not in HTTP for destination in destinations):
-        yield note(CHECK, "whether it has arrived can only be seen there", None)
+        yield note("only the backend shows whether it has arrived")
     for address in marquez:
         yield _read_back(events[0], address)
 
 
 def made_events(settings: Settings, timestamp: float) -> list[RunEvent]:
-    """Make the test event.
+    """Make START and COMPLETE (OpenLineage 2-0-2, RunEvent) of one run without datasets.
 
-    Args:
-        settings: give the namespace.
-        timestamp: of the test, in seconds since the epoch; the run id comes from it.
-
-    Returns:
-        START and COMPLETE (OpenLineage 2-0-2, RunEvent) of one run without datasets.
+    The run id is made from the namespace and the timestamp, which is in seconds since the epoch.
     """
-    # As elsewhere: it takes its time.
-    from openlineage.client.event_v2 import Job, Run, RunEvent, RunState
-
     instant = datetime.fromtimestamp(timestamp, timezone.utc)
     namespace = Identity(settings).job_namespace(RunFacts("", "", instant))
     run_id = static_run_id(instant, "doctor", namespace, repr(timestamp))
@@ -122,12 +106,12 @@ def _send(events: Sequence[RunEvent], settings: Settings) -> None:
 
 def _next_step(status: int | None) -> str:
     if status in (401, 403):
-        return "Give it the right key: OPENLINEAGE_API_KEY, or auth in openlineage.yml."
+        return "Correct the key in OPENLINEAGE_API_KEY, or auth in openlineage.yml."
     if status in (404, 405):
-        return "See that url and endpoint are those where the backend takes OpenLineage events."
+        return "Set url and endpoint to those where the backend takes OpenLineage events."
     if status is not None and 300 <= status < 400:
-        return "Set OPENLINEAGE_URL, or url in openlineage.yml, to the final address."
-    return NEXT_STEP
+        return USE_FINAL_ADDRESS
+    return CHECK_BACKEND
 
 
 def _read_back(event: RunEvent, address: Address) -> Finding:
@@ -145,10 +129,9 @@ def _read_back(event: RunEvent, address: Address) -> Finding:
                 last = str(answer.json().get("state"))
             if last == "COMPLETED":
                 took = (time.monotonic() - began) * 1000
-                return fine(CHECK, f"Marquez shows its run, {last}, after {took:.0f} ms")
+                return fine(f"Marquez shows its run, {last}, after {took:.0f} ms")
         time.sleep(PAUSE_SECONDS)
     return warning(
-        CHECK,
         f"Marquez took it and does not show its run as COMPLETED within {SECONDS:g} s ({last})",
-        "See Marquez's log, and whether its database keeps up.",
+        "Read Marquez's log, and check that its database keeps up.",
     )

@@ -1,36 +1,54 @@
-"""What is examined: environment, `dagster.yaml`, instance and definitions, as far as known."""
+"""The examined deployment, as far as it can be opened."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+import contextlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from openlineage_dagster_core.cli.code import CodeTarget
-from openlineage_dagster_core.settings import ENV_URL, SENSOR_SETTINGS, Settings
+import yaml
+
+from openlineage_dagster_core.cli.code import CodeTarget, load
+from openlineage_dagster_core.cli.delivery_status import sensor_states
+from openlineage_dagster_core.cli.deployment import (
+    CONFIG_FILE,
+    home_of,
+    instance_at,
+    restore_disabled,
+)
+from openlineage_dagster_core.cli.doctor.finding import (
+    Finding,
+    bounded,
+    failure,
+    fine,
+    note,
+    problem,
+)
+from openlineage_dagster_core.settings import ENV_DISABLED, ENV_URL, SENSOR_SETTINGS, Settings
 
 if TYPE_CHECKING:
     from dagster import DagsterInstance, RepositoryDefinition, SensorDefinition
+    from dagster._core.scheduler.instigation import InstigatorState
+
+OPENING_SECONDS = 30.0
+"""Seconds that opening the instance may take; Dagster retries a database for some of them."""
+
+LOADING_SECONDS = 120.0
+"""Seconds that loading definitions may take: it runs the user's code."""
 
 _WRAPPERS = frozenset({"OpenLineageDagsterStorage", "OpenLineageEventLogStorage"})
 
 
 @dataclass(frozen=True)
 class Subject:
-    """A deployment, of which anything may be missing or broken.
+    """A deployment: what is None is unknown, missing or broken.
 
-    Args:
-        environ: the environment that the command was given.
-        home: the instance's directory; None where none is known.
-        written: what `dagster.yaml` says, as it stands there; None where it is not known.
-        instance: opened; None where it cannot be.
-        repository: the definitions; None where none were named or they cannot be loaded.
-        code: where definitions are.
+    `written` is the content of `dagster.yaml`, `repository` has the definitions in `code`.
     """
 
     environ: Mapping[str, str]
-    home: Path | None = None
     written: Mapping[str, Any] | None = None
     instance: DagsterInstance | None = None
     repository: RepositoryDefinition | None = None
@@ -38,25 +56,20 @@ class Subject:
 
     @property
     def storage(self) -> Any:
-        """The event log storage where it is ours; it counts only in an instance that is open."""
-        if self.instance is None:
-            return None
-        found: Any = self.instance.event_log_storage
+        """The event log storage if it is ours and the instance is open; else None."""
+        found: Any = self.instance.event_log_storage if self.instance is not None else None
         return found if getattr(found, "openlineage_mechanism", None) is not None else None
 
     @property
     def has_storage(self) -> bool:
-        """Whether Mechanism A is configured."""
+        """True if Mechanism A is configured."""
         if self.instance is not None:
             return self.storage is not None
-        return any(part.get("class") in _WRAPPERS for part in self._storages())
-
-    def _storages(self) -> list[Mapping[str, Any]]:
         written = self.written or {}
         storage = written.get("storage")
         custom = storage.get("custom") if isinstance(storage, Mapping) else None
         found = (custom, written.get("event_log_storage"))
-        return [each for each in found if isinstance(each, Mapping)]
+        return any(isinstance(each, Mapping) and each.get("class") in _WRAPPERS for each in found)
 
     @property
     def sensors(self) -> list[SensorDefinition]:
@@ -65,18 +78,84 @@ class Subject:
         return [each for each in sensors if getattr(each, SENSOR_SETTINGS, None) is not None]
 
     @property
-    def settings(self) -> Settings:
-        """Those of the mechanism; of the environment alone where none is known.
+    def sensor_states(self) -> list[InstigatorState]:
+        """What the open instance keeps of sensors with the default name or one in definitions."""
+        if self.instance is None:
+            return []
+        return sensor_states(self.instance, [sensor.name for sensor in self.sensors])
 
-        Raises:
-            ConfigurationError: the environment's are wrong.
-        """
+    @property
+    def settings(self) -> Settings:
+        """The mechanism's; the environment's (ConfigurationError if wrong) where none is known."""
         if self.storage is not None:
             of_storage: Settings = self.storage.settings
             return of_storage
         if self.sensors:
             of_sensor: Settings = getattr(self.sensors[0], SENSOR_SETTINGS)
             return of_sensor
-        # A wrong address is the transport's to report.
+        # The check of the transport reports a wrong address.
         rest = {name: value for name, value in self.environ.items() if name != ENV_URL}
         return Settings.from_options({}, rest)
+
+
+class Opening(contextlib.ExitStack):
+    """Opens the instance and definitions into `subject`, and closes the instance at the end."""
+
+    def __init__(self, environ: Mapping[str, str]) -> None:
+        super().__init__()
+        self.subject = Subject(environ)
+
+    def load_definitions(self, code: CodeTarget) -> Iterator[Finding]:
+        """Load the definitions that the user names, if any."""
+        if not code.is_given:
+            return
+        try:
+            repository = bounded(f"Loading {code.name}", lambda: load(code), LOADING_SECONDS)
+        except SystemExit as error:
+            yield problem(
+                f"{code.name} ends the process: exit {error.code}",
+                "Remove what ends the process, such as sys.exit(), from the imported code.",
+            )
+        except Exception as error:
+            # The user's code raises anything.
+            yield failure(error)
+        else:
+            self.subject = replace(self.subject, repository=repository, code=code)
+            yield fine(f"{code.name} is loaded")
+
+    def open_instance(self, given: Path | None) -> Iterator[Finding]:
+        """Open the instance in the given directory; None takes `DAGSTER_HOME`."""
+        try:
+            home = home_of(given, self.subject.environ)
+        except Exception as error:
+            # The directory does not exist, or is forbidden.
+            yield failure(error)
+            return
+        file = home / CONFIG_FILE
+        try:
+            written = yaml.safe_load(file.read_text(encoding="utf-8")) or {}
+        except FileNotFoundError:
+            yield note(f"{home} has no {CONFIG_FILE}: Dagster's defaults apply")
+            written = {}
+        except PermissionError:
+            yield problem(f"{file} cannot be read: no permission", "Use Dagster's account.")
+            return
+        except (OSError, ValueError, yaml.YAMLError):
+            yield problem(f"{file} cannot be read: it is not YAML", "Correct the file.")
+            return
+        if isinstance(written, dict):
+            self.subject = replace(self.subject, written=written)
+        try:
+            instance = bounded(
+                f"Opening the instance in {home}",
+                lambda: self.enter_context(instance_at(home)),
+                OPENING_SECONDS,
+            )
+        except Exception as error:
+            # Any storage may be configured, and raise anything.
+            # The abandoned thread of `bounded` has set the variable and will not unset it.
+            restore_disabled(self.subject.environ.get(ENV_DISABLED))
+            yield failure(error)
+            return
+        self.subject = replace(self.subject, instance=instance)
+        yield fine(f"{home} is open: {type(instance.event_log_storage).__name__}")

@@ -2,126 +2,117 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from openlineage_dagster_core.cli.doctor.configured import (
-    ConfigFileError,
-    Configured,
-    Destination,
-    config_file,
-    destinations,
-    transport,
-)
+from openlineage_dagster_core.cli.doctor import configured
+from openlineage_dagster_core.cli.doctor.configured import Configured, Destination
 from openlineage_dagster_core.cli.doctor.finding import Finding, fine, note, problem, warning
-from openlineage_dagster_core.cli.doctor.masked import masked
-from openlineage_dagster_core.cli.failure import cause_of
-from openlineage_dagster_core.delivery.transport import HOW_TO_CONFIGURE, check
+from openlineage_dagster_core.cli.terminal import cause_of
+from openlineage_dagster_core.delivery import transport as delivery_transport
 from openlineage_dagster_core.errors import ConfigurationError
+from openlineage_dagster_core.redaction import MASK, redacted
 from openlineage_dagster_core.settings import ENV_CONFIG, ENV_DISABLED, ENV_URL, is_disabled
-
-CHECK = "transport"
 
 _KAFKA = frozenset({"kafka", "msk-iam"})
 
-NOT_ONLY_HERE = (
-    "Do it for every process of Dagster: doctor sees the environment of this shell alone."
-)
+_PRIVATE = frozenset({"auth", "customheaders", "fskwargs", "headers", "storageoptions"})
+"""Keys below which a secret may have any name."""
+
+_HOW = delivery_transport.HOW_TO_CONFIGURE
+CONFIGURE = f"{_HOW[0].upper()}{_HOW[1:]}."
+NOT_ONLY_HERE = "Do so for every process of Dagster: doctor sees this shell's environment alone."
 
 
-def look(environ: Mapping[str, str], sending: list[Destination]) -> Iterator[Finding]:
-    """Check the transport.
-
-    Args:
-        environ: the process's environment.
-        sending: the transports that send are added; none where none is configured as it must be,
-            or all is off.
-
-    Yields:
-        What was found.
-    """
+def check(environ: Mapping[str, str], sending: list[Destination]) -> Iterator[Finding]:
+    """Check the transport, and add to `sending` those that send, if all is configured well."""
     if is_disabled(environ):
         yield warning(
-            CHECK,
             f"nothing is emitted: {ENV_DISABLED} is {environ[ENV_DISABLED]!r}",
             f"Unset {ENV_DISABLED} wherever Dagster runs.",
         )
-    named = environ.get(ENV_CONFIG)
-    file = config_file(environ)
-    if named and file != Path(named):
+    given = environ.get(ENV_CONFIG)
+    file = configured.config_file(environ)
+    if given and file != Path(given):
         yield warning(
-            CHECK,
-            f"{ENV_CONFIG} names {named}, which is not there or cannot be read: it is passed over",
+            f"{ENV_CONFIG} names {given}, which does not exist or cannot be read: it is ignored",
             "Name a file that the account of Dagster can read.",
         )
     try:
-        found = transport(environ)
-    except ConfigFileError as error:
-        yield problem(CHECK, str(error), "Set the file right; events are sent nowhere without it.")
+        found = configured.transport(environ)
+    except configured.ConfigFileError as error:
+        yield problem(str(error), "Correct the file: without it no event is sent.")
         return
     if found is None:
-        how = _sentence(HOW_TO_CONFIGURE)
         yield problem(
-            CHECK, "nothing is emitted: no transport is configured", f"{how} {NOT_ONLY_HERE}"
+            "nothing is emitted: no transport is configured", f"{CONFIGURE} {NOT_ONLY_HERE}"
         )
         return
-    yield from _described(found, environ)
-    if file is not None and file == Path.cwd() / "openlineage.yml" and file != Path(named or ""):
+    yield from _describe(found, environ)
+    if file is not None and file == Path.cwd() / "openlineage.yml" and file != Path(given or ""):
         yield note(
-            CHECK,
             f"{file} counts only in processes that start in that directory",
-            f"Name it with {ENV_CONFIG} if not all of Dagster does.",
+            f"If some processes of Dagster start elsewhere, name the file in {ENV_CONFIG}.",
         )
     if not is_disabled(environ):
-        yield from _made(found, environ, sending)
+        yield from _make(found, environ, sending)
 
 
-def _described(found: Configured, environ: Mapping[str, str]) -> Iterator[Finding]:
+def _describe(found: Configured, environ: Mapping[str, str]) -> Iterator[Finding]:
     for value in found.values:
         name = ".".join(value.path)
-        origin = "by default" if value.origin == "default" else f"from {value.origin}"
-        yield fine(CHECK, f"{name} = {masked(value.path, value.value)}, {origin}")
+        origin = "by default" if value.origin == configured.DEFAULT else f"from {value.origin}"
+        shown = masked(value.path, value.value)
+        text = shown if isinstance(shown, str) else json.dumps(shown, ensure_ascii=False)
+        yield fine(f"{name} = {text}, {origin}")
     if environ.get(ENV_URL) and not any(value.origin == ENV_URL for value in found.values):
         yield note(
-            CHECK,
-            f"{ENV_URL} does not count: the transport is configured by {found.values[0].origin}",
-            f"Unset one of the two if {ENV_URL} is what you mean.",
+            f"{ENV_URL} does not count: {found.values[0].origin} configures the transport",
+            f"To use {ENV_URL}, remove the other configuration.",
         )
     if found.kind == "async_http":
         yield warning(
-            CHECK,
-            "async_http does not wait for answers: what the backend refuses counts as sent",
-            "Use http; no run waits for it.",
+            "async_http does not wait for answers: events that the backend refuses count as sent",
+            "Use http: it does not delay any run.",
         )
     if found.kind == "noop":
-        yield warning(CHECK, "noop sends nothing", _sentence(HOW_TO_CONFIGURE))
+        yield warning("noop sends nothing", CONFIGURE)
 
 
-def _made(
+def _make(
     found: Configured, environ: Mapping[str, str], sending: list[Destination]
 ) -> Iterator[Finding]:
     try:
-        check(environ)
+        delivery_transport.check(environ)
     except ConfigurationError as error:
-        yield problem(CHECK, f"{error.option} is {error.value!r}", f"It must be {error.allowed}.")
+        yield problem(f"{error.option} is {error.value!r}", f"It must be {error.allowed}.")
         return
-    sending.extend(destinations(found.config))
+    sending.extend(configured.destinations(found.config))
     if any(each.kind in _KAFKA for each in sending):
-        # Its producer would connect, and write what it meets with to standard error.
+        # Its producer would connect, and write its errors to standard error.
         return
-    # It brings all of openlineage-python along.
+    # Loads all of openlineage-python.
     from openlineage_dagster_core.delivery.client import LineageClient
 
     try:
         LineageClient(timeout=1.0).close()
     except Exception as error:
-        # Transports raise what they like.
+        # Transports raise anything.
         yield problem(
-            CHECK,
             f"openlineage-python cannot make the transport {found.kind}: {cause_of(error)}",
-            "Set its configuration right, or install what it needs.",
+            "Correct its configuration, or install the library that it needs.",
         )
 
 
-def _sentence(text: str) -> str:
-    return f"{text[0].upper()}{text[1:]}."
+def masked(path: tuple[str, ...], value: object) -> object:
+    """Return a JSON value at a path of the transport's configuration, with secrets masked."""
+    if isinstance(value, Mapping):
+        return {key: masked((*path, str(key)), inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [masked(path, inner) for inner in value]
+    if path[-1] == "type":
+        return value
+    if any(key.lower().replace("_", "") in _PRIVATE for key in path):
+        return MASK
+    return redacted(".".join(path), value) if isinstance(value, str) else value

@@ -1,1 +1,1 @@
-"""The command `graph`."""
+"""The command `graph`: draws lineage as one HTML page."""

@@ -1,23 +1,49 @@
-"""The command `graph`: its options and what it prints."""
+"""The command `graph`: its options, the reading of its sources, and its output."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from openlineage_dagster_core.cli.code import CodeTarget
-from openlineage_dagster_core.cli.failure import OK, CommandError, explained
-from openlineage_dagster_core.cli.graph.source import (
-    Read,
-    is_address,
-    read_event_log,
-    read_file,
-    read_marquez,
+from openlineage_dagster_core.cli.code import CodeTarget, code_options
+from openlineage_dagster_core.cli.deployment import Deployment, home_option, opened
+from openlineage_dagster_core.cli.events_file import STANDARD_INPUT, events_in, is_address
+from openlineage_dagster_core.cli.terminal import (
+    INCOMPLETE,
+    OK,
+    CommandError,
+    echo,
+    escaped,
+    explained,
+    report,
 )
-from openlineage_dagster_core.cli.options import code_options, home_option
-from openlineage_dagster_core.cli.terminal_text import echo, escaped
+
+if TYPE_CHECKING:
+    from openlineage_dagster_core.cli.graph.model import Lineage
+
+STRIDE = 500
+"""Events between two reports of the progress."""
+
+
+class NothingToDrawError(CommandError):
+    """A source was read and has no dataset."""
+
+    exit_code = INCOMPLETE
+
+
+@dataclass(frozen=True)
+class _Read:
+    """The lineage of a source, and the number of its lines that are not OpenLineage events."""
+
+    name: str
+    lineage: Lineage
+    next_step: str
+    left_out: int = 0
 
 
 @click.command(
@@ -36,7 +62,7 @@ Examples:
     default=Path("lineage.html"),
     show_default=True,
     metavar="FILE",
-    help="The page; what is there is overwritten.",
+    help="The page; an existing file is overwritten.",
 )
 @click.option("--open", "opens", is_flag=True, help="Open the page in the browser.")
 @click.option("--json", "as_json", is_flag=True, help="Print what was written as JSON.")
@@ -54,53 +80,26 @@ def graph(
 
     SOURCE is a file of OpenLineage events (one JSON object a line, as the file transport writes
     them, or a JSON array; - is the standard input) or the address of a Marquez, http://HOST:PORT.
-    Without SOURCE the Dagster event log is drawn.
+    Without SOURCE it draws the Dagster event log.
     """
     if source is not None and (home is not None or code.is_given):
         raise CommandError(
-            "--home, -m and -f choose a Dagster event log, and SOURCE is something else.",
+            "--home, -m and -f choose a Dagster event log, and SOURCE names another source.",
             "Leave out one of them.",
         )
     if source is not None and output.exists() and Path(source).exists() and output.samefile(source):
-        raise CommandError(f"{output} is what is to be drawn.", "Name another file after -o.")
-    read = _read(source, home, code)
-    _write(output, read)
-    _tell(output, read, as_json)
-    if opens:
-        click.launch(output.absolute().as_uri())
-    return OK
-
-
-def _read(source: str | None, home: Path | None, code: CodeTarget) -> Read:
+        raise CommandError(f"{output} is also the source.", "Name another file after -o.")
     from rich.console import Console
     from rich.text import Text
 
     # Prints nothing where standard error is not a terminal.
     with Console(stderr=True, highlight=False).status("Reading") as status:
-
-        def tell(text: str) -> None:
-            status.update(Text(escaped(text)))
-
-        if source is None:
-            return read_event_log(home, code, tell)
-        if is_address(source):
-            return read_marquez(source)
-        return read_file(Path(source), tell)
-
-
-def _write(output: Path, read: Read) -> None:
-    from openlineage_dagster_core.cli.graph.drawing import drawing
-    from openlineage_dagster_core.cli.graph.page import page
-
-    text = page(f"Lineage of {read.name}", drawing(read.lineage, read.name))
-    with explained(f"{output} cannot be written", "Name another file after -o."):
-        output.write_text(text, encoding="utf-8", newline="\n")
-
-
-def _tell(output: Path, read: Read, as_json: bool) -> None:
+        read = _read(source, home, code, lambda text: status.update(Text(escaped(text))))
+    _check(read)
+    _write(output, read)
     lineage = read.lineage
     if as_json:
-        said = {
+        result = {
             "page": str(output.absolute()),
             "source": read.name,
             "datasets": len(lineage.datasets),
@@ -108,11 +107,81 @@ def _tell(output: Path, read: Read, as_json: bool) -> None:
             "columns": sum(len(each.columns) for each in lineage.datasets.values()),
             "left_out": read.left_out,
         }
-        click.echo(json.dumps(said))
+        click.echo(json.dumps(result))
+    else:
+        drawn = f"{len(lineage.datasets):,} datasets and {len(lineage.jobs):,} jobs"
+        echo(f"{output}: {drawn} of {read.name}.")
+        if read.left_out:
+            report(f"{read.left_out:,} lines are not OpenLineage events; they are left out.")
+    if opens:
+        click.launch(output.absolute().as_uri())
+    return OK
+
+
+def _read(
+    source: str | None, home: Path | None, code: CodeTarget, tell: Callable[[str], object]
+) -> _Read:
+    if source is None:
+        with opened(home, code) as deployment:
+            name = f"the event log of {deployment.home}"
+            step = "Materialize an asset first, or name another instance with --home."
+            with explained(f"{name} cannot be read"):
+                return _gather(name, _events_of(deployment), step, tell)
+    if is_address(source):
+        from openlineage_dagster_core.cli.graph.from_marquez import lineage_of_marquez
+        from openlineage_dagster_core.validation import without_credentials
+
+        name = f"Marquez at {without_credentials(source)}"
+        return _Read(name, lineage_of_marquez(source), "Send it events first, or name another one.")
+    path = Path(source)
+    name = "the standard input" if path == STANDARD_INPUT else path.name
+    step = "Name a file of OpenLineage events, one JSON object a line, with inputs or outputs."
+    with explained(f"{name} cannot be read", "Name a file of OpenLineage events."):
+        return _gather(name, events_in(path), step, tell)
+
+
+def _events_of(deployment: Deployment) -> Iterator[object]:
+    # These load all of Dagster.
+    from openlineage_dagster_core.replay.selection import Selection
+    from openlineage_dagster_core.serialisation import to_object
+
+    conversion = deployment.conversion()
+    for record in Selection().runs(deployment.instance):
+        yield from map(to_object, conversion.events_of_run(record))
+    yield from map(to_object, conversion.events_of_no_run())
+
+
+def _gather(
+    name: str, events: Iterable[object], next_step: str, tell: Callable[[str], object]
+) -> _Read:
+    # `--help` does not need it.
+    from openlineage_dagster_core.cli.graph.from_events import Gathering
+
+    gathering = Gathering()
+    left_out = 0
+    for number, event in enumerate(events):
+        left_out += not gathering.add(event)
+        if number % STRIDE == 0:
+            tell(f"Reading {name}: {number:,} events")
+    return _Read(name, gathering.lineage(), next_step, left_out)
+
+
+def _check(read: _Read) -> None:
+    if read.lineage.datasets:
         return
-    echo(
-        f"{output}: {len(lineage.datasets):,} datasets and {len(lineage.jobs):,} jobs of "
-        f"{read.name}."
-    )
+    jobs = len(read.lineage.jobs)
+    found = [f"{jobs:,} jobs"] if jobs else []
     if read.left_out:
-        echo(f"{read.left_out:,} lines are not OpenLineage events; they are left out.", err=True)
+        found.append(f"{read.left_out:,} lines that are not OpenLineage events")
+    only = f", only {' and '.join(found)}" if found else ""
+    name = f"{read.name[0].upper()}{read.name[1:]}" if read.name.startswith("the ") else read.name
+    raise NothingToDrawError(f"{name} names no dataset{only}: no page is written.", read.next_step)
+
+
+def _write(output: Path, read: _Read) -> None:
+    from openlineage_dagster_core.cli.graph.drawing import drawing
+    from openlineage_dagster_core.cli.graph.page import page
+
+    text = page(f"Lineage of {read.name}", drawing(read.lineage, read.name))
+    with explained(f"{output} cannot be written", "Name another file after -o."):
+        output.write_text(text, encoding="utf-8", newline="\n")

@@ -1,4 +1,4 @@
-"""Lineage → what the page's script draws: a JSON object, whose form is known to `web/page.js`."""
+"""Turns lineage into the JSON that `web/page.js` draws."""
 
 from __future__ import annotations
 
@@ -9,30 +9,22 @@ from openlineage_dagster_core.cli.graph.layout import arrange
 from openlineage_dagster_core.cli.graph.model import Dataset, Job, Lineage, Name, Run
 
 CHARACTER_WIDTH, BESIDE_NAME, LEAST_WIDTH, MOST_WIDTH = 8, 48, 130, 230
-"""Of a box, in pixels. A longer name is shortened in it."""
+"""Pixels that set the width of a box by its name; a longer name is shortened."""
 
 HEIGHT = 46
-"""Of a box, in pixels: two lines fit in."""
+"""Pixels of a box, for two lines."""
 
 WIDTH_WITHOUT_NAME = 36
-"""Of the box of a job that is called as what it writes, as that of an asset is, in pixels."""
+"""Pixels of the box of a job with the name of a dataset that it writes, such as an asset's."""
 
 Edge = tuple[int, int]
 Json = Mapping[str, Any]
 
 
 def drawing(lineage: Lineage, source: str) -> Json:
-    """Arrange lineage for the page, in each of the views that it has.
+    """Arrange lineage in each view of the page; `source` tells people where it comes from.
 
-    Args:
-        lineage: what is shown.
-        source: where it comes from, for people.
-
-    Returns:
-        JSON's values. Nodes are named by their place in the list of all: datasets, then jobs.
-
-    Raises:
-        CommandError: igraph is not installed.
+    Nodes have numbers: their places in the list of all datasets, then all jobs.
     """
     datasets, jobs = sorted(lineage.datasets), sorted(lineage.jobs)
     namespaces = sorted({namespace for namespace, _ in (*datasets, *jobs)})
@@ -48,11 +40,11 @@ def drawing(lineage: Lineage, source: str) -> Json:
         for name in jobs
         if (parent := lineage.jobs[name].parent) is not None and parent != name and parent in job_at
     ]
-    width = _width([*datasets, *jobs])
+    longest = max((len(text) for name in (*datasets, *jobs) for text in name), default=0)
+    width = max(LEAST_WIDTH, min(MOST_WIDTH, longest * CHARACTER_WIDTH + BESIDE_NAME))
     named_alike = {job for job, dataset in lineage.writes if job[1] == dataset[1]}
-    widths = [width] * len(datasets) + [
-        WIDTH_WITHOUT_NAME if name in named_alike else width for name in jobs
-    ]
+    widths = [width] * len(datasets)
+    widths += [WIDTH_WITHOUT_NAME if name in named_alike else width for name in jobs]
     beginnings = {job_at[job] for job, _ in lineage.writes} - {target for _, target in flow}
     with_datasets = {number for edge in flow for number in edge} | set(dataset_at.values())
     everything = range(len(datasets) + len(jobs))
@@ -86,11 +78,6 @@ def drawing(lineage: Lineage, source: str) -> Json:
     }
 
 
-def _width(names: Sequence[Name]) -> int:
-    longest = max((max(map(len, name)) for name in names), default=0)
-    return max(LEAST_WIDTH, min(MOST_WIDTH, longest * CHARACTER_WIDTH + BESIDE_NAME))
-
-
 def _view(
     nodes: Sequence[int],
     flow: Sequence[Edge],
@@ -99,8 +86,8 @@ def _view(
     beginnings: Collection[int],
 ) -> Json:
     place = {number: index for index, number in enumerate(nodes)}
-    # A job that reads nothing gets something to read, which nobody sees: so it is in a layer of
-    # jobs, not of datasets, and layers of jobs that show no name are narrow.
+    # A job that reads nothing gets an invisible input, which keeps it in a layer of jobs: a layer
+    # of jobs without names is narrow.
     before = list(enumerate((place[each] for each in nodes if each in beginnings), len(nodes)))
     edges = list(dict.fromkeys([*flow, *parents]))
     arranged = arrange(
@@ -122,17 +109,14 @@ def _between_datasets(lineage: Lineage, dataset_at: Mapping[Name, int]) -> list[
     inputs: dict[Name, list[int]] = {}
     for dataset, job in lineage.reads:
         inputs.setdefault(job, []).append(dataset_at[dataset])
-    pairs = {
-        (source, dataset_at[dataset])
-        for job, dataset in lineage.writes
-        for source in inputs.get(job, ())
-    }
-    return sorted(pairs)
+    written = ((inputs.get(job, ()), dataset_at[dataset]) for job, dataset in lineage.writes)
+    return sorted({(source, target) for sources, target in written for source in sources})
 
 
 def _dataset_node(name: Name, dataset: Dataset, namespace_at: Mapping[str, int]) -> Json:
     return {
-        **_named(name, namespace_at),
+        "namespace": namespace_at[name[0]],
+        "name": name[1],
         "kind": dataset.kind,
         "about": dataset.description,
         "columns": [[each.name, each.type, each.description] for each in dataset.columns],
@@ -143,7 +127,8 @@ def _job_node(
     name: Name, job: Job, namespace_at: Mapping[str, int], job_at: Mapping[Name, int]
 ) -> Json:
     return {
-        **_named(name, namespace_at),
+        "namespace": namespace_at[name[0]],
+        "name": name[1],
         "kind": job.kind,
         "about": job.description,
         "run": _run(job.run) if job.run else None,
@@ -151,13 +136,6 @@ def _job_node(
     }
 
 
-def _named(name: Name, namespace_at: Mapping[str, int]) -> Json:
-    return {"namespace": namespace_at[name[0]], "name": name[1]}
-
-
 def _run(run: Run) -> Json:
-    return {
-        "id": run.id,
-        "state": run.state.value,
-        "at": run.at.isoformat() if run.at else None,
-    }
+    at = run.at.isoformat() if run.at else None
+    return {"id": run.id, "state": run.state.value, "at": at}

@@ -1,21 +1,15 @@
-"""OpenLineage events → lineage."""
+"""Combines OpenLineage events into lineage."""
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from typing import Any
 
-from openlineage_dagster_core.cli.graph.json_values import (
-    columns_of,
-    mapping,
-    mappings,
-    moment,
-    name_of,
-    text,
-)
+from openlineage_dagster_core.cli.graph import json_values
+from openlineage_dagster_core.cli.graph.json_values import mapping, mappings, name_of, text
 from openlineage_dagster_core.cli.graph.model import (
     ColumnName,
     Dataset,
@@ -24,48 +18,46 @@ from openlineage_dagster_core.cli.graph.model import (
     Name,
     Run,
     State,
-    with_all_ends,
 )
 
-Event = Mapping[str, Any]
+Json = Mapping[str, Any]
 
-STATES = {
-    "START": State.RUNNING,
-    "RUNNING": State.RUNNING,
-    "COMPLETE": State.COMPLETE,
-    "FAIL": State.FAIL,
-    "ABORT": State.ABORT,
-}
-"""What an `eventType` says; others, such as `OTHER`, say nothing."""
+STATES = {"START": State.RUNNING, **{state.value: state for state in State}}
+"""The state that an `eventType` sets; others, such as `OTHER`, set none."""
 
 LONG_AGO = datetime.min.replace(tzinfo=timezone.utc)
-"""When something without a time happened."""
+"""The time of an event without a time."""
 
 
 @dataclass
 class _Run:
+    id: str
     began: datetime
     state: State | None = None
     at: datetime = LONG_AGO
     inputs: set[Name] = field(default_factory=set)
     outputs: set[Name] = field(default_factory=set)
 
+    @property
+    def recency(self) -> tuple[datetime, datetime]:
+        return self.began, self.at
+
 
 @dataclass
 class _Facets:
-    """The newest of each name."""
+    """The newest facet of each name."""
 
     times: dict[str, datetime] = field(default_factory=dict)
-    contents: dict[str, Mapping[str, Any]] = field(default_factory=dict)
+    contents: dict[str, Json] = field(default_factory=dict)
 
-    def add(self, facets: Mapping[str, Any], time: datetime) -> None:
+    def add(self, facets: Json, time: datetime) -> None:
         for name in facets:
             if time >= self.times.get(name, LONG_AGO):
                 self.times[name], self.contents[name] = time, mapping(facets, name)
 
 
 class Gathering:
-    """Puts together what events say, in whatever order they come."""
+    """Combines events, in whatever order they come."""
 
     def __init__(self) -> None:
         self._runs: defaultdict[Name, dict[str, _Run]] = defaultdict(dict)
@@ -74,32 +66,25 @@ class Gathering:
         self._parents: dict[Name, tuple[datetime, Name]] = {}
 
     def add(self, event: object) -> bool:
-        """Take an event.
-
-        Args:
-            event: what was read.
-
-        Returns:
-            Whether it is one of OpenLineage: a RunEvent, a JobEvent or a DatasetEvent.
-        """
-        said = mapping(event)
-        time = moment(said.get("eventTime")) or LONG_AGO
-        dataset = name_of(mapping(said, "dataset"))
-        job = name_of(mapping(said, "job"))
+        """Add a RunEvent, JobEvent or DatasetEvent; return False for anything else."""
+        content = mapping(event)
+        time = json_values.moment(content.get("eventTime")) or LONG_AGO
+        dataset = name_of(mapping(content, "dataset"))
+        job = name_of(mapping(content, "job"))
         if job is not None:
-            self._add_job(job, said, time)
+            self._add_job(job, content, time)
         elif dataset is not None:
-            self._datasets[dataset].add(mapping(said, "dataset", "facets"), time)
+            self._datasets[dataset].add(mapping(content, "dataset", "facets"), time)
         return job is not None or dataset is not None
 
-    def _add_job(self, job: Name, event: Event, time: datetime) -> None:
+    def _add_job(self, job: Name, event: Json, time: datetime) -> None:
         self._jobs[job].add(mapping(event, "job", "facets"), time)
-        # A JobEvent is of no run: what it says of datasets holds until a run says more.
+        # A JobEvent has no run: its datasets count until a later run names datasets.
         run_id = text(mapping(event, "run"), "runId")
-        run = self._runs[job].setdefault(run_id, _Run(time))
+        run = self._runs[job].setdefault(run_id, _Run(run_id, time))
         run.began = min(run.began, time)
         state = STATES.get(text(event, "eventType").upper())
-        # Of two at the same time, the end is the later one.
+        # Of two events at the same time, the end is the later one.
         if state and (time, state != State.RUNNING) >= (run.at, run.state != State.RUNNING):
             run.state, run.at = state, time
         run.inputs.update(self._add_datasets(event.get("inputs"), time))
@@ -116,80 +101,53 @@ class Gathering:
                 yield name
 
     def lineage(self) -> Lineage:
-        """Put it together.
+        """Return the lineage of all events.
 
-        Returns:
-            The lineage. What a job reads and writes is what its latest run that names datasets
-            says; its state is that of its latest run.
+        A job reads and writes what its latest run with datasets says, and has the state of its
+        latest run.
         """
         reads: set[tuple[Name, Name]] = set()
         writes: set[tuple[Name, Name]] = set()
         for job, runs in self._runs.items():
-            naming = [run for run in runs.values() if run.inputs or run.outputs]
-            if naming:
-                latest = max(naming, key=_recency)
+            with_datasets = [run for run in runs.values() if run.inputs or run.outputs]
+            if with_datasets:
+                latest = max(with_datasets, key=lambda run: run.recency)
                 reads.update((dataset, job) for dataset in latest.inputs)
                 writes.update((job, dataset) for dataset in latest.outputs)
-        return with_all_ends(
-            Lineage(
-                {name: _dataset(facets.contents) for name, facets in self._datasets.items()},
-                {name: self._job(name, facets.contents) for name, facets in self._jobs.items()},
-                frozenset(reads),
-                frozenset(writes),
-                frozenset(
-                    pair
-                    for name, facets in self._datasets.items()
-                    for pair in _column_pairs(name, facets.contents)
-                ),
-            )
+        columns = frozenset(
+            pair
+            for name, facets in self._datasets.items()
+            for pair in _column_pairs(name, facets.contents)
         )
+        datasets = {name: _dataset(facets.contents) for name, facets in self._datasets.items()}
+        jobs = {name: self._job(name, facets.contents) for name, facets in self._jobs.items()}
+        return Lineage(datasets, jobs, frozenset(reads), frozenset(writes), columns).with_all_ends()
 
-    def _job(self, name: Name, facets: Mapping[str, Mapping[str, Any]]) -> Job:
-        states = [
-            (run, Run(run_id, run.state, run.at if run.at > LONG_AGO else None))
-            for run_id, run in self._runs[name].items()
-            if run.state is not None and run_id
-        ]
-        latest = max(states, key=lambda each: _recency(each[0]))[1] if states else None
+    def _job(self, name: Name, facets: Json) -> Job:
+        runs = sorted(self._runs[name].values(), key=lambda run: run.recency, reverse=True)
+        found = (
+            Run(run.id, run.state, run.at if run.at > LONG_AGO else None)
+            for run in runs
+            if run.id and run.state
+        )
         parent = self._parents.get(name)
         return Job(
             text(mapping(facets, "jobType"), "jobType"),
             text(mapping(facets, "documentation"), "description"),
             parent[1] if parent else None,
-            latest,
+            next(found, None),
         )
 
 
-def lineage_of_events(events: Iterable[object]) -> Lineage:
-    """Put together what events say.
-
-    Args:
-        events: in any order.
-
-    Returns:
-        The lineage.
-    """
-    gathering = Gathering()
-    for event in events:
-        gathering.add(event)
-    return gathering.lineage()
-
-
-def _recency(run: _Run) -> tuple[datetime, datetime]:
-    return run.began, run.at
-
-
-def _dataset(facets: Mapping[str, Mapping[str, Any]]) -> Dataset:
+def _dataset(facets: Json) -> Dataset:
     return Dataset(
         text(mapping(facets, "datasetType"), "datasetType"),
         text(mapping(facets, "documentation"), "description"),
-        tuple(columns_of(mapping(facets, "schema").get("fields"))),
+        tuple(json_values.columns_of(mapping(facets, "schema").get("fields"))),
     )
 
 
-def _column_pairs(
-    dataset: Name, facets: Mapping[str, Mapping[str, Any]]
-) -> Iterator[tuple[ColumnName, ColumnName]]:
+def _column_pairs(dataset: Name, facets: Json) -> Iterator[tuple[ColumnName, ColumnName]]:
     made = mapping(facets, "columnLineage", "fields")
     for column in made:
         for source in mappings(mapping(made, column).get("inputFields")):

@@ -1,4 +1,4 @@
-"""Reads JSON that others wrote: where it is not what it should be, nothing is said there."""
+"""Reads foreign JSON: a value of another type than expected counts as missing."""
 
 from __future__ import annotations
 
@@ -12,71 +12,34 @@ _NOTHING: Mapping[str, Any] = {}
 
 
 def mapping(value: object, *keys: str) -> Mapping[str, Any]:
-    """Go down into objects.
-
-    Args:
-        value: where to begin.
-        keys: the way down.
-
-    Returns:
-        The object at its end, or an empty one.
-    """
+    """Return the object at a path of keys, or an empty one."""
     for key in keys:
         value = value.get(key) if isinstance(value, dict) else None
     return value if isinstance(value, dict) else _NOTHING
 
 
 def mappings(value: object) -> Iterator[Mapping[str, Any]]:
-    """Read a list of objects.
-
-    Args:
-        value: the list.
-
-    Yields:
-        Those of its items that are objects.
-    """
+    """Yield the objects in a list."""
     for item in value if isinstance(value, list) else ():
         if isinstance(item, dict):
             yield item
 
 
 def text(described: Mapping[str, Any], key: str) -> str:
-    """Read a text.
-
-    Args:
-        described: has it.
-        key: where it is.
-
-    Returns:
-        The text, or an empty one.
-    """
+    """Return the text at a key, or an empty one."""
     value = described.get(key)
     return value if isinstance(value, str) else ""
 
 
 def name_of(described: Mapping[str, Any]) -> Name | None:
-    """Read how a dataset or a job is called.
-
-    Args:
-        described: has a `namespace` and a `name`.
-
-    Returns:
-        Both, or None.
-    """
+    """Return the namespace and name of a dataset or job; None where one is missing."""
     namespace, name = text(described, "namespace"), text(described, "name")
     return (namespace, name) if namespace and name else None
 
 
 def moment(value: object) -> datetime | None:
-    """Read a time.
-
-    Args:
-        value: ISO 8601, however exact; without an offset it is UTC.
-
-    Returns:
-        The time, or None.
-    """
-    # openlineage-python brings it along; Python's own reads fewer forms before 3.11.
+    """Return the time of an ISO 8601 text, which is UTC if it has no offset; None for others."""
+    # Comes with openlineage-python; Python's own parser reads fewer forms before 3.11.
     from dateutil.parser import isoparse  # type: ignore[import-untyped]
 
     try:
@@ -87,15 +50,7 @@ def moment(value: object) -> datetime | None:
 
 
 def columns_of(fields: object, prefix: str = "") -> Iterator[Column]:
-    """Read the fields of a schema.
-
-    Args:
-        fields: the list; fields may have fields.
-        prefix: before their names.
-
-    Yields:
-        The columns, each before those inside it.
-    """
+    """Yield the columns of a schema's fields, each before the columns inside it."""
     for field in mappings(fields):
         if name := text(field, "name"):
             path = f"{prefix}{name}"

@@ -1,4 +1,4 @@
-"""Where nodes are drawn: in layers from left to right (Sugiyama), by igraph."""
+"""Positions nodes in layers from left to right (Sugiyama), with igraph."""
 
 from __future__ import annotations
 
@@ -9,29 +9,27 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
-from openlineage_dagster_core.cli.failure import CommandError
+from openlineage_dagster_core.cli.terminal import CommandError
 
 Point = tuple[float, float]
 """In the page's pixels at zoom 1, from the left and from the top."""
 
 LAYER_GAP, ROW_GAP, COMPONENT_GAP = 50, 22, 60
-"""Between boxes beside each other, on top of each other, and of components, in pixels."""
+"""Pixels between layers, between boxes of a layer, and between components."""
 
 WIDTH_TO_HEIGHT = 1.7
-"""Of all components together, as screens are."""
+"""The shape of all components together, as of screens."""
 
 MOST_ITERATIONS = 100
-"""Of the search for fewer crossings, which ends earlier where none goes away."""
+"""Iterations of the search for fewer crossings, which ends earlier without progress."""
 
 
 @dataclass(frozen=True)
 class Arrangement:
-    """Where everything is.
+    """The centre of each node's box, and the route of each edge.
 
-    Args:
-        nodes: the centre of each node's box.
-        routes: for each edge, where it leaves a layer and where it comes to the next one, in turn,
-            up to its end; past the boxes of a layer it is level.
+    A route has the points where the edge leaves a layer and where it reaches the next one, in turn;
+    past the boxes of a layer it is level.
     """
 
     nodes: Sequence[Point]
@@ -39,45 +37,34 @@ class Arrangement:
 
 
 def arrange(widths: Sequence[int], height: int, edges: Sequence[tuple[int, int]]) -> Arrangement:
-    """Arrange a graph: what is made of something stands to the right of it.
+    """Place each node to the right of the nodes that have edges to it.
 
-    Args:
-        widths: of each node's box, in pixels; one of no width takes no room beside others.
-        height: of all boxes, in pixels.
-        edges: pairs of nodes' numbers, from source to target; no two the same.
-
-    Returns:
-        Where nodes and edges are; the left upper corner is 0, 0.
-
-    Raises:
-        CommandError: igraph is not installed.
+    Boxes have a width each, which may be 0, and one height, in pixels. Edges are distinct pairs of
+    nodes' numbers, from source to target. Without igraph, this raises CommandError.
     """
-    graph = _igraph().Graph(n=len(widths), edges=edges, directed=True)
+    try:
+        igraph = importlib.import_module("igraph")
+    except ModuleNotFoundError as error:
+        if error.name != "igraph":
+            raise
+        raise CommandError(
+            "igraph, which lays out the page, is not installed.",
+            'Install it: pip install "openlineage-dagster-core[graph]".',
+        ) from None
+    graph = igraph.Graph(n=len(widths), edges=edges, directed=True)
     graph.vs["number"] = range(len(widths))
     graph.vs["width"] = widths
     graph.es["number"] = range(len(edges))
     nodes: list[Point] = [(0, 0)] * len(widths)
     routes: list[Sequence[Point]] = [()] * len(edges)
-    components = [_laid_out(each, height) for each in graph.decompose(mode="weak")]
+    components = [_lay_out(each, height) for each in graph.decompose(mode="weak")]
     components.sort(key=lambda each: (-each.height, -each.width))
-    for component, (left, top) in zip(components, _packed(components), strict=True):
+    for component, (left, top) in zip(components, _pack(components), strict=True):
         for number, (x, y) in component.nodes:
             nodes[number] = (x + left, y + top)
         for number, route in component.routes:
             routes[number] = [(x + left, y + top) for x, y in route]
     return Arrangement(nodes, routes)
-
-
-def _igraph() -> Any:
-    try:
-        return importlib.import_module("igraph")
-    except ModuleNotFoundError as error:
-        if error.name != "igraph":
-            raise
-        raise CommandError(
-            "Pages are laid out by igraph, which is not installed.",
-            'Install it: pip install "openlineage-dagster-core[graph]".',
-        ) from None
 
 
 @dataclass(frozen=True)
@@ -88,8 +75,8 @@ class _Component:
     routes: list[tuple[int, list[Point]]]
 
 
-def _laid_out(graph: Any, height: int) -> _Component:
-    # igraph's layers go downwards: its x is our y, and its y numbers the layers.
+def _lay_out(graph: Any, height: int) -> _Component:
+    # igraph's layers run downwards: its x is our y, and its y numbers the layers.
     layout = graph.layout_sugiyama(hgap=height + ROW_GAP, vgap=1, maxiter=MOST_ITERATIONS)
     places = [_Place(round(layer), row) for row, layer in layout.coords]
     bends = [
@@ -97,7 +84,7 @@ def _laid_out(graph: Any, height: int) -> _Component:
         for route in layout.edge_routing or [[]] * graph.ecount()
     ]
     everything = [*places, *(bend for route in bends for bend in route)]
-    _part(everything, height + ROW_GAP)
+    _separate(everything, height + ROW_GAP)
     top = min(place.row for place in everything) - height / 2
     sides = _sides([place.layer for place in places], graph.vs["width"])
 
@@ -128,15 +115,15 @@ class _Place:
     row: float
 
 
-def _part(places: Sequence[_Place], gap: float) -> None:
-    """Move apart what igraph 1.0 now and then puts at the same place."""
+def _separate(places: Sequence[_Place], gap: float) -> None:
+    """Separate boxes that igraph 1.0 now and then puts at the same place."""
     for one, other in pairwise(sorted(places, key=lambda place: (place.layer, place.row))):
         if one.layer == other.layer:
             other.row = max(other.row, one.row + gap)
 
 
 def _sides(layers: Sequence[int], widths: Sequence[int]) -> list[tuple[float, float]]:
-    """Tell where each layer begins and ends: it is as wide as its widest box."""
+    """Return the left and right side of each layer, which is as wide as its widest box."""
     widest = [0] * (max(layers) + 1)
     for layer, width in zip(layers, widths, strict=True):
         widest[layer] = max(widest[layer], width)
@@ -148,7 +135,7 @@ def _sides(layers: Sequence[int], widths: Sequence[int]) -> list[tuple[float, fl
     return sides
 
 
-def _packed(components: Sequence[_Component]) -> list[Point]:
+def _pack(components: Sequence[_Component]) -> list[Point]:
     """Place components in rows, like lines of text."""
     area = sum((each.width + COMPONENT_GAP) * (each.height + COMPONENT_GAP) for each in components)
     widest = max((each.width for each in components), default=0.0)

@@ -1,4 +1,4 @@
-"""What a page shows: datasets, jobs, and what reads, writes and is made of what."""
+"""The lineage that a page shows: datasets, jobs, columns, and the edges between them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ ColumnName = tuple[Name, str]
 
 
 class State(str, Enum):
-    """How a run is; its value is the OpenLineage event that says so."""
+    """The state of a run; the value is the OpenLineage event that sets it."""
 
     RUNNING = "RUNNING"
     COMPLETE = "COMPLETE"
@@ -25,13 +25,7 @@ class State(str, Enum):
 
 @dataclass(frozen=True)
 class Run:
-    """The latest run of a job.
-
-    Args:
-        id: OpenLineage's run id.
-        state: how it is.
-        at: since when it is so; None where nobody says.
-    """
+    """A run by OpenLineage's id, its state, and the time of that state if it is known."""
 
     id: str
     state: State
@@ -40,13 +34,7 @@ class Run:
 
 @dataclass(frozen=True)
 class Column:
-    """A column of a dataset; one of a nested type has a dotted name.
-
-    Args:
-        name: unique in the dataset.
-        type: as the source names it; may be empty.
-        description: may be empty.
-    """
+    """A column, with a dotted name inside a nested type. Type and description may be empty."""
 
     name: str
     type: str = ""
@@ -55,13 +43,7 @@ class Column:
 
 @dataclass(frozen=True)
 class Dataset:
-    """A dataset, which is an asset where Dagster is the source.
-
-    Args:
-        kind: such as `TABLE`; may be empty.
-        description: may be empty.
-        columns: its schema.
-    """
+    """A dataset; `kind` is its datasetType, such as `TABLE`. Everything may be empty."""
 
     kind: str = ""
     description: str = ""
@@ -70,14 +52,7 @@ class Dataset:
 
 @dataclass(frozen=True)
 class Job:
-    """A job.
-
-    Args:
-        kind: its `jobType`, such as `ASSET` or `STEP`; may be empty.
-        description: may be empty.
-        parent: the job that its runs are part of.
-        run: the latest; None where it had none.
-    """
+    """A job: its jobType (such as `ASSET`), the job that it is part of, and its latest run."""
 
     kind: str = ""
     description: str = ""
@@ -87,39 +62,28 @@ class Job:
 
 @dataclass(frozen=True)
 class Lineage:
-    """Everything that a source tells.
-
-    Args:
-        datasets: by name.
-        jobs: by name.
-        reads: pairs of a dataset and a job that reads it, both among those above.
-        writes: pairs of a job and a dataset that it writes.
-        columns: pairs of a column and one that is made of it; their datasets are among those above.
-    """
+    """All lineage of a source."""
 
     datasets: Mapping[Name, Dataset]
     jobs: Mapping[Name, Job]
     reads: frozenset[tuple[Name, Name]]
+    """Pairs of a dataset and a job that reads it."""
+
     writes: frozenset[tuple[Name, Name]]
+    """Pairs of a job and a dataset that it writes."""
+
     columns: frozenset[tuple[ColumnName, ColumnName]]
+    """Pairs of a column and one that is made from it."""
 
-
-def with_all_ends(lineage: Lineage) -> Lineage:
-    """Make it whole: what an edge names is there.
-
-    Args:
-        lineage: may have edges to what only they name.
-
-    Returns:
-        The lineage with nodes for those, and without columns of datasets that nothing else names.
-    """
-    datasets = {name: Dataset() for name, _ in lineage.reads}
-    datasets |= {name: Dataset() for _, name in lineage.writes} | dict(lineage.datasets)
-    jobs = {name: Job() for _, name in lineage.reads}
-    jobs |= {name: Job() for name, _ in lineage.writes} | dict(lineage.jobs)
-    columns = frozenset(
-        (source, target)
-        for source, target in lineage.columns
-        if source[0] in datasets and target[0] in datasets
-    )
-    return Lineage(datasets, jobs, lineage.reads, lineage.writes, columns)
+    def with_all_ends(self) -> Lineage:
+        """Add the datasets and jobs that only edges name; drop columns of unknown datasets."""
+        datasets = {name: Dataset() for name, _ in self.reads}
+        datasets |= {name: Dataset() for _, name in self.writes} | dict(self.datasets)
+        jobs = {name: Job() for _, name in self.reads}
+        jobs |= {name: Job() for name, _ in self.writes} | dict(self.jobs)
+        columns = frozenset(
+            (source, target)
+            for source, target in self.columns
+            if source[0] in datasets and target[0] in datasets
+        )
+        return Lineage(datasets, jobs, self.reads, self.writes, columns)

@@ -1,4 +1,4 @@
-"""What the page's script draws → the page: one file that needs no other and asks for none."""
+"""Writes the page: one HTML file that loads nothing and sends nothing."""
 
 from __future__ import annotations
 
@@ -11,31 +11,20 @@ from importlib.resources import files
 from string import Template
 from typing import Any
 
-from openlineage_dagster_core.cli.failure import CommandError
+from openlineage_dagster_core.cli.terminal import CommandError
 
 WEB = files(__package__) / "web"
 
 
 def page(title: str, drawing: Mapping[str, Any]) -> str:
-    """Write the page.
-
-    Args:
-        title: of the browser's window.
-        drawing: what `drawing` gives. Whatever is written in it stays text.
-
-    Returns:
-        The HTML.
-
-    Raises:
-        CommandError: the package was built without the library that draws.
-    """
-    library = _text("cytoscape/cytoscape.min.js")
-    script = _text("page.js")
-    return Template(_text("page.html")).substitute(
+    """Return the HTML for a window's title and what `drawing` returns; all text stays text."""
+    library = _file("cytoscape/cytoscape.min.js")
+    script = _file("page.js")
+    return Template(_file("page.html")).substitute(
         title=html.escape(title),
-        # Nothing but these two is run, nothing is loaded, nothing is sent.
+        # The page's policy allows these two scripts, and no request.
         scripts=f"'{_digest(library)}' '{_digest(script)}'",
-        style=_text("page.css"),
+        style=_file("page.css"),
         library=library,
         script=script,
         data=embedded(drawing),
@@ -43,26 +32,19 @@ def page(title: str, drawing: Mapping[str, Any]) -> str:
 
 
 def embedded(value: object) -> str:
-    """Write JSON that can stand in an element `script`.
-
-    Args:
-        value: JSON's values.
-
-    Returns:
-        ASCII without any character that HTML knows.
-    """
+    """Write JSON for an element `script`: ASCII without any character that HTML interprets."""
     text = json.dumps(value, separators=(",", ":"))
     for character in "<>&":
         text = text.replace(character, f"\\u{ord(character):04x}")
     return text
 
 
-def _text(name: str) -> str:
+def _file(name: str) -> str:
     try:
         return (WEB / name).read_text(encoding="utf-8")
     except FileNotFoundError:
         raise CommandError(
-            f"This installation lacks {name}, which pages are made of.",
+            f"This installation lacks {name}, which the page needs.",
             "Install openlineage-dagster-core again: building it fetches that file.",
         ) from None
 

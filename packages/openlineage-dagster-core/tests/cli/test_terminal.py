@@ -1,14 +1,21 @@
-"""Foreign text on a terminal: whatever it holds, it is shown and not obeyed."""
+"""What commands leave on a terminal: foreign text that is not obeyed, errors without secrets."""
 
 import json
+import sqlite3
 from pathlib import Path
 
+import click
 import dagster as dg
 import pytest
 
 from command_line import Run
-from openlineage_dagster_core.cli.failure import CommandError
-from openlineage_dagster_core.cli.terminal_text import echo, escaped
+from openlineage_dagster_core.cli.terminal import (
+    CommandError,
+    cause_of,
+    escaped,
+    explained,
+    report,
+)
 from receiver import Receiver
 
 RED = "\x1b[31m"
@@ -31,7 +38,7 @@ def test_what_a_terminal_would_obey_is_escaped(text: str, shown: str) -> None:
 
 
 def test_what_is_printed_is_escaped(capsys: pytest.CaptureFixture[str]) -> None:
-    echo(f"name {RED}", err=True)
+    report(f"name {RED}")
     assert capsys.readouterr().err == "name \\x1b[31m\n"
     assert CommandError(f"No run {RED}.", "Name another.").format_message() == (
         "No run \\x1b[31m. Name another."
@@ -89,3 +96,42 @@ def test_no_command_lets_a_name_or_a_reason_through(
     assert key not in shown.out or key == "[bold red]"
     for outcome in (shown, replayed, compared, unknown):
         assert "\x1b" not in outcome.out + outcome.err
+
+
+def test_what_a_library_raises_becomes_a_sentence_with_the_next_step() -> None:
+    with (
+        pytest.raises(CommandError) as caught,
+        explained("The house cannot be entered", "Take the key."),
+    ):
+        raise ValueError("no door.")
+    assert str(caught.value) == "The house cannot be entered: ValueError: no door. Take the key."
+
+
+@pytest.mark.parametrize("error", [CommandError("A.", "B."), click.Abort(), KeyboardInterrupt()])
+def test_what_is_explained_already_and_ctrl_c_pass(error: BaseException) -> None:
+    with pytest.raises(type(error)) as caught, explained("It fails", "Do."):
+        raise error
+    assert caught.value is error
+
+
+def test_the_cause_is_what_began_it_in_one_line() -> None:
+    first = sqlite3.OperationalError("unable to open\n database file")
+    middle = RuntimeError("sqlalchemy says so")
+    middle.__cause__ = first
+    last = ValueError("all went wrong")
+    last.__cause__ = middle
+    assert cause_of(last) == "SQLite: unable to open database file"
+
+
+def test_a_cause_tells_no_secret() -> None:
+    error = ValueError("could not connect to postgresql://ann:hunter2@db/dagster")
+    assert "hunter2" not in cause_of(error)
+    assert "db/dagster" in cause_of(error)
+
+
+def test_missing_permission_names_the_file() -> None:
+    assert cause_of(PermissionError(13, "denied", "/etc/x")) == "no permission for /etc/x"
+
+
+def test_an_error_without_a_text_is_named_by_its_class() -> None:
+    assert cause_of(KeyError()) == "KeyError"

@@ -20,7 +20,7 @@ from dagster._core.scheduler.instigation import (
 )
 from dagster._core.types.loadable_target_origin import LoadableTargetOrigin
 
-from openlineage_dagster_core.cli.doctor import mechanisms, sensor_state
+from openlineage_dagster_core.cli.doctor import delivery, mechanisms
 from openlineage_dagster_core.cli.doctor.finding import Finding, Status
 from openlineage_dagster_core.cli.doctor.subject import Subject
 
@@ -47,13 +47,13 @@ def state_of(cursor: str | None, status: InstigatorStatus) -> InstigatorState:
     )
 
 
-def look(
+def check(
     instance: dg.DagsterInstance,
     cursor: str | None,
     status: InstigatorStatus = InstigatorStatus.RUNNING,
 ) -> list[Finding]:
     instance.add_instigator_state(state_of(cursor, status))
-    return list(sensor_state.look(Subject({}, instance=instance)))
+    return list(delivery.check_sensors(Subject({}, instance=instance)))
 
 
 def cursor(**content: object) -> str:
@@ -61,14 +61,14 @@ def cursor(**content: object) -> str:
 
 
 def test_a_sensor_that_is_up_to_date_is_well(instance: dg.DagsterInstance) -> None:
-    (found,) = look(instance, cursor())
+    (found,) = check(instance, cursor())
 
     assert found.status is Status.OK
     assert "12 events of the log read, 9 sent" in found.message
 
 
 def test_a_sensor_that_is_behind_is_a_warning(instance: dg.DagsterInstance) -> None:
-    (found,) = look(instance, cursor(behind=40, behind_since=time.time() - 7200))
+    (found,) = check(instance, cursor(behind=40, behind_since=time.time() - 7200))
 
     assert found.status is Status.WARNING
     assert "2 h and 40 events behind" in found.message
@@ -76,7 +76,7 @@ def test_a_sensor_that_is_behind_is_a_warning(instance: dg.DagsterInstance) -> N
 
 def test_what_was_parked_is_a_warning(instance: dg.DagsterInstance) -> None:
     parked = [["run-1", 3, "", "HTTP 422", 0.0], ["run-2", 5, "STEP_START", "refused", 1.0]]
-    _, found = look(instance, cursor(parked=2, last_parked=parked))
+    _, found = check(instance, cursor(parked=2, last_parked=parked))
 
     assert found.status is Status.WARNING
     assert "has parked 2 events; the last is STEP_START of run run-2: refused" in found.message
@@ -96,7 +96,7 @@ def test_what_was_parked_is_a_warning(instance: dg.DagsterInstance) -> None:
 def test_other_cursors_are_told_apart(
     text: str | None, status: Status, said: str, instance: dg.DagsterInstance
 ) -> None:
-    (found,) = look(instance, text)
+    (found,) = check(instance, text)
 
     assert found.status is status
     assert said in found.message
@@ -116,7 +116,7 @@ def test_what_the_last_tick_said_is_told(instance: dg.DagsterInstance) -> None:
         )
     )
 
-    _, silent, said = look(instance, cursor())
+    _, silent, said = check(instance, cursor())
 
     assert silent.status is Status.WARNING
     assert "60 min ago" in silent.message
@@ -128,15 +128,15 @@ def test_a_running_sensor_is_mechanism_b_without_definitions(
 ) -> None:
     instance.add_instigator_state(state_of(None, InstigatorStatus.RUNNING))
 
-    (found,) = mechanisms.look(Subject({}, written={}, instance=instance))
+    (found,) = mechanisms.check(Subject({}, written={}, instance=instance))
 
     assert found.status is Status.OK
     assert "Mechanism B" in found.message
 
 
 def test_a_stopped_sensor_is_not(instance: dg.DagsterInstance) -> None:
-    (remembered,) = look(instance, None, InstigatorStatus.STOPPED)
-    (found,) = mechanisms.look(Subject({}, written={}, instance=instance))
+    (remembered,) = check(instance, None, InstigatorStatus.STOPPED)
+    (found,) = mechanisms.check(Subject({}, written={}, instance=instance))
 
     assert remembered.status is found.status is Status.NOTE
     assert "stopped" in remembered.message
