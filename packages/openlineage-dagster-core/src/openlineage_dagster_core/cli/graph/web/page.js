@@ -1,7 +1,7 @@
 "use strict";
 
-// Draws what the element #data holds; drawing.py says what that is. Text from there only ever
-// becomes text of the page, never markup.
+// Draws the data in the element #data, whose form drawing.py defines. Text in the data becomes text
+// of the page, never markup.
 (() => {
   const data = JSON.parse(byId("data").textContent);
   const isNarrow = new Set(data.narrow);
@@ -27,7 +27,7 @@
     NONE: { word: "No run", style: "none", glyph: "M8 8h.01" },
   };
 
-  // A dataset is as the latest run of what writes it.
+  // A dataset has the state of the latest run that writes it.
   const runOf = (node) => {
     if (node.type === "job") return node.run;
     const runs = node.upstream.map((job) => nodes[job].run).filter(Boolean);
@@ -38,7 +38,7 @@
     node.state = STATES[node.latest?.state ?? "NONE"];
   }
 
-  const LARGE = 2000; // nodes: then datasets alone are enough to begin with
+  const LARGE = 2000; // nodes: a larger page shows datasets alone at first
   const LONGEST_LIST = 60;
   const VIEW_NAMES = { datasets: "Datasets", jobs: "Datasets and jobs", all: "All jobs" };
 
@@ -47,11 +47,11 @@
     view: nodes.length > LARGE ? "datasets" : "jobs",
     hiddenNamespaces: new Set(),
     focus: null, // {node, upstream, downstream}: only these are shown
-    state: null, // the nodes in this state stand out
+    state: null, // nodes in this state are highlighted
     node: null, // its details are shown
     column: null, // of that node
   };
-  let current = null; // where the keyboard is
+  let current = null; // the node that has the keyboard focus
 
   // ---------------------------------------------------------------- small things
 
@@ -77,7 +77,7 @@
     return `${number.toLocaleString()} ${thing}${number === 1 ? "" : "s"}`;
   }
 
-  // The colours are those of the style sheet, in the light or dark that is on.
+  // Colours come from the style sheet, for the current light or dark theme.
   const probe = element("span", { hidden: true });
   document.body.append(probe);
   function colour(name) {
@@ -129,7 +129,7 @@
     return width;
   }
 
-  // The end of a name tells most: asset keys and tables have their folders and schemas before it.
+  // The end of a name says most: folders and schemas come first in asset keys and tables.
   function shortened(text, room) {
     const characters = [...text];
     let left = room;
@@ -154,8 +154,8 @@
       .join("\n");
   }
 
-  // A line leaves a box at one side and comes in at the opposite one. Between layers it swings from
-  // one height to the other; past the boxes of a layer it is level, where the layout has put it.
+  // A line leaves a box at one side and enters the next at the other side. Between layers it curves
+  // from one height to the other; past the boxes of a layer it is level, as the layout says.
   function controlPoints(source, target, from, to, route) {
     const direction = Math.sign(to.x - from.x);
     if (!route.length || !direction) return null;
@@ -171,7 +171,7 @@
       if (right !== end.x) points.push({ x: right, y: bottom });
     }
     if (!points.length) return null;
-    // Cytoscape has them as distances from the straight line, at parts of its length.
+    // Cytoscape takes them as distances from the straight line, at fractions of its length.
     const [dx, dy] = [end.x - start.x, end.y - start.y];
     const length = Math.hypot(dx, dy);
     return {
@@ -376,7 +376,7 @@
       group: "nodes",
       data: { id: `n${node.number}`, label: labelOf(node) },
       position,
-      // Dragging from a node moves the page, for nodes themselves stay where they are.
+      // Dragging a node moves the page: nodes themselves do not move.
       pannable: true,
       classes: [
         node.type,
@@ -405,7 +405,7 @@
     });
   }
 
-  // Where jobs are shown their datasets need not say it again.
+  // Where jobs are shown, they have the state, and datasets do not repeat it.
   function showsState(node) {
     return node.type === "job" || chosen.view === "datasets";
   }
@@ -414,7 +414,7 @@
     return number === null ? cy.collection() : cy.getElementById(`n${number}`);
   }
 
-  // What belongs to the choice stands out, and all else steps back.
+  // Highlights what belongs to the choice, and dims everything else.
   function light() {
     const columns = chosen.column === null ? null : columnPath(chosen.node, chosen.column);
     let lit = null;
@@ -474,7 +474,7 @@
     else map.set(key, [value]);
   }
 
-  // All columns that one is made of and that are made of it, and what they go through.
+  // All columns upstream and downstream of one, and the nodes on the way.
   function columnPath(node, column) {
     const names = new Map([[node, new Set([column])]]);
     const path = { names, nodes: new Set([node]), edges: new Set() };
@@ -518,7 +518,7 @@
     fitTo(cy.nodes(), 0);
   }
 
-  // Cytoscape's own fit measures every line and label, which takes seconds for thousands.
+  // Cytoscape's own fit measures every line and label, which takes seconds with thousands of them.
   function fitTo(drawn, leastZoom) {
     if (drawn.empty()) return;
     const x = drawn.map((each) => each.position("x"));
@@ -683,7 +683,7 @@
   // ---------------------------------------------------------------- details
 
   function choose(number, { column = null, movesFocus = false } = {}) {
-    // Where it cannot be seen, what hides it is undone.
+    // If the node is hidden, show it: undo what hides it.
     let changes = false;
     const node = nodes[number];
     const isIn = (view) => data.views[view].nodes.some(([each]) => each === number);
@@ -828,7 +828,7 @@
 
   function columnTable(node) {
     const known = new Map(node.columns.map((column) => [column[0], column]));
-    // Lineage may name a column that no schema does.
+    // Lineage may name a column that the schema lacks.
     for (const [source, sourceColumn, target, targetColumn] of data.columns) {
       for (const [number, column] of [
         [source, sourceColumn],
@@ -911,7 +911,7 @@
     byId("columns").querySelector('[aria-pressed="true"]')?.focus();
     light();
     if (name === null) return;
-    // All of it, unless that is too much to be read.
+    // Fit the whole lineage of the column, unless that makes it too small to read.
     fitTo(cy.nodes(".lit"), READABLE_ZOOM);
     const path = columnPath(chosen.node, name);
     say(`Column ${name}: its lineage is in ${count(path.names.size - 1, "other dataset")}`);
@@ -954,12 +954,12 @@
 
   function search() {
     const words = byId("search").value.toLowerCase().split(/\s+/).filter(Boolean);
-    // Not every column of a dataset that is called so.
+    // A dataset that matches does not add each of its columns.
     const matches = ({ column, name, text }) =>
       words.every((word) => text.includes(word)) &&
       (column === null || words.some((word) => name.includes(word)));
     const matching = words.length ? entries.filter(matches) : [];
-    // What is called so comes before what has it somewhere in its name.
+    // Columns come last; names with the word as a whole part, and then short names, come first.
     const rank = ({ column, name }) => [
       column !== null,
       !name.split("/").includes(words[0]),
