@@ -118,12 +118,12 @@ def _print(found: DeliveryStatus) -> None:
         _line("delivered", "nothing yet")
     else:
         last = found.heartbeat.last_sent_at if found.heartbeat is not None else 0.0
-        ago = f"; the last {_ago(last)}" if last else ""
+        ago = f"; the last {_age(last)} ago" if last else ""
         done = f"{cursor.read:,} events of the log as {cursor.sent:,} OpenLineage events"
         _line("delivered", f"{done}{ago}")
     if found.trouble:
         since = found.trouble_since
-        _line("trouble", found.trouble + (f" (for {in_words(_age(since))})" if since else ""))
+        _line("trouble", found.trouble + (f" (for {_age(since)})" if since else ""))
     if found.parked:
         _line("parked", f"{len(found.parked)} events: see `openlineage-dagster parked list`")
     requests = found.requests
@@ -142,7 +142,7 @@ def _describe_driver(found: DeliveryStatus) -> str:
     if found.sensor is not None:
         if not found.is_running:
             return f"{found.sensor} is stopped; start it in the Dagster UI, under Automation"
-        evaluated = _ago(found.evaluated_at) if found.evaluated_at else "never"
+        evaluated = f"{_age(found.evaluated_at)} ago" if found.evaluated_at else "never"
         silent = "" if found.is_delivering else "; check that dagster-daemon runs"
         return f"{found.sensor} runs; last evaluated: {evaluated}{silent}"
     heartbeat = found.heartbeat
@@ -156,15 +156,10 @@ def _describe_driver(found: DeliveryStatus) -> str:
     process = f"process {heartbeat.pid} on {heartbeat.host}"
     if not found.is_delivering:
         end = "ended" if heartbeat.has_ended else "was last seen"
-        return f"none is alive; the last one, {process}, {end} {_ago(heartbeat.at)}; {how}"
+        return f"none is alive; the last one, {process}, {end} {_age(heartbeat.at)} ago; {how}"
     kind = "a service" if heartbeat.is_service else "started by a process of Dagster"
-    since = in_words(_age(heartbeat.started_at))
-    return f"{process}, {kind}, for {since}, version {heartbeat.version}"
+    return f"{process}, {kind}, for {_age(heartbeat.started_at)}, version {heartbeat.version}"
 
 
-def _age(moment: float) -> float:
-    return max(0.0, time.time() - moment)
-
-
-def _ago(moment: float) -> str:
-    return f"{in_words(_age(moment))} ago"
+def _age(moment: float) -> str:
+    return in_words(max(0.0, time.time() - moment))

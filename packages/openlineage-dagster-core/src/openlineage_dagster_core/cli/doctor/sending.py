@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timezone
@@ -51,7 +52,11 @@ def check(
     events = made_events(settings, time.time())
     began = time.monotonic()
     try:
-        _send(events, settings)
+        with contextlib.closing(
+            LineageClient(settings.timeout, max_event_size=settings.max_event_bytes)
+        ) as client:
+            for event in events:
+                client.emit(event)
     except EventRefusedError as error:
         yield problem(
             f"the backend refuses it: {without_secrets(error.in_full)}",
@@ -93,15 +98,6 @@ def made_events(settings: Settings, timestamp: float) -> list[RunEvent]:
         )
         for state in (RunState.START, RunState.COMPLETE)
     ]
-
-
-def _send(events: Sequence[RunEvent], settings: Settings) -> None:
-    client = LineageClient(settings.timeout, max_event_size=settings.max_event_bytes)
-    try:
-        for event in events:
-            client.emit(event)
-    finally:
-        client.close()
 
 
 def _next_step(status: int | None) -> str:
