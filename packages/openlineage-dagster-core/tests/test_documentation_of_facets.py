@@ -10,7 +10,7 @@ import pytest
 GOLDEN = Path(__file__).parent / "conversion" / "golden"
 PAGE = Path(__file__).parents[3] / "docs" / "facets.md"
 
-IN_DELIVERY = {("run", "dagster_dropped_facets", "facets")}
+IN_DELIVERY = {("run", "dagster_droppedFacets", "facets")}
 """What is not conversion's, and has tests of its own."""
 
 NEEDS_A_REMOTE_RUN = {

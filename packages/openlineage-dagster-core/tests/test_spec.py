@@ -1,6 +1,9 @@
 """The check that all tests rely on finds what is wrong."""
 
 import copy
+import json
+import re
+from pathlib import Path
 
 import pytest
 from dagster import AssetKey, EventLogEntry, TableColumn, TableSchema
@@ -10,6 +13,8 @@ import openlineage_spec
 from golden import to_json
 from openlineage_dagster_core.conversion.dataset import written_dataset
 from openlineage_dagster_core.conversion.envelope import Envelope, Lineage, Source
+from openlineage_dagster_core.delivery.size import DROPPED_FACETS_SCHEMA
+from openlineage_dagster_core.facets.run import DAGSTER_RUN_SCHEMA
 from openlineage_dagster_core.facts.model import AssetFacts, Facts, RunFacts
 from openlineage_dagster_core.facts.progress import ProgressLog
 from openlineage_dagster_core.families import Family
@@ -68,3 +73,29 @@ def test_a_wrong_event_is_found_out(
 def test_a_missing_side_is_found_out(event: openlineage_spec.Json, side: str) -> None:
     del event[side]
     assert f"RunEvent: {side} is missing" in openlineage_spec.faults(event)
+
+
+@pytest.mark.parametrize("address", [DAGSTER_RUN_SCHEMA, DROPPED_FACETS_SCHEMA])
+def test_a_schema_of_ours_is_named_by_its_id_in_all_releases(address: str) -> None:
+    url, _, pointer = address.partition("#/$defs/")
+    [path] = openlineage_spec.OWN_SCHEMAS.rglob(url.rpartition("/")[2])
+    schema = json.loads(path.read_text())
+    assert schema["$id"] == url
+    assert pointer in schema["$defs"]
+
+
+def test_every_facet_has_the_newest_version_of_its_schema() -> None:
+    official = openlineage_spec.SPEC_DIR / "facets"
+    if not official.is_dir():
+        pytest.skip("no official schemas")
+    newest = {
+        path.name: json.loads(path.read_text())["$id"].split("/")[-2]
+        for path in official.glob("*.json")
+    }
+    golden = Path(__file__).parent / "conversion" / "golden"
+    sent = {
+        (name, version)
+        for path in golden.glob("*.json")
+        for version, name in re.findall(r"/facets/([0-9-]+)/(\w+\.json)", path.read_text())
+    }
+    assert {name for name, version in sent if version < newest[name]} == set()

@@ -161,7 +161,7 @@ def test_an_event_that_is_too_large_is_sent_without_its_heaviest_facets(
     cut = [event for event in receiver.events if event["job"]["name"] == "talkative"]
     assert {event["eventType"] for event in cut} == {"START", "COMPLETE"}
     for event in cut:
-        dropped = event["run"]["facets"]["dagster_dropped_facets"]["facets"]
+        dropped = event["run"]["facets"]["dagster_droppedFacets"]["facets"]
         assert any("documentation" in name for name in dropped)
         assert len(json.dumps(event)) <= 20_000
 

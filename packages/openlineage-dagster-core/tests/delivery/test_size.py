@@ -59,7 +59,7 @@ def cut(event: Event, limit: int) -> tuple[dict[str, Any], tuple[str, ...]]:
 
 
 def named(event: dict[str, Any]) -> list[str]:
-    return event["run"]["facets"]["dagster_dropped_facets"]["facets"]
+    return event["run"]["facets"]["dagster_droppedFacets"]["facets"]
 
 
 def facets_of(event: dict[str, Any]) -> dict[str, tuple[str, Any]]:
@@ -195,7 +195,7 @@ def test_facets_go_from_every_place() -> None:
     )
     assert set(facets_of(smaller)) == {
         "run.facets.processing_engine",
-        "run.facets.dagster_dropped_facets",
+        "run.facets.dagster_droppedFacets",
         "job.facets.jobType",
     }
 
@@ -312,7 +312,7 @@ def test_an_event_fits_or_nothing_is_left_to_drop(event: Event, limit: int) -> N
     # Nothing goes but what is said to go, and nothing goes in vain.
     gone = before.keys() - after.keys()
     assert gone == {name for group in dropped for name in members(before, group)}
-    assert after.keys() - before.keys() <= {"run.facets.dagster_dropped_facets"}
+    assert after.keys() - before.keys() <= {"run.facets.dagster_droppedFacets"}
     assert all(after[name] == before[name] for name in after.keys() & before.keys())
     if dropped and isinstance(event, RunEvent):
         assert named(smaller) == list(dropped)

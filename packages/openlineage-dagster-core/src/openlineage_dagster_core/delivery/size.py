@@ -17,13 +17,12 @@ from openlineage.client.event_v2 import DatasetEvent, RunEvent
 from openlineage.client.generated.base import RunFacet
 
 from openlineage_dagster_core.serialisation import Event, facet_text, to_json
-from openlineage_dagster_core.version import PRODUCER, REPOSITORY_URL, __version__
+from openlineage_dagster_core.version import PRODUCER, SCHEMAS_URL
 
-DROPPED_FACETS = "dagster_dropped_facets"
+DROPPED_FACETS = "dagster_droppedFacets"
 
 DROPPED_FACETS_SCHEMA = (
-    f"{REPOSITORY_URL}/blob/v{__version__}/docs/schemas/1-0-0/DagsterDroppedFacetsRunFacet.json"
-    "#/$defs/DagsterDroppedFacetsRunFacet"
+    f"{SCHEMAS_URL}/1-0-0/DagsterDroppedFacetsRunFacet.json#/$defs/DagsterDroppedFacetsRunFacet"
 )
 
 # Facets by which backends tell runs and jobs apart
@@ -32,7 +31,7 @@ NEVER_DROPPED = frozenset({"jobType", "processing_engine", "dagster_run", "paren
 
 @attr.define
 class DagsterDroppedFacetsRunFacet(RunFacet):
-    """`dagster_dropped_facets`: docs/schemas, DagsterDroppedFacetsRunFacet 1-0-0.
+    """`dagster_droppedFacets`: docs/schemas, DagsterDroppedFacetsRunFacet 1-0-0.
 
     `facets` are names of dropped groups, such as `run.facets.errorMessage`,
     `outputs[0].facets.columnLineage`, or `inputs[*].facets.schema` for several inputs.
@@ -77,7 +76,7 @@ def within(event: Event, text: str, limit: int) -> tuple[Event, str, tuple[str, 
     """Make an event, given with its text as `to_json` writes it, fit into a limit of bytes.
 
     Return the event, its text, and the names of the facets it has lost, the heaviest first. A
-    RunEvent names them itself, in `dagster_dropped_facets`. An event that does not fit without all
+    RunEvent names them itself, in `dagster_droppedFacets`. An event that does not fit without all
     facets that may be dropped is as small as it gets. The given event stays as it is.
 
     Raises ValueError or TypeError where the event holds what JSON does not have.

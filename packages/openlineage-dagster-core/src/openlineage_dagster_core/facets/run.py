@@ -14,12 +14,9 @@ from openlineage.client.utils import RedactMixin
 from openlineage_dagster_core.facets.text import limited
 from openlineage_dagster_core.facts.model import KnownRun
 from openlineage_dagster_core.names import safe_job_namespace, safe_name
-from openlineage_dagster_core.version import PRODUCER, REPOSITORY_URL, __version__
+from openlineage_dagster_core.version import PRODUCER, SCHEMAS_URL, __version__
 
-DAGSTER_RUN_SCHEMA = (
-    f"{REPOSITORY_URL}/blob/v{__version__}/docs/schemas/1-0-0/DagsterRunFacet.json"
-    "#/$defs/DagsterRunFacet"
-)
+DAGSTER_RUN_SCHEMA = f"{SCHEMAS_URL}/1-0-0/DagsterRunFacet.json#/$defs/DagsterRunFacet"
 
 
 @attr.define
