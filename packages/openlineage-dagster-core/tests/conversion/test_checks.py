@@ -64,6 +64,48 @@ def breaks() -> dg.AssetCheckResult:
     raise ValueError("the check itself")
 
 
+@dg.asset
+def always_fails() -> None:
+    raise ValueError("no data")
+
+
+@dg.asset_check(asset=compared, additional_deps=[always_fails], description="Compares *both*.")
+def never_runs() -> dg.AssetCheckResult:
+    return dg.AssetCheckResult(passed=True)
+
+
+class Manifest:
+    def __init__(self) -> None:
+        arguments = {"column_name": "customer_id", "model": "{{ get_where_subquery(ref('x')) }}"}
+        test = {
+            "test_metadata": {"name": "not_null", "kwargs": arguments},
+            "description": "Each order has a customer.",
+        }
+        self.manifest = {"nodes": {"test.shop.not_null_orders_customer_id.5c9bf9911d": test}}
+
+
+@dg.multi_asset(
+    specs=[dg.AssetSpec("model", metadata={"dagster_dbt/manifest": Manifest()})],
+    check_specs=[
+        dg.AssetCheckSpec(
+            "not_null_orders_customer_id",
+            asset="model",
+            metadata={
+                "dagster_dbt/unique_id": "test.shop.not_null_orders_customer_id.5c9bf9911d",
+                "dagster/code_references": dg.CodeReferencesMetadataValue(
+                    code_references=[dg.UrlCodeReference(url="https://example.org/orders.yml")]
+                ),
+            },
+        )
+    ],
+)
+def models() -> Iterator[Any]:
+    yield dg.MaterializeResult("model")
+    yield dg.AssetCheckResult(
+        asset_key="model", check_name="not_null_orders_customer_id", passed=False
+    )
+
+
 @dg.asset(
     retry_policy=dg.RetryPolicy(max_retries=1),
     check_specs=[dg.AssetCheckSpec("each_time", asset="tried_again")],
@@ -112,15 +154,21 @@ def by_partition() -> None:
     evaluates_partitions()
 
 
+failing = dg.AssetSelection.assets(always_fails)
+
 DEFINITIONS = dg.Definitions(
-    assets=[reference, checked, behind, compared, tried_again],
-    asset_checks=[agrees, not_empty, breaks],
+    assets=[reference, checked, behind, compared, tried_again, always_fails, models],
+    asset_checks=[agrees, not_empty, breaks, never_runs],
     jobs=[
         by_hand,
         by_partition,
         job("blocking", dg.AssetSelection.assets(checked, behind)),
         job("comparing", dg.AssetSelection.checks(agrees, not_empty)),
         job("breaking", dg.AssetSelection.checks(not_empty, breaks)),
+        job("skipping", dg.AssetSelection.checks(not_empty, never_runs) | failing),
+        job("skipping_all", dg.AssetSelection.checks(never_runs) | failing),
+        job("breaking_all", dg.AssetSelection.checks(breaks)),
+        job("dbt", dg.AssetSelection.assets("model")),
         job("again", dg.AssetSelection.assets(tried_again)),
     ],
 )
@@ -206,6 +254,83 @@ def test_a_check_that_breaks_fails_the_run_of_the_checks_with_what_is_known() ->
     failed = one(events, "compared__checks", "FAIL")
     assert assertions(failed) == [("not_empty", True)]
     assert "Steps failed" in failed["run"]["facets"]["errorMessage"]["message"]
+
+
+def results(event: Json) -> dict[str, str]:
+    return {test["name"]: test["status"] for test in event["run"]["facets"]["test"]["tests"]}
+
+
+def test_a_planned_check_that_never_runs_is_no_failure_of_the_others(golden: Golden) -> None:
+    events = converted(DEFINITIONS, "skipping")
+    golden("check_never_run", events)
+    check_runs(events)
+    assert results(one(events, "compared__checks", "START")) == {"not_empty": "pass"}
+    done = one(events, "compared__checks", "COMPLETE")
+    assert results(done) == {"never_runs": "skip", "not_empty": "pass"}
+    assert assertions(done) == [("not_empty", True)]
+    assert "errorMessage" not in done["run"]["facets"]
+    assert done["job"]["facets"]["documentation"]["description"] == (
+        "**never_runs**: Compares *both*."
+    )
+
+
+def test_checks_none_of_which_runs_are_aborted_and_say_why() -> None:
+    events = converted(DEFINITIONS, "skipping_all")
+    check_runs(events)
+    aborted = one(events, "compared__checks", "ABORT")
+    assert results(aborted) == {"never_runs": "skip"}
+    assert names(aborted["inputs"]) == ["compared", "always_fails"]
+    assert "dataQualityAssertions" not in aborted["inputs"][0]["inputFacets"]
+    message = aborted["run"]["facets"]["errorMessage"]["message"]
+    assert message.startswith("These planned checks were not evaluated: never_runs.")
+    assert "Steps failed: ['always_fails']" in message
+
+
+def test_a_check_that_breaks_fails_its_run_where_no_other_is_planned() -> None:
+    events = converted(DEFINITIONS, "breaking_all")
+    check_runs(events)
+    failed = one(events, "compared__checks", "FAIL")
+    step = one(events, "breaking_all.compared_breaks", "START")
+    assert one(events, "compared__checks", "START")["eventTime"] == step["eventTime"]
+    assert results(failed) == {"breaks": "skip"}
+
+
+def test_a_check_that_its_step_leaves_out_is_skipped() -> None:
+    @dg.multi_asset(
+        specs=[dg.AssetSpec("one")],
+        check_specs=[dg.AssetCheckSpec(name, asset="one") for name in ("told", "left_out")],
+        can_subset=True,
+    )
+    def makes_one() -> Iterator[Any]:
+        yield dg.MaterializeResult("one")
+        yield dg.AssetCheckResult(asset_key="one", check_name="told", passed=True)
+
+    definitions = dg.Definitions([makes_one], jobs=[dg.define_asset_job("all")])
+    events = converted(definitions, "all")
+    check_runs(events)
+    assert one(events, "all.makes_one", "COMPLETE")
+    done = one(events, "one__checks", "COMPLETE")
+    assert results(done) == {"left_out": "skip", "told": "pass"}
+
+
+def test_a_test_of_dbt_has_its_short_name_its_column_and_its_description() -> None:
+    events = converted(DEFINITIONS, "dbt")
+    done = one(events, "model__checks", "COMPLETE")
+    [assertion] = done["inputs"][0]["inputFacets"]["dataQualityAssertions"]["assertions"]
+    assert assertion == {
+        "assertion": "not_null",
+        "name": "not_null_orders_customer_id",
+        "column": "customer_id",
+        "success": False,
+        "severity": "error",
+        "description": "Each order has a customer.",
+        "params": {},
+    }
+    [test] = done["run"]["facets"]["test"]["tests"]
+    assert (test["type"], test["status"]) == ("not_null", "fail")
+    assert test["description"] == "Each order has a customer."
+    location = done["job"]["facets"]["sourceCodeLocation"]
+    assert location["url"] == "https://example.org/orders.yml"
 
 
 def test_a_check_that_is_evaluated_again_after_its_end_is_a_run_of_its_own(

@@ -11,6 +11,7 @@ from openlineage_dagster_core.facts.definitions import (
 )
 from openlineage_dagster_core.facts.model import (
     AssetFacts,
+    CheckFacts,
     JobFacts,
     PhysicalFacts,
     StepFacts,
@@ -100,7 +101,7 @@ def test_an_asset_is_read_from_its_definition() -> None:
         description="Orders *of the day*",
         columns=SCHEMA,
         partitions=Partitions(PARTITIONS),
-        checks={"complete": (AssetKey(["erp", "stock"]),), "unique": ()},
+        checks={"complete": CheckFacts((AssetKey(["erp", "stock"]),)), "unique": CheckFacts()},
         physical=PhysicalFacts(
             table_name="shop.raw.orders",
             uri="s3://bucket/orders",

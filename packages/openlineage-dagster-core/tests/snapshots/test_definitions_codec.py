@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from openlineage_dagster_core.facts.definitions import DefinedAssets, DefinedJobs
 from openlineage_dagster_core.facts.model import (
     AssetFacts,
+    CheckFacts,
     JobFacts,
     PhysicalFacts,
     StepFacts,
@@ -149,7 +150,11 @@ assets = st.builds(
     tags=st.dictionaries(texts, texts, max_size=3),
     columns=st.none() | st.lists(columns, max_size=3).map(dg.TableSchema),
     is_materializable=st.booleans(),
-    checks=st.dictionaries(texts, st.lists(keys, max_size=2).map(tuple), max_size=2),
+    checks=st.dictionaries(
+        texts,
+        st.builds(CheckFacts, st.lists(keys, max_size=2).map(tuple), words, words, words, words),
+        max_size=2,
+    ),
     physical=st.builds(PhysicalFacts, words, words, words, words),
     code_version=words,
     source_code=words,

@@ -9,20 +9,31 @@ would carry the assertions so far again and again, which is quadratic in the num
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import partial
 
 from dagster import AssetCheckEvaluation, AssetKey
 from openlineage.client.event_v2 import RunEvent, RunState
-from openlineage.client.generated.base import InputDatasetFacet
+from openlineage.client.generated.base import InputDatasetFacet, RunFacet
 
-from openlineage_dagster_core.conversion import custom, policy
+from openlineage_dagster_core.conversion import custom, described, policy
 from openlineage_dagster_core.conversion.dataset import read_dataset
-from openlineage_dagster_core.conversion.envelope import Draft, Envelope, Lineage, Source
+from openlineage_dagster_core.conversion.envelope import (
+    END_STATES,
+    Draft,
+    Envelope,
+    Lineage,
+    Source,
+)
 from openlineage_dagster_core.conversion.nominal_time import asset_nominal_time
-from openlineage_dagster_core.facets.assertions import assertions_facet
+from openlineage_dagster_core.facets.assertions import assertions_facet, results_facet
 from openlineage_dagster_core.facets.data_quality_metrics import metrics_facet
-from openlineage_dagster_core.facts.model import AssetPartition, CheckRound, ErrorFacts
+from openlineage_dagster_core.facts.model import (
+    AssetPartition,
+    CheckFacts,
+    CheckRound,
+    ErrorFacts,
+)
 from openlineage_dagster_core.facts.progress import check_partition
 from openlineage_dagster_core.families import Family
 from openlineage_dagster_core.identity import checks_job_name
@@ -57,7 +68,7 @@ def evaluated(source: Source, evaluation: AssetCheckEvaluation) -> list[Draft]:
     return drafts
 
 
-def unfinished(source: Source, run_state: RunState, error: ErrorFacts | None) -> list[Draft]:
+def unfinished(source: Source, run_state: RunState, error: ErrorFacts | None) -> Iterator[Draft]:
     """End the rounds of checks in which some planned check was not evaluated.
 
     Args:
@@ -65,23 +76,35 @@ def unfinished(source: Source, run_state: RunState, error: ErrorFacts | None) ->
         run_state: how the run ended: COMPLETE, FAIL or ABORT.
         error: why the run failed or was aborted.
 
-    Returns:
-        Drafts of the ends, with the assertions known. After a success a late round is complete,
-        because each of its checks was evaluated before; another one is aborted.
+    Yields:
+        Drafts of the ends, with the results known. A round ends as the run does where the step of a
+        missing check failed or did not end. Otherwise the step never ran, or left its check out:
+        the round is complete if any check was evaluated, and aborted after START if none was.
     """
-    first_state = RunState.ABORT if run_state is RunState.COMPLETE else run_state
-    return [
-        partial(
-            _event,
-            source,
-            checked,
-            checks,
-            run_state if checks.is_late else first_state,
-            error=error,
-        )
-        for checked, checks in sorted(source.facts.progress.check_rounds.items(), key=_by_name)
-        if policy.allows_asset(source, checked[0], Family.CHECK)
-    ]
+    progress, now = source.facts.progress, source.entry.timestamp
+    rounds = dict(progress.check_rounds)
+    for key in progress.planned_checks.keys() - {key for key, _ in progress.evaluations}:
+        rounds[(key, None)] = progress.check_round((key, None), now)
+    for checked, checks in sorted(rounds.items(), key=_by_name):
+        if not policy.allows_asset(source, checked[0], Family.CHECK):
+            continue
+        planned = progress.planned_checks.get(checked[0], {})
+        steps = {planned.get(name) or "" for name in checks.missing} & progress.started.keys()
+        state = RunState.COMPLETE if checked in progress.evaluations else RunState.ABORT
+        if any(step in progress.errors or step not in progress.ended for step in steps):
+            state = RunState.ABORT if run_state is RunState.COMPLETE else run_state
+        event = partial(_event, source, checked, checks)
+        if checked not in progress.evaluations:
+            began = min((progress.started[step] for step in steps), default=now)
+            yield partial(event, RunState.START, began)
+        why = _why(checks, error) if state is not RunState.COMPLETE else None
+        yield partial(event, state, error=why)
+
+
+def _why(checks: CheckRound, error: ErrorFacts | None) -> ErrorFacts:
+    again = " again" if checks.is_late else ""
+    said = f"These planned checks were not evaluated{again}: {', '.join(sorted(checks.missing))}."
+    return ErrorFacts(f"{said} {error.message}" if error is not None else said)
 
 
 def _by_name(item: tuple[AssetPartition, object]) -> tuple[AssetKey, str]:
@@ -104,6 +127,22 @@ def _event(
         run_id = identity.late_check_run_id(facts.run, key, partition, checks.began)
     else:
         run_id = identity.checks_run_id(facts.run, key, partition)
+    known = dict(facts.progress.evaluations.get(checked, {}))
+    if evaluation is not None:
+        known[evaluation.check_name] = evaluation
+    # Every event of a run says the same of its job, so what is planned decides, not what is known.
+    planned = facts.progress.planned_checks.get(key, {})
+    asset = facts.assets.get(key)
+    defined = {
+        name: check
+        for name, check in (asset.checks.items() if asset is not None else ())
+        if name in (planned or known)
+    }
+    run_facets: dict[str, RunFacet] = dict(asset_nominal_time(asset, partition))
+    skipped = planned.keys() - known.keys() if state in END_STATES else ()
+    if known or skipped:
+        strict = identity.settings.strict_assertion_mapping
+        run_facets["test"] = results_facet(known, skipped, defined, strict=strict)
     envelope = Envelope(
         source,
         run_id=run_id,
@@ -112,25 +151,26 @@ def _event(
         asset=key,
         step_key=source.entry.step_key,
         partition=partition,
-        run_facets=asset_nominal_time(facts.assets.get(key), partition),
+        run_facets=run_facets,
+        job_facets=described.check_facets(defined),
     )
-    known = dict(facts.progress.evaluations.get(checked, {}))
-    if evaluation is not None:
-        known[evaluation.check_name] = evaluation
-    event = envelope.event(state, timestamp, _lineage(source, checked, known), error)
+    event = envelope.event(state, timestamp, _lineage(source, checked, known, defined), error)
     custom.with_additions(event, source, key)
     return event
 
 
 def _lineage(
-    source: Source, checked: AssetPartition, known: Mapping[str, AssetCheckEvaluation]
+    source: Source,
+    checked: AssetPartition,
+    known: Mapping[str, AssetCheckEvaluation],
+    defined: Mapping[str, CheckFacts],
 ) -> Lineage:
     """Return the checked asset with its assertions, and the assets that its checks also read."""
     key, partition = checked
     strict = source.identity.settings.strict_assertion_mapping
-    input_facets: dict[str, InputDatasetFacet] = {
-        "dataQualityAssertions": assertions_facet(known.values(), strict=strict)
-    }
+    input_facets: dict[str, InputDatasetFacet] = {}
+    if known:
+        input_facets["dataQualityAssertions"] = assertions_facet(known, defined, strict=strict)
     for _, evaluation in sorted(known.items()):
         metrics = metrics_facet(evaluation.metadata)
         if metrics is not None:
@@ -141,13 +181,5 @@ def _lineage(
         partitions=[partition] if partition is not None else None,
         input_facets=input_facets,
     )
-    definition = source.facts.assets.get(key)
-    # All events of a run have the same inputs, so what is planned decides, not what is known.
-    names = source.facts.progress.planned_checks.get(key) or known.keys()
-    others = {
-        other
-        for name, read in (definition.checks.items() if definition is not None else ())
-        if name in names
-        for other in read
-    }
+    others = {other for check in defined.values() for other in check.reads}
     return Lineage((dataset, *(read_dataset(source, other) for other in sorted(others - {key}))))

@@ -25,7 +25,7 @@ from openlineage_dagster_core.facets.tags import (
     definition_tags_facet,
     job_tags_facet,
 )
-from openlineage_dagster_core.facts.model import AssetFacts, JobFacts, StepFacts
+from openlineage_dagster_core.facts.model import AssetFacts, CheckFacts, JobFacts, StepFacts
 from openlineage_dagster_core.serialisation import shared
 
 COLUMNS_KEPT = 20_000
@@ -97,6 +97,27 @@ def _step_facets(step: StepFacts) -> dict[str, JobFacet]:
                 job_documentation_facet(step.description) if step.description else None
             ),
             "tags": definition_tags_facet(step.tags),
+        }
+    )
+
+
+def check_facets(checks: Mapping[str, CheckFacts]) -> dict[str, JobFacet]:
+    """Build the job facets of the job that stands for an asset's checks.
+
+    Args:
+        checks: by name.
+
+    Returns:
+        The facets by name: all descriptions, and the first address of code that is known.
+    """
+    said = [
+        f"**{name}**: {check.description}" for name, check in checks.items() if check.description
+    ]
+    code = next((check.source_code for check in checks.values() if check.source_code), None)
+    return _only_known(
+        {
+            "documentation": job_documentation_facet("\n\n".join(said)) if said else None,
+            "sourceCodeLocation": source_code_location_facet(code) if code else None,
         }
     )
 

@@ -1,4 +1,4 @@
-"""The `dataQualityAssertions` input facet, from Dagster's asset checks."""
+"""The `dataQualityAssertions` input facet and the `test` run facet, from Dagster's asset checks."""
 
 from __future__ import annotations
 
@@ -10,47 +10,98 @@ from openlineage.client.generated.data_quality_assertions_dataset import (
     Assertion,
     DataQualityAssertionsDatasetFacet,
 )
+from openlineage.client.generated.test_run import TestExecution, TestRunFacet
 
 from openlineage_dagster_core.facets.text import limited
+from openlineage_dagster_core.facts.model import CheckFacts
 from openlineage_dagster_core.names import safe_name
 from openlineage_dagster_core.version import PRODUCER
 
 COLUMN_KEYS = ("dagster/column", "column")
 """Metadata of an evaluation: the column that the check is about."""
 
+_UNDEFINED = CheckFacts()
+
 
 def assertions_facet(
-    evaluations: Iterable[AssetCheckEvaluation], *, strict: bool
+    evaluations: Mapping[str, AssetCheckEvaluation],
+    defined: Mapping[str, CheckFacts],
+    *,
+    strict: bool,
 ) -> DataQualityAssertionsDatasetFacet:
     """Build the facet (DataQualityAssertionsDatasetFacet 1-1-0).
 
     Args:
-        evaluations: of the checks of one asset.
+        evaluations: of the checks of one asset, by name.
+        defined: the asset's checks, by name; some may be missing.
         strict: a check that passes with severity WARN counts as failed.
 
     Returns:
         The facet, with the checks in the order of their names.
     """
-    return DataQualityAssertionsDatasetFacet(
-        assertions=[
+    assertions = []
+    for name, evaluation in sorted(evaluations.items()):
+        check = defined.get(name, _UNDEFINED)
+        description = evaluation.description or check.description
+        assertions.append(
             Assertion(
-                assertion=limited(evaluation.check_name),
-                success=evaluation.passed
-                and not (strict and evaluation.severity is AssetCheckSeverity.WARN),
-                column=_column(evaluation.metadata),
+                assertion=limited(check.kind or name),
+                success=_passed(evaluation, strict=strict),
+                column=_column(evaluation.metadata, check),
                 severity=evaluation.severity.value.lower(),
-                name=limited(evaluation.check_name),
-                description=limited(evaluation.description) if evaluation.description else None,
+                name=limited(name),
+                description=limited(description) if description else None,
             )
-            for evaluation in sorted(evaluations, key=lambda evaluation: evaluation.check_name)
-        ],
-        producer=PRODUCER,
-    )
+        )
+    return DataQualityAssertionsDatasetFacet(assertions=assertions, producer=PRODUCER)
 
 
-def _column(metadata: Mapping[str, Any]) -> str | None:
+def results_facet(
+    evaluations: Mapping[str, AssetCheckEvaluation],
+    skipped: Iterable[str],
+    defined: Mapping[str, CheckFacts],
+    *,
+    strict: bool,
+) -> TestRunFacet:
+    """Build the facet (TestRunFacet 1-0-1).
+
+    Args:
+        evaluations: of the checks of one asset, by name.
+        skipped: the names of the checks that were planned and not evaluated.
+        defined: the asset's checks, by name; some may be missing.
+        strict: a check that passes with severity WARN counts as failed.
+
+    Returns:
+        The facet, with the checks in the order of their names.
+    """
+    tests = []
+    for name in sorted({*evaluations, *skipped}):
+        evaluation, check = evaluations.get(name), defined.get(name, _UNDEFINED)
+        status, severity, description = "skip", None, check.description
+        if evaluation is not None:
+            status = "pass" if _passed(evaluation, strict=strict) else "fail"
+            severity = evaluation.severity.value.lower()
+            description = description or evaluation.description
+        tests.append(
+            TestExecution(
+                name=limited(name),
+                status=status,
+                severity=severity,
+                type=limited(check.kind) if check.kind else None,
+                description=limited(description) if description else None,
+            )
+        )
+    return TestRunFacet(tests=tests, producer=PRODUCER)
+
+
+def _passed(evaluation: AssetCheckEvaluation, *, strict: bool) -> bool:
+    is_warning = evaluation.severity is AssetCheckSeverity.WARN
+    return evaluation.passed and not (strict and is_warning)
+
+
+def _column(metadata: Mapping[str, Any], check: CheckFacts) -> str | None:
     for key in COLUMN_KEYS:
         value = getattr(metadata.get(key), "value", None)
         if isinstance(value, str) and value:
             return safe_name(value)
-    return None
+    return safe_name(check.column) if check.column else None

@@ -25,13 +25,14 @@ from openlineage_dagster_core.facts.metadata import (
 )
 from openlineage_dagster_core.facts.model import (
     AssetFacts,
+    CheckFacts,
     JobFacts,
     StepFacts,
 )
 from openlineage_dagster_core.facts.partitions import Partitions, UpstreamPartitions
 
 if TYPE_CHECKING:
-    from dagster import JobDefinition, RepositoryDefinition
+    from dagster import AssetCheckSpec, JobDefinition, RepositoryDefinition
     from dagster._core.definitions.assets.graph.asset_graph import AssetGraph, AssetNode
 
 JINJA = re.compile(r"\{[{%#]")
@@ -87,16 +88,16 @@ class DefinedAssets(Mapping[AssetKey, AssetFacts]):
         return len(self._graph.get_all_asset_keys())
 
     @cached_property
-    def _checks(self) -> Mapping[AssetKey, Mapping[str, tuple[AssetKey, ...]]]:
-        checks: defaultdict[AssetKey, dict[str, tuple[AssetKey, ...]]] = defaultdict(dict)
+    def _checks(self) -> Mapping[AssetKey, Mapping[str, CheckFacts]]:
+        checks: defaultdict[AssetKey, dict[str, CheckFacts]] = defaultdict(dict)
         for check in sorted(self._graph.asset_check_keys, key=lambda check: check.name):
-            reads = self._graph.get_check_spec(check).additional_deps or ()
-            checks[check.asset_key][check.name] = tuple(sorted(dep.asset_key for dep in reads))
+            facts = _check_facts(self._graph, self._graph.get_check_spec(check))
+            checks[check.asset_key][check.name] = facts
         return checks
 
 
 def _asset_facts(
-    graph: AssetGraph, node: AssetNode, checks: Mapping[str, tuple[AssetKey, ...]]
+    graph: AssetGraph, node: AssetNode, checks: Mapping[str, CheckFacts]
 ) -> AssetFacts:
     metadata = node.metadata
     physical = place(metadata)
@@ -127,6 +128,22 @@ def _asset_facts(
     )
 
 
+def _check_facts(graph: AssetGraph, spec: AssetCheckSpec) -> CheckFacts:
+    metadata = spec.metadata or {}
+    of_asset = graph.get(spec.asset_key).metadata if graph.has(spec.asset_key) else {}
+    test = _dbt_node(of_asset, text_of(metadata, DBT_UNIQUE_ID))
+    generic = test.get("test_metadata")
+    generic = generic if isinstance(generic, Mapping) else {}
+    arguments = generic.get("kwargs")
+    return CheckFacts(
+        reads=tuple(sorted(dep.asset_key for dep in spec.additional_deps or ())),
+        description=spec.description or text_of(test, "description"),
+        kind=text_of(generic, "name"),
+        column=text_of(arguments if isinstance(arguments, Mapping) else {}, "column_name"),
+        source_code=source_code(metadata),
+    )
+
+
 def _upstream_partitions(graph: AssetGraph, node: AssetNode) -> dict[AssetKey, UpstreamPartitions]:
     found = {}
     for parent in sorted(node.parent_keys):
@@ -141,13 +158,17 @@ def _upstream_partitions(graph: AssetGraph, node: AssetNode) -> dict[AssetKey, U
     return found
 
 
-def _dbt_query(metadata: Mapping[str, Any]) -> str | None:
-    """Find a dbt model's query in the manifest that dagster-dbt keeps with each asset."""
+def _dbt_node(metadata: Mapping[str, Any], unique_id: str | None) -> Mapping[str, Any]:
+    """Find a model or a test in the manifest that dagster-dbt keeps with each asset."""
     manifest = getattr(value_of(metadata, DBT_MANIFEST), "manifest", None)
-    unique_id = text_of(metadata, DBT_UNIQUE_ID)
     nodes = manifest.get("nodes") if isinstance(manifest, Mapping) else None
     node = nodes.get(unique_id) if isinstance(nodes, Mapping) else None
-    if not isinstance(node, Mapping) or node.get("language", "sql") != "sql":
+    return node if isinstance(node, Mapping) else {}
+
+
+def _dbt_query(metadata: Mapping[str, Any]) -> str | None:
+    node = _dbt_node(metadata, text_of(metadata, DBT_UNIQUE_ID))
+    if node.get("language", "sql") != "sql":
         return None
     query = text_of(node, "compiled_code") or text_of(node, "raw_code")
     # What dbt has not compiled is Jinja, and no SQL.
@@ -256,5 +277,5 @@ def upstream_of(asset: AssetFacts) -> set[AssetKey]:
         The keys of what it or its checks read, and what its user names in its metadata.
     """
     found = {*asset.upstream, *named_assets(asset.additions)}
-    found.update(key for read in asset.checks.values() for key in read)
+    found.update(key for check in asset.checks.values() for key in check.reads)
     return found

@@ -100,6 +100,25 @@ class PhysicalFacts:
 
 
 @dataclass(frozen=True)
+class CheckFacts:
+    """An asset check as its definition describes it.
+
+    Args:
+        reads: the keys of the other assets that it reads, sorted.
+        description: in Markdown.
+        kind: the short name of a dbt test, such as `not_null`.
+        column: the column that a dbt test is about.
+        source_code: the address of its code, from `dagster/code_references`.
+    """
+
+    reads: tuple[AssetKey, ...] = ()
+    description: str | None = None
+    kind: str | None = None
+    column: str | None = None
+    source_code: str | None = None
+
+
+@dataclass(frozen=True)
 class MaterializedFacts:
     """What a materialization says of its asset.
 
@@ -131,7 +150,7 @@ class AssetFacts:
             assets that have partitions.
         is_materializable: whether runs make it; others are only observed or only depended on.
         is_external: whether this code location only names the asset and does not make it.
-        checks: by check, the other assets that it reads.
+        checks: by name, the asset's checks.
         physical: where the data is kept.
         code_version: the version of the code that makes it.
         source_code: the address of that code, from `dagster/code_references`.
@@ -150,7 +169,7 @@ class AssetFacts:
     upstream_partitions: Mapping[AssetKey, UpstreamPartitions] = field(default_factory=dict)
     is_materializable: bool = True
     is_external: bool = False
-    checks: Mapping[str, tuple[AssetKey, ...]] = field(default_factory=dict)
+    checks: Mapping[str, CheckFacts] = field(default_factory=dict)
     physical: PhysicalFacts = PhysicalFacts()
     code_version: str | None = None
     source_code: str | None = None
@@ -299,7 +318,7 @@ class RunProgress:
     Args:
         planned: by step key and asset, the partitions that the step is to materialize.
         planned_keys: the assets that any step is to materialize.
-        planned_checks: by asset, the names of the checks that are to run.
+        planned_checks: by asset and name, the checks that are to run, with their step keys.
         started: when each started step did so, in seconds since the epoch.
         ended: the steps that have succeeded, failed or been skipped.
         retries: how often each step has been up for a retry.
@@ -313,7 +332,7 @@ class RunProgress:
 
     planned: Mapping[str, Mapping[AssetKey, AbstractSet[str | None]]]
     planned_keys: AbstractSet[AssetKey]
-    planned_checks: Mapping[AssetKey, AbstractSet[str]]
+    planned_checks: Mapping[AssetKey, Mapping[str, str | None]]
     started: Mapping[str, float]
     ended: AbstractSet[str]
     retries: Mapping[str, int]
@@ -337,7 +356,7 @@ class RunProgress:
         begun = self.check_rounds.get(checked)
         if begun is not None:
             return begun
-        missing = self.planned_checks.get(checked[0], frozenset())
+        missing = self.planned_checks.get(checked[0], {}).keys()
         return CheckRound(timestamp, is_late=checked in self.evaluations, missing=missing)
 
 

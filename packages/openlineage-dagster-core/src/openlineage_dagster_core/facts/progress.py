@@ -34,7 +34,7 @@ class ProgressLog:
     def __init__(self) -> None:
         self._planned: defaultdict[str, dict[AssetKey, set[str | None]]] = defaultdict(dict)
         self._planned_keys: set[AssetKey] = set()
-        self._planned_checks: defaultdict[AssetKey, set[str]] = defaultdict(set)
+        self._planned_checks: defaultdict[AssetKey, dict[str, str | None]] = defaultdict(dict)
         self._started: dict[str, float] = {}
         self._ended: set[str] = set()
         self._retries: Counter[str] = Counter()
@@ -109,7 +109,8 @@ class ProgressLog:
                 self._planned_keys.add(plan.asset_key)
         elif event_type is DagsterEventType.ASSET_CHECK_EVALUATION_PLANNED:
             planned_check = event.asset_check_planned_data
-            self._planned_checks[planned_check.asset_key].add(planned_check.check_name)
+            planned_checks = self._planned_checks[planned_check.asset_key]
+            planned_checks[planned_check.check_name] = event.step_key
         elif event_type is DagsterEventType.ASSET_MATERIALIZATION:
             materialization = event.step_materialization_data.materialization
             self._materialized[materialization.asset_key].add(materialization.partition)

@@ -5,7 +5,13 @@ from typing import Any
 
 from dagster import AssetKey, TableColumn, TableSchema
 
-from openlineage_dagster_core.facts.model import AssetFacts, JobFacts, PhysicalFacts, StepFacts
+from openlineage_dagster_core.facts.model import (
+    AssetFacts,
+    CheckFacts,
+    JobFacts,
+    PhysicalFacts,
+    StepFacts,
+)
 from openlineage_dagster_core.facts.partitions import (
     Partitions,
     PartitionsTable,
@@ -33,7 +39,7 @@ def encode_asset(asset: AssetFacts) -> str:
             for key, upstream in asset.upstream_partitions.items()
             if (mapping := table.encode_mapping(upstream.mapping)) is not None
         ],
-        "checks": {name: [list(key.path) for key in read] for name, read in asset.checks.items()},
+        "checks": {name: _encode_check(check) for name, check in asset.checks.items()},
         "physical": list(vars(asset.physical).values()),
     }
     return _to_json(written, table)
@@ -61,13 +67,21 @@ def decode_asset(text: str) -> AssetFacts:
         },
         is_materializable=written["is_materializable"],
         is_external=written["is_external"],
-        checks={name: _keys(read) for name, read in written["checks"].items()},
+        checks={
+            name: CheckFacts(_keys(reads), *words)
+            for name, (reads, *words) in written["checks"].items()
+        },
         physical=PhysicalFacts(*written["physical"]),
         code_version=written["code_version"],
         source_code=written["source_code"],
         sql=written["sql"],
         additions=written["additions"],
     )
+
+
+def _encode_check(check: CheckFacts) -> list[Any]:
+    reads, *words = vars(check).values()
+    return [[list(key.path) for key in reads], *words]
 
 
 def encode_job(job: JobFacts) -> str:
