@@ -105,7 +105,8 @@ def converted(
     facts = Facts(run, ProgressLog().progress)
     if knows_definitions:
         repository = definitions.get_repository_def()
-        assets = DefinedAssets(repository.asset_graph)
+        bytes_shown = settings.source_code_bytes if settings is not None else 0
+        assets = DefinedAssets(repository.asset_graph, bytes_shown)
         facts = replace(
             facts,
             assets=assets,

@@ -50,6 +50,7 @@ def test_jobs_follow_the_template_of_datasets_unless_told_otherwise() -> None:
         ("dagster_url", "localhost:3000", "http"),
         ("execution_parameters", "ops", "list"),
         ("facet_providers", ["module.function"], "package.module:function"),
+        ("source_code_bytes", -1, ">= 0"),
         ("max_event_bytes", 1, ">= 10000"),
         ("timeout", 0, "> 0"),
         ("timeout", -1, "> 0"),

@@ -62,7 +62,7 @@ def test_of_a_process_that_is_disabled_nothing_else_is_kept(
     monkeypatch.setenv("OPENLINEAGE_DISABLED", "true")
     monkeypatch.setenv("OPENLINEAGE_PARENT_ID", f"ns/job/{PARENT_ID}")
     monkeypatch.setattr(
-        snapshot, "executing_definitions", lambda: pytest.fail("it looks for definitions")
+        snapshot, "executing_definitions", lambda *_: pytest.fail("it looks for definitions")
     )
     keep_snapshot(instance, start(), Settings())
     found = kept_of(instance)
@@ -88,7 +88,7 @@ def keeping_instance(
 
     def storing(event: dg.EventLogEntry) -> None:
         if event.dagster_event_type is dg.DagsterEventType.RUN_START:
-            keep_snapshot(instance, event, Settings())
+            keep_snapshot(instance, event, Settings(source_code_bytes=1000))
         store_event(event)
 
     monkeypatch.setattr(storage, "store_event", storing)
@@ -111,6 +111,8 @@ def test_the_definitions_of_the_executing_job_are_kept(
     found = KeptDefinitions(lambda: keeping_instance).of_run(RUN_ID, "nightly", record.start_time)
     assert found.assets[AssetKey("orders")].upstream == (AssetKey("raw"),)
     assert found.assets[AssetKey("orders")].description == "Orders"
+    text = found.assets[AssetKey("orders")].source_text
+    assert text == '@dg.asset(deps=[raw], description="Orders")\ndef orders() -> None: ...\n'
     assert found.jobs["nightly"].description == "At night"
 
 

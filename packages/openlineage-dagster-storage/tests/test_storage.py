@@ -289,7 +289,7 @@ def test_events_that_other_processes_store_without_us_are_delivered_too(
 def test_a_failure_to_read_the_definitions_does_not_cost_the_events(
     make_instance: MakeInstance, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def broken() -> None:
+    def broken(*_: object) -> None:
         raise AttributeError("a later Dagster has moved it")
 
     monkeypatch.setattr(snapshot, "executing_definitions", broken)

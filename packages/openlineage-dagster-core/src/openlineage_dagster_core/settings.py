@@ -129,6 +129,7 @@ class Settings:
         dagster_url: where the Dagster UI is, for links to runs.
         execution_parameters: patterns of what is shown of the run configuration.
         environment_variables: patterns of what is shown of the executing process's environment.
+        source_code_bytes: how much is shown of the function that makes an asset.
         facet_providers: functions of the user's that add facets, as `package.module:function`.
     """
 
@@ -151,6 +152,7 @@ class Settings:
     dagster_url: str | None = None
     execution_parameters: tuple[str, ...] = ()
     environment_variables: tuple[str, ...] = ()
+    source_code_bytes: int = 0
     facet_providers: tuple[str, ...] = ()
 
     @classmethod
@@ -212,6 +214,9 @@ class Settings:
             ),
             environment_variables=texts(
                 "environment_variables", given.get("environment_variables", [])
+            ),
+            source_code_bytes=whole_number(
+                "source_code_bytes", given.get("source_code_bytes", 0), least=0
             ),
             facet_providers=_providers(given.get("facet_providers", [])),
         )
@@ -344,6 +349,11 @@ SHARED_OPTIONS: Mapping[str, Field] = {
         _TEXTS,
         "Show what matches in the run configuration, such as ['ops.*']; secrets are masked "
         "(default: nothing).",
+    ),
+    "source_code_bytes": _option(
+        Noneable(int),
+        "Show the Python function that makes an asset, up to so many bytes; secrets are masked "
+        "(default 0: not at all).",
     ),
     "facet_providers": _option(
         _TEXTS, "Functions that add facets of your own: [package.module:function]."

@@ -218,6 +218,25 @@ def test_jobs_and_steps_are_described_by_their_definitions() -> None:
     assert [(tag["key"], tag["value"]) for tag in step["tags"]["tags"]] == [("team", "blue")]
 
 
+def test_where_asked_for_the_function_of_an_asset_is_shown(golden: Golden) -> None:
+    @dg.asset
+    def connects() -> None:
+        _connect(password="s3cret")
+
+    definitions = dg.Definitions([connects], jobs=[dg.define_asset_job("all")])
+    events = converted(definitions, "all", settings=settings(source_code_bytes=1000))
+    golden("source_code", events)
+    facet = one(events, "connects", "COMPLETE")["job"]["facets"]["sourceCode"]
+    assert facet["language"] == "python"
+    assert facet["sourceCode"] == (
+        '@dg.asset\ndef connects() -> None:\n    _connect(password="***")\n'
+    )
+    assert "sourceCode" not in str(converted(definitions, "all"))
+
+
+def _connect(password: str) -> None: ...
+
+
 TAGS = {
     "openlineage/parent_id": f"airflow/dag.task/{ID}",
     "dagster/schedule_name": "every_night",

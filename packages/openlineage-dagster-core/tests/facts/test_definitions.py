@@ -142,6 +142,36 @@ def test_the_query_of_a_dbt_model_is_in_the_manifest_stubbed() -> None:
     assert assets[AssetKey("model")].sql == "select 2"
 
 
+def test_the_function_of_an_asset_is_read_where_asked_for_up_to_a_limit() -> None:
+    password = 'connect(password="'
+
+    @dg.multi_asset(specs=[dg.AssetSpec("one"), dg.AssetSpec("two")])
+    def makes():
+        connect(password="s3cret")
+
+    @dg.graph_asset
+    def composed() -> int:
+        return opens()
+
+    graph = dg.Definitions([makes, composed, SOURCE]).get_repository_def().asset_graph
+    shown = DefinedAssets(graph, 10_000)
+    text = shown[AssetKey("one")].source_text
+    assert text is not None
+    assert text.startswith("@dg.multi_asset(")
+    assert text.endswith(f'    {password}***")\n')
+    assert shown[AssetKey("two")].source_text == text
+    assert "return opens()" in (shown[AssetKey("composed")].source_text or "")
+    assert shown[AssetKey(["erp", "stock"])].source_text is None
+    limit = text.index(password) + len(password) + 3
+    cut = DefinedAssets(graph, limit)[AssetKey("one")].source_text or ""
+    assert len(cut.encode()) <= limit
+    assert "s3" not in cut
+    assert DefinedAssets(graph)[AssetKey("one")].source_text is None
+
+
+def connect(password: str) -> None: ...
+
+
 def test_what_no_run_makes_is_known() -> None:
     assert not ASSETS[AssetKey(["erp", "stock"])].is_materializable
     assert ASSETS[AssetKey("orders")].is_materializable

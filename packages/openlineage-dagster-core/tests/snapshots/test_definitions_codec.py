@@ -158,6 +158,7 @@ assets = st.builds(
     physical=st.builds(PhysicalFacts, words, words, words, words),
     code_version=words,
     source_code=words,
+    source_text=words,
     sql=words,
     additions=st.dictionaries(texts, values, max_size=3),
 )

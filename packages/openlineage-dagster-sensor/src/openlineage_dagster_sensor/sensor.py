@@ -80,6 +80,7 @@ def openlineage_sensor(
     dagster_url: str | None = None,
     execution_parameters: Iterable[str] | None = None,
     facet_providers: Iterable[str] | None = None,
+    source_code_bytes: int | None = None,
     max_event_bytes: int | None = None,
     strict_assertion_mapping: bool | None = None,
     default_status: DefaultSensorStatus = DefaultSensorStatus.RUNNING,
@@ -120,6 +121,8 @@ def openlineage_sensor(
         execution_parameters: patterns of what to show of the run configuration, such as `ops.*`;
             secrets are masked, and by default nothing is shown.
         facet_providers: functions that add facets of your own, as `package.module:function`.
+        source_code_bytes: show the function that makes an asset, up to so many bytes (default 0:
+            not at all); secrets are masked.
         max_event_bytes: the limit of one event; its heaviest facets are left out.
         strict_assertion_mapping: a check that passes with severity WARN counts as failed.
         default_status: whether the sensor runs as soon as it is deployed.
@@ -155,6 +158,7 @@ def openlineage_sensor(
             "dagster_url": dagster_url,
             "execution_parameters": execution_parameters,
             "facet_providers": facet_providers,
+            "source_code_bytes": source_code_bytes,
             "max_event_bytes": max_event_bytes,
             "strict_assertion_mapping": strict_assertion_mapping,
         }
@@ -231,8 +235,9 @@ def _engine(
     identity: Identity,
     concerned: Collection[DagsterEventType],
 ) -> Engine:
-    definitions = _definitions(repository) if repository is not None else Definitions()
-    settings = identity.settings
+    settings, definitions = identity.settings, Definitions()
+    if repository is not None:
+        definitions = _definitions(repository, settings.source_code_bytes)
     return Engine(
         reader,
         EventLogFacts(memory.instance, GivenDefinitions(definitions)),
@@ -263,9 +268,10 @@ def _tick(engine: Engine, start: float | None, budget: float, limit: int | None)
 
 
 @lru_cache(maxsize=1)
-def _definitions(repository: RepositoryDefinition) -> Definitions:
+def _definitions(repository: RepositoryDefinition, source_code_bytes: int) -> Definitions:
     """Keep what has been read of the definitions from tick to tick."""
-    return Definitions(DefinedAssets(repository.asset_graph), DefinedJobs(repository))
+    assets = DefinedAssets(repository.asset_graph, source_code_bytes)
+    return Definitions(assets, DefinedJobs(repository))
 
 
 @lru_cache(maxsize=1)

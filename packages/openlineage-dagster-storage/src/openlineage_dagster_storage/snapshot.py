@@ -27,7 +27,7 @@ def keep_snapshot(instance: DagsterInstance, event: EventLogEntry, settings: Set
     Args:
         instance: where to.
         event: RUN_START, which is being stored: the definitions are found on the stack.
-        settings: say which environment variables the user wants to see.
+        settings: say which environment variables, and how much source code, the user wants to see.
     """
     key_values = KeyValues(instance)
     if is_disabled(os.environ):
@@ -38,7 +38,7 @@ def keep_snapshot(instance: DagsterInstance, event: EventLogEntry, settings: Set
         environment=allowed_variables(os.environ, settings.environment_variables),
     )
     keep_process_facts(key_values, event.run_id, process)
-    definitions = executing_definitions()
+    definitions = executing_definitions(settings.source_code_bytes)
     if definitions is not None:
         job_name = event.job_name or next(iter(definitions.jobs), "")
         keep_definitions(key_values, job_name, definitions, event.timestamp)

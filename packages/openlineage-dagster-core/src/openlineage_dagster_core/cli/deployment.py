@@ -176,7 +176,8 @@ def deployment_of(
         raise CommandError(f"{error}.", "Correct the environment variable.") from error
     definitions = Definitions()
     if repository is not None:
-        definitions = Definitions(DefinedAssets(repository.asset_graph), DefinedJobs(repository))
+        assets = DefinedAssets(repository.asset_graph, settings.source_code_bytes)
+        definitions = Definitions(assets, DefinedJobs(repository))
     return Deployment(home, instance, tuple(found), settings, definitions, tuple(sensors))
 
 

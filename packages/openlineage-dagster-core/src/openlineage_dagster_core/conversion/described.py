@@ -17,6 +17,7 @@ from openlineage_dagster_core.facets.documentation import (
 )
 from openlineage_dagster_core.facets.ownership import dataset_ownership_facet, job_ownership_facet
 from openlineage_dagster_core.facets.schema import schema_facet
+from openlineage_dagster_core.facets.source_code import source_code_facet
 from openlineage_dagster_core.facets.source_code_location import source_code_location_facet
 from openlineage_dagster_core.facets.sql import sql_facet
 from openlineage_dagster_core.facets.storage import dataset_type_facet, storage_facet
@@ -70,6 +71,7 @@ def _asset_job_facets(asset: AssetFacts) -> dict[str, JobFacet]:
             ),
             "ownership": job_ownership_facet(asset.owners) if asset.owners else None,
             "tags": job_tags_facet(asset),
+            "sourceCode": source_code_facet(asset.source_text) if asset.source_text else None,
             "sourceCodeLocation": (
                 source_code_location_facet(asset.source_code) if asset.source_code else None
             ),

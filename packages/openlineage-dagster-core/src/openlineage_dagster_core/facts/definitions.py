@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import inspect
 import logging
 import re
+import textwrap
 from collections import defaultdict
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import replace
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Any
 
 from dagster import AssetKey, GraphDefinition, TableSchema
 
+from openlineage_dagster_core.facets.text import limited
 from openlineage_dagster_core.facts.metadata import (
     OWN_QUERY,
     STORAGE_KIND,
@@ -30,6 +33,7 @@ from openlineage_dagster_core.facts.model import (
     StepFacts,
 )
 from openlineage_dagster_core.facts.partitions import Partitions, UpstreamPartitions
+from openlineage_dagster_core.redaction import without_secrets
 
 if TYPE_CHECKING:
     from dagster import AssetCheckSpec, JobDefinition, RepositoryDefinition
@@ -51,10 +55,12 @@ class DefinedAssets(Mapping[AssetKey, AssetFacts]):
 
     Args:
         graph: `repository_def.asset_graph` in a sensor, or that of an executing job.
+        source_code_bytes: how much to read of the function that makes an asset.
     """
 
-    def __init__(self, graph: AssetGraph) -> None:
+    def __init__(self, graph: AssetGraph, source_code_bytes: int = 0) -> None:
         self._graph = graph
+        self._source_code_bytes = source_code_bytes
         self._read: dict[AssetKey, AssetFacts] = {}
 
     def __getitem__(self, key: AssetKey) -> AssetFacts:
@@ -66,7 +72,9 @@ class DefinedAssets(Mapping[AssetKey, AssetFacts]):
 
     def _facts(self, node: AssetNode) -> AssetFacts:
         try:
-            return _asset_facts(self._graph, node, self._checks.get(node.key, {}))
+            facts = _asset_facts(self._graph, node, self._checks.get(node.key, {}))
+            text = _source_text(node, self._source_code_bytes) if self._source_code_bytes else None
+            return replace(facts, source_text=text) if text else facts
         except Exception:
             # What is odd about one asset must not cost its run, nor those that read it.
             logger.exception(
@@ -126,6 +134,28 @@ def _asset_facts(
         sql=text_of(metadata, OWN_QUERY) or _dbt_query(metadata),
         additions=additions(metadata),
     )
+
+
+def _source_text(node: AssetNode, longest: int) -> str | None:
+    """Read the function that makes an asset, in its own process: no other may have the file."""
+    definition = getattr(node, "assets_def", None)
+    if definition is None or not definition.is_executable or not node.is_materializable:
+        return None
+    made_by = definition.node_def
+    function = getattr(made_by, "composition_fn", None) or getattr(made_by, "compute_fn", None)
+    function = getattr(function, "decorated_fn", function)
+    return _text_of_function(function, longest) if inspect.isfunction(function) else None
+
+
+@lru_cache(maxsize=1024)
+def _text_of_function(function: Callable[..., object], longest: int) -> str | None:
+    try:
+        text = textwrap.dedent(inspect.getsource(function))
+    except OSError:
+        # Made at runtime: there is no file.
+        return None
+    # Secrets go first: half of one is not recognised as one.
+    return limited(without_secrets(limited(text)), longest)
 
 
 def _check_facts(graph: AssetGraph, spec: AssetCheckSpec) -> CheckFacts:

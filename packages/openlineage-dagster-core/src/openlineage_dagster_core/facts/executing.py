@@ -21,8 +21,11 @@ _FUNCTION = "log_job_event"
 _VARIABLE = "job_context"
 
 
-def executing_definitions() -> Definitions | None:
+def executing_definitions(source_code_bytes: int = 0) -> Definitions | None:
     """Look for the executing job among this thread's callers.
+
+    Args:
+        source_code_bytes: how much to read of the function that makes an asset.
 
     Returns:
         The job, the assets that the run is to make or check, the external assets of the code
@@ -33,19 +36,19 @@ def executing_definitions() -> Definitions | None:
     while frame is not None:
         if frame.f_code.co_name == _FUNCTION and frame.f_globals.get("__name__") == _MODULE:
             context = frame.f_locals.get(_VARIABLE)
-            return _definitions_of(context) if context is not None else None
+            return _definitions_of(context, source_code_bytes) if context is not None else None
         frame = frame.f_back
     return None
 
 
-def _definitions_of(context: Any) -> Definitions:
+def _definitions_of(context: Any, source_code_bytes: int) -> Definitions:
     job = context.job.get_definition()
     layer = job.asset_layer
     run = context.dagster_run
     keys = set(run.asset_selection or layer.asset_graph.executable_asset_keys)
     keys |= {check.asset_key for check in run.asset_check_selection or ()}
     keys |= {check.asset_key for check in layer.asset_graph.asset_check_keys}
-    assets = with_upstream(DefinedAssets(layer.asset_graph), keys)
+    assets = with_upstream(DefinedAssets(layer.asset_graph, source_code_bytes), keys)
     repository = context.job.get_repository_definition()
     if repository is not None:
         graph = repository.asset_graph

@@ -154,6 +154,7 @@ class AssetFacts:
         physical: where the data is kept.
         code_version: the version of the code that makes it.
         source_code: the address of that code, from `dagster/code_references`.
+        source_text: the function that makes it, without secrets; only where the option asks for it.
         sql: the query that makes it.
         additions: the metadata `openlineage/…`, by what follows the slash: plain JSON.
     """
@@ -173,6 +174,7 @@ class AssetFacts:
     physical: PhysicalFacts = PhysicalFacts()
     code_version: str | None = None
     source_code: str | None = None
+    source_text: str | None = None
     sql: str | None = None
     additions: Mapping[str, object] = field(default_factory=dict)
 

@@ -74,6 +74,7 @@ def decode_asset(text: str) -> AssetFacts:
         physical=PhysicalFacts(*written["physical"]),
         code_version=written["code_version"],
         source_code=written["source_code"],
+        source_text=written["source_text"],
         sql=written["sql"],
         additions=written["additions"],
     )
