@@ -96,7 +96,15 @@ def watched(context: dg.OpExecutionContext) -> dg.ObserveResult:
 def load() -> None: ...
 
 
-@dg.job(description="Every night", tags={"tier": "gold"})
+@dg.job(
+    description="Every night",
+    tags={"tier": "gold"},
+    metadata={
+        "dagster/code_references": dg.CodeReferencesMetadataValue(
+            code_references=[dg.UrlCodeReference(url=CODE)]
+        )
+    },
+)
 def nightly() -> None:
     load()
 
@@ -139,6 +147,10 @@ def test_an_asset_is_described_by_its_definition_and_its_materialization(golden:
     assert location["path"] == "shop/orders.py"
     assert location["version"] == "0123456789abcdef0123456789abcdef01234567"
     assert done["run"]["facets"]["dagster_run"]["codeVersion"] == "7"
+    step = one(events, "tables.orders", "COMPLETE")["job"]["facets"]
+    assert step["sourceCodeLocation"] == location
+    levels = [(level["type"], level["name"]) for level in facets["hierarchy"]["hierarchy"]]
+    assert levels == [("DATABASE", "SHOP"), ("SCHEMA", "RAW"), ("VIEW", "ORDERS")]
     written = one(events, "export", "COMPLETE")["outputs"][0]["facets"]
     assert (
         written["dataSource"] | {"name": "s3://bucket", "uri": "s3://bucket"}
@@ -213,6 +225,7 @@ def test_jobs_and_steps_are_described_by_their_definitions() -> None:
     job = one(events, "nightly", "START")["job"]["facets"]
     assert job["documentation"]["description"] == "Every night"
     assert ("tier", "gold") in [(tag["key"], tag["value"]) for tag in job["tags"]["tags"]]
+    assert job["sourceCodeLocation"]["path"] == "shop/orders.py"
     step = one(events, "nightly.load", "START")["job"]["facets"]
     assert step["documentation"]["description"] == "Loads what there is"
     assert [(tag["key"], tag["value"]) for tag in step["tags"]["tags"]] == [("team", "blue")]

@@ -167,6 +167,7 @@ jobs = st.builds(
     description=words,
     owners=st.lists(texts, max_size=3).map(tuple),
     tags=st.dictionaries(texts, texts, max_size=3),
+    source_code=words,
     steps=st.dictionaries(
         texts, st.builds(StepFacts, words, st.dictionaries(texts, texts)), max_size=3
     ),

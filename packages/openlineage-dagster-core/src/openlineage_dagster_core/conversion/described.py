@@ -15,6 +15,7 @@ from openlineage_dagster_core.facets.documentation import (
     dataset_documentation_facet,
     job_documentation_facet,
 )
+from openlineage_dagster_core.facets.hierarchy import hierarchy_facet
 from openlineage_dagster_core.facets.ownership import dataset_ownership_facet, job_ownership_facet
 from openlineage_dagster_core.facets.schema import schema_facet
 from openlineage_dagster_core.facets.source_code import source_code_facet
@@ -41,6 +42,12 @@ def _only_known(facets: Mapping[str, _Facet | None]) -> dict[str, _Facet]:
 
 def _dataset_facets(asset: AssetFacts) -> dict[str, DatasetFacet]:
     physical = asset.physical
+    dataset_type = dataset_type_facet(
+        kinds=asset.kinds,
+        table_name=physical.table_name,
+        uri=physical.address,
+        materialization=physical.materialization,
+    )
     return _only_known(
         {
             "documentation": (
@@ -49,11 +56,11 @@ def _dataset_facets(asset: AssetFacts) -> dict[str, DatasetFacet]:
             "ownership": dataset_ownership_facet(asset.owners) if asset.owners else None,
             "tags": dataset_tags_facet(asset, asset.columns),
             "schema": table_schema_facet(asset.columns) if asset.columns else None,
-            "datasetType": dataset_type_facet(
-                kinds=asset.kinds,
-                table_name=physical.table_name,
-                uri=physical.address,
-                materialization=physical.materialization,
+            "datasetType": dataset_type,
+            "hierarchy": (
+                hierarchy_facet(physical.table_name, dataset_type.datasetType)
+                if physical.table_name and dataset_type is not None
+                else None
             ),
             "storage": storage_facet(
                 kinds=asset.kinds, storage_kind=physical.storage_kind, uri=physical.address
@@ -88,6 +95,9 @@ def _job_facets(job: JobFacts) -> dict[str, JobFacet]:
             ),
             "ownership": job_ownership_facet(job.owners) if job.owners else None,
             "tags": definition_tags_facet(job.tags),
+            "sourceCodeLocation": (
+                source_code_location_facet(job.source_code) if job.source_code else None
+            ),
         }
     )
 

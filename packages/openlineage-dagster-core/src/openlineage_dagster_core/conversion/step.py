@@ -5,13 +5,14 @@ from __future__ import annotations
 from functools import lru_cache, partial
 
 from openlineage.client.event_v2 import RunEvent, RunState
+from openlineage.client.generated.base import JobFacet
 from openlineage.client.generated.parent_run import ParentRunFacet
 
 from openlineage_dagster_core.conversion import custom, described
 from openlineage_dagster_core.conversion.envelope import END_STATES, Draft, Envelope, Source
 from openlineage_dagster_core.conversion.nominal_time import run_nominal_time
 from openlineage_dagster_core.facets.run import parent_facet
-from openlineage_dagster_core.facts.model import ErrorFacts, KnownRun, StepFacts
+from openlineage_dagster_core.facts.model import ErrorFacts, KnownRun
 from openlineage_dagster_core.families import Family
 from openlineage_dagster_core.identity import (
     run_job_name,
@@ -19,6 +20,9 @@ from openlineage_dagster_core.identity import (
     without_mapping_index,
 )
 from openlineage_dagster_core.serialisation import shared
+
+OF_THE_ASSET = ("documentation", "sourceCodeLocation")
+"""Facets that a step has from the asset that it makes."""
 
 
 def changed(
@@ -75,7 +79,6 @@ def _event(
     source: Source, step_key: str, state: RunState, error: ErrorFacts | None = None
 ) -> RunEvent:
     facts, identity = source.facts, source.identity
-    definition = _definition(source, step_key)
     envelope = Envelope(
         source,
         run_id=identity.step_run_id(facts.run, step_key),
@@ -83,11 +86,24 @@ def _event(
         family=Family.STEP,
         step_key=step_key,
         run_facets={"parent": _parent(source), **run_nominal_time(facts)},
-        job_facets=described.step_facets(definition) if definition is not None else {},
+        job_facets=_job_facets(source, step_key),
     )
     event = envelope.event(state, error=error)
     custom.with_additions(event, source, None)
     return event
+
+
+def _job_facets(source: Source, step_key: str) -> dict[str, JobFacet]:
+    """Return what is known of the op, and else of the one asset that the step makes."""
+    facts = source.facts
+    made = [facts.assets.get(key) for key in facts.progress.planned.get(step_key, ())]
+    asset = made[0] if len(made) == 1 else None
+    of_asset = described.asset_job_facets(asset) if asset is not None else {}
+    step = facts.job.steps.get(without_mapping_index(step_key)) if facts.job is not None else None
+    return {
+        **{name: of_asset[name] for name in OF_THE_ASSET if name in of_asset},
+        **(described.step_facets(step) if step is not None else {}),
+    }
 
 
 def _parent(source: Source) -> ParentRunFacet:
@@ -110,8 +126,3 @@ def _root(source: Source) -> KnownRun:
     if outside is None:
         return _dagster_run(source)
     return outside.root or outside.parent
-
-
-def _definition(source: Source, step_key: str) -> StepFacts | None:
-    job = source.facts.job
-    return job.steps.get(without_mapping_index(step_key)) if job is not None else None

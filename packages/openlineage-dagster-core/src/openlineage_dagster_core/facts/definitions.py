@@ -266,6 +266,7 @@ def job_facts(job: JobDefinition) -> JobFacts:
         owners=tuple(getattr(job, "owners", None) or ()),
         tags=dict(job.tags),
         partitions=Partitions(job.partitions_def) if job.partitions_def is not None else None,
+        source_code=source_code(job.metadata),
         steps=dict(_steps(job.graph)),
     )
 

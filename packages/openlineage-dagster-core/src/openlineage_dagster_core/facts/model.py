@@ -212,6 +212,7 @@ class JobFacts:
         owners: teams and email addresses; Dagster 1.12 and later have them.
         tags: the definition's; a run's own tags may be more.
         partitions: of a partitioned job.
+        source_code: the address of its code, from `dagster/code_references`.
         steps: by step key, without the index of a mapped step; those with nothing to say are left
             out.
     """
@@ -220,6 +221,7 @@ class JobFacts:
     owners: tuple[str, ...] = ()
     tags: Mapping[str, str] = field(default_factory=dict)
     partitions: Partitions | None = None
+    source_code: str | None = None
     steps: Mapping[str, StepFacts] = field(default_factory=dict)
 
 

@@ -93,6 +93,7 @@ def encode_job(job: JobFacts) -> str:
         "owners": job.owners,
         "tags": job.tags,
         "partitions": [table.encode(job.partitions)] if job.partitions else None,
+        "source_code": job.source_code,
         "steps": {key: [step.description, step.tags] for key, step in job.steps.items()},
     }
     return _to_json(written, table)
@@ -106,6 +107,7 @@ def decode_job(text: str) -> JobFacts:
         owners=tuple(written["owners"]),
         tags=written["tags"],
         partitions=_partitions(written["partitions"], PartitionsTable(written["table"])),
+        source_code=written["source_code"],
         steps={key: StepFacts(*step) for key, step in written["steps"].items()},
     )
 
