@@ -139,6 +139,26 @@ def test_every_event_names_the_place_that_was_made(
         assert one(events, "reader", state)["inputs"][0]["name"] == expected
 
 
+def test_the_tables_that_dlt_makes_of_nested_fields_are_outputs_too() -> None:
+    made = {
+        "dagster/table_name": "duckdb.source.items",
+        "destination_name": "duckdb",
+        "dataset_name": "shop",
+        "items__tags": columns(value="text"),
+    }
+    definitions = physical_definitions({}, made)
+    events = converted(definitions, "all", settings=PHYSICAL, was_made_before=False)
+    check_runs(events)
+    for state in ("START", "COMPLETE"):
+        _, child = one(events, "items", state)["outputs"]
+        assert (child["namespace"], child["name"]) == ("postgres://host:5432", "shop.items__tags")
+        assert fields(child) == {"value": ("text", None)}
+        assert child["facets"]["dataSource"]["name"] == "postgres://host:5432"
+        assert [read["name"] for read in one(events, "reader", state)["inputs"]] == ["shop.items"]
+    by_asset = converted(definitions, "all", was_made_before=False)
+    assert len(one(by_asset, "items", "COMPLETE")["outputs"]) == 1
+
+
 def test_what_is_where_comes_with_the_facets_of_the_place() -> None:
     made = {"dagster/table_name": "db.shop.items", "dagster/storage_kind": "duckdb"}
     definitions = physical_definitions({}, made)

@@ -209,6 +209,17 @@ def test_a_table_of_dlt_is_in_its_dataset_whether_the_load_names_it_or_not() -> 
     assert merged(AssetFacts(KEY), later).physical.table_name is None
 
 
+def test_the_tables_that_dlt_makes_of_nested_fields_are_those_of_the_asset() -> None:
+    schema = dg.TableSchema([dg.TableColumn("value", "text")])
+    load = {"items__tags": schema, "dataset_name": "shop", "dagster/column_schema": schema}
+    for metadata, expected in (
+        ({**load, "destination_name": "duckdb"}, {"items__tags": schema}),
+        (load, {}),
+    ):
+        written = text_of_materialization(dg.AssetMaterialization(KEY, metadata=metadata))
+        assert merged(AssetFacts(KEY), facts_of_materialization(written)).children == expected
+
+
 NAMES = st.text(min_size=1, max_size=20)
 COLUMN = st.builds(
     dg.TableColumn,

@@ -15,7 +15,11 @@ from openlineage.client.event_v2 import InputDataset, RunEvent, RunState
 from openlineage.client.generated.base import RunFacet
 
 from openlineage_dagster_core.conversion import custom, described, policy
-from openlineage_dagster_core.conversion.dataset import read_dataset, written_dataset
+from openlineage_dagster_core.conversion.dataset import (
+    child_datasets,
+    read_dataset,
+    written_dataset,
+)
 from openlineage_dagster_core.conversion.envelope import Draft, Envelope, Lineage, Source
 from openlineage_dagster_core.conversion.nominal_time import asset_nominal_time
 from openlineage_dagster_core.conversion.step import step_as_parent
@@ -295,7 +299,7 @@ def _lineage(
         inputs=tuple(
             read(parent) for parent in upstream or source.facts.earlier_upstream.get(key, ())
         ),
-        outputs=(written_dataset(source, key, partition, made_by),),
+        outputs=(written_dataset(source, key, partition, made_by), *child_datasets(source, key)),
     )
     return custom.with_datasets(
         lineage, source, key, made_by.metadata if made_by is not None else {}, read

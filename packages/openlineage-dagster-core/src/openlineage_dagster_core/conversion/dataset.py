@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import lru_cache
 from typing import Any
 
@@ -47,6 +48,7 @@ from openlineage_dagster_core.facts.model import AssetFacts, Facts
 from openlineage_dagster_core.facts.partitions import dimensions_in_tags
 from openlineage_dagster_core.identity import DatasetName
 from openlineage_dagster_core.serialisation import shared
+from openlineage_dagster_core.settings import DatasetIdentity
 
 PARTITIONS_KEPT = 20_000
 """Partitions of subsets that are kept with their facets: each takes about 500 bytes."""
@@ -155,6 +157,31 @@ def written_dataset(
         if column_metrics_in(metadata):
             _add(facets, "dataQualityMetrics", dataset_metrics_facet(metadata))
     return OutputDataset(namespace=namespace, name=name, facets=facets, outputFacets=outputs)
+
+
+def child_datasets(source: Source, key: AssetKey) -> Iterator[OutputDataset]:
+    """Make the tables of an asset's nested fields outputs.
+
+    Args:
+        source: the event and its facts.
+        key: the asset's key.
+
+    Yields:
+        The tables, where datasets are named after tables: Dagster has no asset for them.
+    """
+    identity, asset = source.identity, asset_of(source.facts, key)
+    is_physical = identity.settings.dataset_identity is DatasetIdentity.PHYSICAL
+    if asset is None or asset.physical.table_name is None or not is_physical:
+        return
+    schema = asset.physical.table_name.rpartition(".")[0]
+    for name, columns in asset.children.items():
+        place = replace(asset.physical, table_name=f"{schema}.{name}", uri=None, path=None)
+        child = replace(asset, description=None, columns=columns, physical=place)
+        physical = identity.physical(key, child)
+        if physical is not None:
+            facets = dict(described.dataset_facets(child))
+            facets["dataSource"] = _data_source(physical.namespace)
+            yield OutputDataset(physical.namespace, physical.name, facets=facets, outputFacets={})
 
 
 def _facets(

@@ -25,6 +25,7 @@ from openlineage_dagster_core.facts.metadata import (
     STORAGE_KIND,
     TABLE_NAME,
     URI,
+    child_tables,
     place,
     table_schema,
     text_of,
@@ -70,10 +71,11 @@ def text_of_materialization(materialization: AssetMaterialization) -> str:
         _whole(physical.path, materialization.partition),
         physical.schema,
     ]
+    children = {name: _written(schema) for name, schema in child_tables(metadata).items()}
     if columns is None and sql is None and not any(where):
         return NOTHING
     written = _written(columns) if columns is not None else None
-    return json.dumps([written, where, sql], separators=(",", ":"))
+    return json.dumps([written, where, sql, children], separators=(",", ":"))
 
 
 def _whole(path: str | None, partition: str | None) -> str | None:
@@ -105,11 +107,12 @@ def facts_of_materialization(text: str) -> MaterializedFacts:
     """
     if text == NOTHING:
         return MaterializedFacts()
-    columns, where, sql = json.loads(text)
+    columns, where, sql, children = json.loads(text)
     return MaterializedFacts(
         columns=_columns(columns) if columns is not None else None,
         physical=PhysicalFacts(*where),
         sql=sql,
+        children={name: _columns(schema) for name, schema in children.items()},
     )
 
 
@@ -138,6 +141,7 @@ def merged(asset: AssetFacts, made: MaterializedFacts) -> AssetFacts:
         columns=_merged_columns(asset.columns, made.columns),
         physical=_merged_place(asset.physical, made.physical),
         sql=asset.sql or made.sql,
+        children=made.children,
     )
 
 

@@ -100,6 +100,21 @@ def table_schema(metadata: Mapping[str, Any]) -> TableSchema | None:
     return _first(metadata, COLUMN_SCHEMA, "schema", TableSchema)
 
 
+def child_tables(metadata: Mapping[str, Any]) -> dict[str, TableSchema]:
+    """Find the tables that dlt makes of nested fields, such as `items__children`.
+
+    Args:
+        metadata: of a materialization.
+
+    Returns:
+        Their schemas by name; dagster-dlt writes them beside that of the table itself.
+    """
+    if DLT_DESTINATION not in metadata:
+        return {}
+    found = {name: table_schema({COLUMN_SCHEMA[0]: metadata[name]}) for name in sorted(metadata)}
+    return {name: schema for name, schema in found.items() if schema and "__" in name}
+
+
 def column_lineage(metadata: Mapping[str, Any]) -> TableColumnLineage | None:
     """Find the column lineage in metadata.
 

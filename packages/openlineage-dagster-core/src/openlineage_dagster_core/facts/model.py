@@ -126,11 +126,13 @@ class MaterializedFacts:
         columns: the schema of what was made.
         physical: where it is.
         sql: the query that made it.
+        children: by name, the schemas of the tables that dlt makes of its nested fields.
     """
 
     columns: TableSchema | None = None
     physical: PhysicalFacts = PhysicalFacts()
     sql: str | None = None
+    children: Mapping[str, TableSchema] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -156,6 +158,7 @@ class AssetFacts:
         source_code: the address of that code, from `dagster/code_references`.
         source_text: the function that makes it, without secrets; only where the option asks for it.
         sql: the query that makes it.
+        children: by name, the schemas of the tables that dlt makes of its nested fields.
         additions: the metadata `openlineage/…`, by what follows the slash: plain JSON.
     """
 
@@ -176,6 +179,7 @@ class AssetFacts:
     source_code: str | None = None
     source_text: str | None = None
     sql: str | None = None
+    children: Mapping[str, TableSchema] = field(default_factory=dict)
     additions: Mapping[str, object] = field(default_factory=dict)
 
     @property
