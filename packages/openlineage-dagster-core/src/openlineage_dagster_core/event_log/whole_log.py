@@ -122,17 +122,15 @@ class WholeLog(EventLogReader):
 
     def _runs_under_way(self, low: int) -> dict[str, int]:
         """Return the first storage id of each run that had begun at `low` and not ended."""
+        found = {record.dagster_run.run_id for record in all_runs(self._instance, UNDER_WAY)}
         following = self._source.rows(low).events
-        filters = [UNDER_WAY]
-        since = following[0].timestamp if following else float("inf")
         if following:
-            filters.append(RunsFilter(updated_after=datetime.fromtimestamp(since, timezone.utc)))
-        found: set[str] = set()
-        for each in filters:
+            since = following[0].timestamp
+            changed = RunsFilter(updated_after=datetime.fromtimestamp(since, timezone.utc))
             found |= {
                 record.dagster_run.run_id
-                for record in all_runs(self._instance, each)
-                if record.end_time is None or record.end_time >= since
+                for record in all_runs(self._instance, changed)
+                if record.end_time is not None and record.end_time >= since
             }
         first = self._source.first_ids(found) if found else {}
         return {run: each for run, each in first.items() if low - LONGEST_BITS // 2 < each <= low}
