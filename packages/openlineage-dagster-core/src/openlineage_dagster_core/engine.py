@@ -125,7 +125,7 @@ class Engine:
 
     Args:
         reader: reads the log and holds the cursor.
-        facts: of the runs.
+        facts: finds the facts of the runs.
         identity: gives names and ids.
         senders: each sends from a thread of its own.
         concerned: the types of Dagster events to send; facts are found for all.

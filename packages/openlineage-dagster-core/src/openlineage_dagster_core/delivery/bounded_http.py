@@ -38,8 +38,8 @@ TARGET_CHARACTERS = 200  # Characters of a redirect's target that a message show
 class _Request(threading.local):
     """The request that a thread has under way."""
 
+    # When it must have ended, on the monotonic clock; None for a request without a limit
     deadline: float | None = None
-    """When it must have ended, on the monotonic clock; None for a request without a limit."""
 
 
 _request = _Request()

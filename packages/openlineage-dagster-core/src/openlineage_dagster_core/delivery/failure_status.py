@@ -38,12 +38,9 @@ def chain(error: BaseException, handled: BaseException | None = None) -> Iterato
 def _status(error: BaseException) -> int | None:
     response = getattr(error, "response", None)
     candidates = (
-        # requests and httpx
-        getattr(response, "status_code", None),
-        # botocore
-        _at(response, "ResponseMetadata", "HTTPStatusCode"),
-        # google-api-core: an int, or an enum whose value is one
-        getattr(error, "code", None),
+        getattr(response, "status_code", None),  # requests and httpx
+        _at(response, "ResponseMetadata", "HTTPStatusCode"),  # botocore
+        getattr(error, "code", None),  # google-api-core: an int, or an enum whose value is one
     )
     for candidate in candidates:
         status = getattr(candidate, "value", candidate)
@@ -55,12 +52,9 @@ def _status(error: BaseException) -> int | None:
 def _answer(error: BaseException) -> str:
     response = getattr(error, "response", None)
     candidates = (
-        # requests and httpx
-        getattr(response, "text", None),
-        # botocore
-        _at(response, "Error", "Message"),
-        # google-api-core
-        getattr(error, "message", None),
+        getattr(response, "text", None),  # requests and httpx
+        _at(response, "Error", "Message"),  # botocore
+        getattr(error, "message", None),  # google-api-core
     )
     return next((text for text in candidates if isinstance(text, str)), "")
 

@@ -68,9 +68,9 @@ class Failures:
         return attempts.failures > 0 and self._sent == attempts.sent_before
 
     def fail(self, attempts: Attempts, error: Exception, seconds: float) -> bool:
-        """Add a failure that took some seconds to an event's attempts; return True to park it.
+        """Add a failure that took some seconds to an event's attempts.
 
-        Else the event is to be held.
+        Return True to park the event, False to hold it.
         """
         if attempts.failures and self._sent > attempts.sent_before:
             attempts.evidence += 1

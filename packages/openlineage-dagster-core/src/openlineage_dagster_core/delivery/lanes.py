@@ -339,7 +339,11 @@ class Lanes(Generic[P]):
                 self.failures.succeed()
                 self.sent += 1
                 self._last_sent = ticket
-                self._time(seconds)
+                self._answer_seconds.append(seconds)
+                if len(self._answer_seconds) >= ANSWERS_TIMED:
+                    # A slow answer may have waited for other threads.
+                    self._fastest = min(self._answer_seconds)
+                    self._answer_seconds.clear()
                 self._conclude(ticket)
                 ticket.source.delivered(ticket.position)
             elif isinstance(failure, EventRefusedError):
@@ -352,13 +356,6 @@ class Lanes(Generic[P]):
                 ticket.source.parked(ticket.position, f"failed {times} times: {described(failure)}")
             else:
                 self._hold(ticket)
-
-    def _time(self, seconds: float) -> None:
-        """Note how long an answer took; a slow answer may have waited for other threads."""
-        self._answer_seconds.append(seconds)
-        if len(self._answer_seconds) >= ANSWERS_TIMED:
-            self._fastest = min(self._answer_seconds)
-            self._answer_seconds.clear()
 
     def _hold(self, ticket: _Ticket[P]) -> None:
         self._under_way -= 1

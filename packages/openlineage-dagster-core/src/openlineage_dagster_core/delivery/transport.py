@@ -8,7 +8,7 @@ process's environment.
 import contextlib
 import json
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -52,16 +52,25 @@ def check(environ: Mapping[str, str]) -> None:
     if is_disabled(environ):
         return
     check_url(environ)
-    for option, transport in _transports(environ):
-        kind = transport.get("type")
-        if isinstance(kind, str) and kind not in TYPES and "." not in kind:
-            allowed = ", ".join(sorted(TYPES)) + ", or the path of a class"
-            raise ConfigurationError(f"{option} type", kind, allowed)
-        url = transport.get("url")
-        if kind in ("http", "async_http"):
-            if not isinstance(url, str):
-                raise ConfigurationError(f"{option} url", url, "an http address: it is required")
-            check_http_url(f"{option} url", url)
+    named = {
+        key: environ[name]
+        for key in ("type", "url")
+        if (name := f"{ENV_TRANSPORT}__{key.upper()}") in environ
+    }
+    in_file = _in_file(environ)
+    option = f"{_config_file(environ)}: transport" if in_file else ENV_TRANSPORT
+    if not in_file and "type" not in named:
+        return
+    # The file wins over the environment.
+    transport = {**named, **(in_file or {})}
+    kind, url = transport.get("type"), transport.get("url")
+    if isinstance(kind, str) and kind not in TYPES and "." not in kind:
+        allowed = ", ".join(sorted(TYPES)) + ", or the path of a class"
+        raise ConfigurationError(f"{option} type", kind, allowed)
+    if kind in ("http", "async_http"):
+        if not isinstance(url, str):
+            raise ConfigurationError(f"{option} url", url, "an http address: it is required")
+        check_http_url(f"{option} url", url)
 
 
 def names_console(environ: Mapping[str, str]) -> bool:
@@ -125,20 +134,6 @@ def _merged(first: object, second: object) -> object:
     if not isinstance(first, Mapping) or not isinstance(second, Mapping):
         return first
     return {**second, **{key: _merged(value, second.get(key)) for key, value in first.items()}}
-
-
-def _transports(environ: Mapping[str, str]) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    named = {
-        key: environ[name]
-        for key in ("type", "url")
-        if (name := f"{ENV_TRANSPORT}__{key.upper()}") in environ
-    }
-    found = _in_file(environ)
-    if found:
-        # The file wins over the environment.
-        yield f"{_config_file(environ)}: transport", {**named, **found}
-    elif "type" in named:
-        yield ENV_TRANSPORT, named
 
 
 def _config_file(environ: Mapping[str, str]) -> Path | None:

@@ -73,6 +73,5 @@ class Outstanding:
 
     def oldest(self) -> float:
         """Return when the oldest undelivered event happened; 0 where there is none, or unknown."""
-        return next(
-            (timestamp for each, timestamp in self._read if each not in self.delivered), 0.0
-        )
+        times = (timestamp for each, timestamp in self._read if each not in self.delivered)
+        return next(times, 0.0)

@@ -86,11 +86,8 @@ class RunLogs(EventLogReader):
 
     def has_news(self) -> bool:
         """Return True where any file has changed since it was read, without a query."""
-        return (
-            bool(self._again)
-            or not self._has_read_all
-            or self._files.have_changed(self._under_way())
-        )
+        is_to_read = bool(self._again) or not self._has_read_all
+        return is_to_read or self._files.have_changed(self._under_way())
 
     def _under_way(self) -> list[str]:
         return [RUNLESS, *(run_id for run_id in self.cursor.runs if run_id != RUNLESS)]
@@ -192,16 +189,12 @@ class RunLogs(EventLogReader):
                 cursor.sent_until = max(cursor.sent_until, self._now)
         for run_id, (_, ended_at) in list(cursor.runs.items()):
             if ended_at and ended_at < self._forgettable_before() and not len(self._logs[run_id]):
-                self._forget(run_id)
+                for of_run in (cursor.runs, self._logs, self._begun, self._read_to):
+                    of_run.pop(run_id, None)
+                self._began_with.discard(run_id)
+                self._files.forget(run_id)
         cursor.behind = sum(map(len, waiting))
         cursor.behind_since = min((each.oldest() for each in waiting), default=0.0)
-
-    def _forget(self, run_id: str) -> None:
-        del self.cursor.runs[run_id]
-        for of_run in (self._logs, self._begun, self._read_to):
-            of_run.pop(run_id, None)
-        self._began_with.discard(run_id)
-        self._files.forget(run_id)
 
     def has_all_of(self, runs: Sequence[RunRecord]) -> Collection[str]:
         """Return the ids of the runs of which nothing was delivered before this reader began."""

@@ -122,19 +122,14 @@ class EventTables:
 
     def last_versioned(self, before: Mapping[AssetKey, int]) -> list[StoredEvent]:
         """Read each asset's last event with a data version before the given storage id."""
-        return self._chosen(
-            [
-                _last_versions(some).where(
-                    or_(
-                        *[
-                            and_(_tag.asset_key == key.to_string(), _tag.event_id < before[key])
-                            for key in some
-                        ]
-                    )
-                )
+
+        def last(keys: list[AssetKey]) -> Select[Any]:
+            is_before = [
+                and_(_tag.asset_key == key.to_string(), _tag.event_id < before[key]) for key in keys
             ]
-            for some in _in_pieces(sorted(before))
-        )
+            return _last_versions(keys).where(or_(*is_before))
+
+        return self._chosen([last(some)] for some in _in_pieces(sorted(before)))
 
     def materializations(
         self, keys: Collection[AssetKey], since: float, until: float
@@ -198,7 +193,7 @@ def _stored_event(
 
 
 def _has_window_functions(connection: Connection) -> bool:
-    """Return False for MySQL before 8, the only database without that Dagster runs on."""
+    """Return False for MySQL before 8; every other database that Dagster runs on has them."""
     dialect: Any = connection.dialect
     return bool(
         dialect.name != "mysql" or dialect.is_mariadb or dialect.server_version_info >= (8,)

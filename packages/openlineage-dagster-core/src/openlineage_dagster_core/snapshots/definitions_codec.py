@@ -32,7 +32,13 @@ def encode_asset(asset: AssetFacts) -> str:
         **vars(asset),
         "key": list(asset.key.path),
         "upstream": [list(key.path) for key in asset.upstream],
-        "columns": _encode_columns(asset.columns) if asset.columns else None,
+        # Not by Dagster's own serializer: a run waits, and 2,000 assets of 20 columns took 0.6 s.
+        "columns": None
+        if asset.columns is None
+        else [
+            [each.name, each.type, each.description, dict(each.tags)]
+            for each in asset.columns.columns
+        ],
         "partitions": [table.encode(asset.partitions)] if asset.partitions else None,
         "upstream_partitions": [
             [list(key.path), mapping, table.encode(upstream.upstream)]
@@ -114,14 +120,6 @@ def decode_job(text: str) -> JobFacts:
 
 def _to_json(written: Json, table: PartitionsTable) -> str:
     return json.dumps({**written, "table": table.texts}, separators=(",", ":"))
-
-
-def _encode_columns(schema: TableSchema) -> list[list[Any]]:
-    # Not Dagster's own serializer: a run waits for this, and 2,000 assets of 20 columns took 0.6 s.
-    return [
-        [column.name, column.type, column.description, dict(column.tags)]
-        for column in schema.columns
-    ]
 
 
 def _decode_columns(written: list[list[Any]]) -> TableSchema:
