@@ -16,11 +16,8 @@ _Value = TypeVar("_Value")
 class PerObject(Generic[_Object, _Value]):
     """A function whose results are kept as long as its argument lives.
 
-    The argument is known by its identity: what the facts hold cannot be hashed, and comparing it
-    would cost more than making the value.
-
-    Args:
-        make: makes the value of an object, which it must not refer to.
+    The argument is known by its identity: facts cannot be hashed, and comparing them would cost
+    more than making the value. What `make` returns must not refer to its argument.
     """
 
     def __init__(self, make: Callable[[_Object], _Value]) -> None:
@@ -28,14 +25,7 @@ class PerObject(Generic[_Object, _Value]):
         self._values: dict[int, tuple[weakref.KeyedRef[int, _Object], _Value]] = {}
 
     def __call__(self, of: _Object) -> _Value:
-        """Return the value of an object.
-
-        Args:
-            of: an object that does not change.
-
-        Returns:
-            Its value, made now or before.
-        """
+        """Return the value of an object that does not change, made now or before."""
         found = self._values.get(id(of))
         if found is not None and found[0]() is of:
             return found[1]
@@ -51,12 +41,9 @@ class PerObject(Generic[_Object, _Value]):
 
 
 class PerValue(Generic[_Key, _Value]):
-    """A function whose results are kept by the value of its argument, up to a weight of all.
+    """A function whose results are kept by the value of its argument, those used last.
 
-    Args:
-        make: makes the result.
-        weigh: returns the weight of an argument and of its result, which grows with it.
-        limit: the weight of what is kept; what was used longest ago goes first.
+    `weigh` returns the weight of an argument and its result; `limit` bounds the sum of the weights.
     """
 
     def __init__(
@@ -70,14 +57,7 @@ class PerValue(Generic[_Key, _Value]):
         self._weight = 0
 
     def __call__(self, of: _Key) -> _Value:
-        """Return the result for an argument.
-
-        Args:
-            of: the argument.
-
-        Returns:
-            The result, made now or before.
-        """
+        """Return the result for an argument, made now or before."""
         with self._lock:
             known = self._values.get(of)
             if known is not None:
@@ -94,7 +74,7 @@ class PerValue(Generic[_Key, _Value]):
         return value
 
     def cache_clear(self) -> None:
-        """Forget all results, as the method of `functools.lru_cache` with this name does."""
+        """Forget all results, as `functools.lru_cache` does."""
         with self._lock:
             self._values.clear()
             self._weight = 0

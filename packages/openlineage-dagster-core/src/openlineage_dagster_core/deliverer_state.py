@@ -9,7 +9,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
 from openlineage_dagster_core.event_log.cursor import Cursor
 from openlineage_dagster_core.key_values import LONGEST_VALUE, KeyValues, parsed
@@ -22,18 +21,15 @@ SUCCESSOR_ROW = "successor"
 REQUESTS_ROW = "requests"
 CONFIGURATIONS_ROW = "configurations"
 
-GRACE_SECONDS = 20.0
-"""Seconds after a heartbeat was due until its process counts as dead: clocks differ, too."""
+GRACE_SECONDS = 20.0  # Seconds overdue after which a process counts as dead; clocks differ
 
 
 @dataclass(frozen=True)
 class Host:
     """Where a process runs.
 
-    Args:
-        name: the host's name.
-        namespace: what only processes that see each other share: the machine's boot and the
-            namespace of process ids; empty where that is not known.
+    `namespace` names the machine's boot and the namespace of process ids, which only processes that
+    see each other share; empty where it is unknown.
     """
 
     name: str
@@ -42,11 +38,7 @@ class Host:
 
 @lru_cache(maxsize=1)
 def this_host() -> Host:
-    """Find where this process runs.
-
-    Returns:
-        The host.
-    """
+    """Return where this process runs."""
     try:
         boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
         # As `lsns` tells them apart; containers of one pod have one each.
@@ -58,22 +50,10 @@ def this_host() -> Host:
 
 @dataclass(frozen=True)
 class Heartbeat:
-    """What a deliverer says of itself.
+    """What a deliverer reports about itself. Times are seconds since the epoch, 0 for never.
 
-    Args:
-        at: when it said so, in seconds since the epoch.
-        next_by: when it speaks again at the latest, likewise.
-        started_at: when it began, likewise.
-        host: where it runs.
-        namespace: see `Host`.
-        pid: its process id.
-        version: of `openlineage-dagster-storage`.
-        configuration: tells its configuration from others.
-        is_service: whether it was started as a service.
-        has_ended: whether it has stopped since.
-        trouble: why it delivers nothing, or less than all; empty while all goes well.
-        trouble_since: since when, in seconds since the epoch.
-        last_sent_at: when the backend took the last event, likewise; 0 for never.
+    `next_by` is when it reports again at the latest; `configuration` is the digest of what it is
+    configured with; `trouble` is why it delivers not everything, empty while all goes well.
     """
 
     at: float = 0.0
@@ -92,63 +72,38 @@ class Heartbeat:
 
     @classmethod
     def from_text(cls, text: str | None) -> Heartbeat | None:
-        """Read a heartbeat.
-
-        Args:
-            text: the row; None where there is none.
-
-        Returns:
-            The heartbeat; None where the row holds none.
-        """
+        """Return the heartbeat in a row; None where there is none."""
         stored = parsed(text)
         known = {name: stored[name] for name in cls.__dataclass_fields__ if name in stored}
         return cls(**known) if known else None
 
     def to_text(self) -> str:
-        """Write the heartbeat.
-
-        Returns:
-            JSON.
-        """
+        """Return the heartbeat as JSON."""
         return json.dumps(asdict(self))
 
     def is_alive(self, now: float) -> bool:
-        """Judge whether the deliverer lives.
-
-        Args:
-            now: in seconds since the epoch.
-
-        Returns:
-            False where it said that it ended, where it is overdue, and where its process is gone.
-        """
+        """Return False if the deliverer has ended, is overdue, or its process is gone."""
         if self.has_ended or now > self.next_by + GRACE_SECONDS:
             return False
         if self.is_here and self.pid:
             try:
                 os.kill(self.pid, 0)
-            except ProcessLookupError:
-                return False
-            except OSError:
-                return True
+            except OSError as error:
+                return not isinstance(error, ProcessLookupError)
         return True
 
     @property
     def is_here(self) -> bool:
-        """Whether it runs where this process can see it."""
+        """Whether this process can see the deliverer's process."""
         return bool(self.namespace) and self.namespace == this_host().namespace
 
 
 @dataclass(frozen=True)
 class Configuration:
-    """What processes of the deployment are configured with, in digests.
+    """A configuration of processes of this deployment, as digests of all of it and of each part.
 
-    Args:
-        digest: of all of it.
-        parts: a digest of each option, variable and file, by its name.
-        first_at: when a process with it was first seen, in seconds since the epoch.
-        last_at: when one was last seen, likewise.
-        host: where that was.
-        turns: how often a deliverer with it took over from another one.
+    `host` is where a process with it was seen last; `turns` counts how often its deliverer took
+    over from another one. Times are seconds since the epoch.
     """
 
     digest: str
@@ -160,14 +115,7 @@ class Configuration:
 
 
 def configurations_in(text: str | None) -> list[Configuration]:
-    """Read the configurations that were seen.
-
-    Args:
-        text: the row; None where there is none.
-
-    Returns:
-        The configurations, the newest last.
-    """
+    """Return the configurations in a row, the newest last."""
     found = []
     for digest, stored in parsed(text).items():
         try:
@@ -178,14 +126,7 @@ def configurations_in(text: str | None) -> list[Configuration]:
 
 
 def configurations_text(configurations: Sequence[Configuration]) -> str:
-    """Write configurations.
-
-    Args:
-        configurations: the newest last; the oldest are left out where there are too many.
-
-    Returns:
-        JSON.
-    """
+    """Return configurations, the newest last, as JSON; drop the oldest of too many."""
     kept = list(configurations)[-20:]
     while True:
         written = {each.digest: asdict(each) for each in kept}
@@ -199,48 +140,25 @@ def configurations_text(configurations: Sequence[Configuration]) -> str:
 
 @dataclass(frozen=True)
 class Requests:
-    """What the command line asks of the deliverer.
-
-    Args:
-        retry: names of parked events to deliver again.
-        drop: names of parked events to forget.
-    """
+    """Names of parked events that the command line wants delivered again or forgotten."""
 
     retry: tuple[str, ...] = ()
     drop: tuple[str, ...] = ()
 
     @classmethod
     def from_text(cls, text: str | None) -> Requests:
-        """Read requests.
-
-        Args:
-            text: the row; None where there is none.
-
-        Returns:
-            The requests.
-        """
-        stored: dict[str, Any] = parsed(text)
+        """Return the requests in a row."""
+        stored = parsed(text)
         return cls(*(tuple(map(str, stored.get(name, ()))) for name in ("retry", "drop")))
 
     def to_text(self) -> str:
-        """Write the requests.
-
-        Returns:
-            JSON.
-        """
+        """Return the requests as JSON."""
         return json.dumps(asdict(self))
 
 
 @dataclass(frozen=True)
 class DeliveryState:
-    """All that is known of the delivery of an instance's log.
-
-    Args:
-        cursor: how far it is; None where nothing was delivered yet.
-        heartbeat: of the last deliverer; None where there was none.
-        configurations: those that were seen, the newest last.
-        requests: what the command line asked for and is not done yet.
-    """
+    """What is known of the delivery of an instance's log; None for what was never written."""
 
     cursor: Cursor | None
     heartbeat: Heartbeat | None
@@ -249,14 +167,7 @@ class DeliveryState:
 
 
 def read_state(key_values: KeyValues) -> DeliveryState:
-    """Read how the delivery is going, with one query.
-
-    Args:
-        key_values: the instance's.
-
-    Returns:
-        The state.
-    """
+    """Return the state of the delivery, with one query."""
     rows = key_values.get([CURSOR_ROW, HEARTBEAT_ROW, CONFIGURATIONS_ROW, REQUESTS_ROW])
     cursor = rows.get(CURSOR_ROW)
     return DeliveryState(

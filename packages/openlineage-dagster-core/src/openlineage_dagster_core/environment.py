@@ -7,16 +7,9 @@ from fnmatch import fnmatchcase
 
 
 def allowed_variables(environ: Mapping[str, str], allowed: Sequence[str]) -> dict[str, str]:
-    """Choose the variables that may be told.
+    """Return the variables that match one of the shell patterns, by name, with secrets masked.
 
-    It needs nothing of openlineage-python: the process of a step may call it.
-
-    Args:
-        environ: a process's environment.
-        allowed: shell patterns of names, in which case counts.
-
-    Returns:
-        The variables whose name matches one of them, by name, with secrets masked.
+    The process of a step may call it: it imports nothing of openlineage-python.
     """
     if not allowed:
         return {}

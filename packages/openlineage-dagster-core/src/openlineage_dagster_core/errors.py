@@ -6,13 +6,7 @@ from dagster import DagsterError
 
 
 class ConfigurationError(DagsterError, ValueError):
-    """A wrong option, raised when the configuration is read.
-
-    Args:
-        option: the option's name, as the user wrote it.
-        value: what the user gave; leave secrets out.
-        allowed: what would be right, in a few words.
-    """
+    """A wrong option, raised when the configuration is read; leave secrets out of `value`."""
 
     def __init__(self, option: str, value: object, allowed: str) -> None:
         super().__init__(f"OpenLineage option {option!r}: got {value!r}; allowed: {allowed}")
@@ -24,9 +18,7 @@ class ConfigurationError(DagsterError, ValueError):
 class DeliveryError(Exception):
     """An event that the backend did not take; never reaches a user's run.
 
-    Args:
-        message: what happened, fit for a log.
-        answer: the beginning of what the backend said: it may repeat what is in the event.
+    `answer` is the beginning of the backend's answer, which may repeat what the event contains.
     """
 
     def __init__(self, message: str, answer: str = "") -> None:
@@ -35,16 +27,14 @@ class DeliveryError(Exception):
 
     @property
     def in_full(self) -> str:
-        """The message and the answer, for where events themselves may be seen."""
+        """The message and the answer, for places where events themselves may be seen."""
         return f"{self}: {self.answer}" if self.answer else str(self)
 
 
 class EventRefusedError(DeliveryError):
     """The backend refuses this event and would refuse it again: it is parked.
 
-    Args:
-        status: the HTTP status, None where the transport has none.
-        answer: the beginning of what the backend said.
+    `status` is the HTTP status; None where the transport has none.
     """
 
     def __init__(self, status: int | None, answer: str) -> None:
@@ -57,11 +47,7 @@ class FactsUnavailableError(DeliveryError):
 
 
 class RunDeletedError(DeliveryError):
-    """The instance does not know the run of an event any more.
-
-    Args:
-        run_id: the Dagster run id.
-    """
+    """The instance does not know the run of an event any more."""
 
     def __init__(self, run_id: str) -> None:
         super().__init__(f"run {run_id} was deleted")
@@ -69,22 +55,14 @@ class RunDeletedError(DeliveryError):
 
 
 class BackendUnavailableError(DeliveryError):
-    """The backend takes no events at the moment: they wait and are sent again in order.
+    """The backend takes no events now: they wait and are sent again in order.
 
-    Args:
-        message: what happened.
-        status: the HTTP status, None where there was no answer.
-        answer: the beginning of what the backend said.
-        is_silent: whether there was no answer at all: no connection, or none in time.
+    `status` is the HTTP status; None without an answer. `is_silent` says that there was no answer:
+    no connection, or none in time.
     """
 
     def __init__(
-        self,
-        message: str,
-        status: int | None = None,
-        answer: str = "",
-        *,
-        is_silent: bool = False,
+        self, message: str, status: int | None = None, answer: str = "", *, is_silent: bool = False
     ) -> None:
         super().__init__(message, answer)
         self.status = status

@@ -9,16 +9,10 @@ from openlineage_dagster_core.errors import ConfigurationError
 
 
 def described(error: BaseException) -> str:
-    """Describe an exception for a log.
+    """Return an exception's class and where it was raised, the innermost place last, for a log.
 
-    Its text is left out: it may repeat what a user's event holds, and with it a secret. The texts
-    of some classes tell what is missing on this machine, and nothing else.
-
-    Args:
-        error: caught.
-
-    Returns:
-        Its class and where it was raised, the innermost place last.
+    Its text is left out, because it may repeat what a user's event holds, and with it a secret; the
+    texts of a few classes only tell what is missing on this machine.
     """
     frames = traceback.extract_tb(error.__traceback__)
     name = type(error).__name__

@@ -27,40 +27,28 @@ from openlineage_dagster_core.settings import DatasetIdentity, Settings
 RUN_SUFFIX = "__run"
 CHECKS_SUFFIX = "__checks"
 OBSERVATIONS_SUFFIX = "__observations"
-ASSET_SUFFIX = ":asset"
-"""No name of a Dagster job or a step has a colon."""
-
+ASSET_SUFFIX = ":asset"  # No name of a Dagster job or a step has a colon
+# A user's name that ends so gets one more suffix, so that it names nothing else.
 SUFFIXES = (RUN_SUFFIX, CHECKS_SUFFIX, OBSERVATIONS_SUFFIX, ASSET_SUFFIX)
-"""A name of the user's that ends so gets one more, so that it is nothing else's."""
 
 _Tokens = tuple[str, str | None, str | None, str | None]
 _Tags = tuple[tuple[str, str], ...]
-
 _MAPPING_INDEX = re.compile(r"\[[^\[\]]*\]$")
 
 
 @lru_cache(maxsize=16384)
 def static_run_id(instant: datetime, *names: str | None) -> str:
-    """Make the run id of something that happened in a Dagster run.
+    """Return the UUID of a run, the same in any process.
 
-    Args:
-        instant: the Dagster run's stored creation time, so that ids sort by it.
-        names: what tells this run from the others of the same Dagster run.
-
-    Returns:
-        A UUID that any process computes from the same arguments.
+    `instant` is the stored creation time of the Dagster run, by which ids sort; `names` tell the
+    run from the others of that Dagster run.
     """
     # JSON keeps the parts apart: ("a", "b/c") and ("a/b", "c") must differ.
     return str(generate_static_uuid(instant, json.dumps(names).encode()))
 
 
 class DatasetName(NamedTuple):
-    """What a dataset is called.
-
-    Args:
-        namespace: made safe.
-        name: made safe.
-    """
+    """Namespace and name of a dataset, both made safe."""
 
     namespace: str
     name: str
@@ -79,15 +67,10 @@ class Symlink(Enum):
 
 
 def asset_job_name(key: AssetKey) -> str:
-    r"""Name the job that stands for an asset.
+    r"""Return the name of an asset's job: `a/b`, made safe.
 
-    Args:
-        key: the asset's key.
-
-    Returns:
-        `a/b`, made safe; a slash inside a component is written `\/` so that different keys have
-        different names. With a suffix where the key could be the name of a step, of a run or of
-        another asset's checks; the asset's dataset has no such suffix.
+    It has a suffix where the key could be the name of a step, of a run or of another asset's
+    checks; the asset's dataset has none.
     """
     path = _unlike_a_step(key)
     return safe_name(path + ASSET_SUFFIX if path.endswith(SUFFIXES[:-1]) else path)
@@ -101,115 +84,54 @@ def _unlike_a_step(key: AssetKey) -> str:
 
 @lru_cache(maxsize=16384)
 def asset_path(key: AssetKey) -> str:
-    r"""Write an asset key as one text.
-
-    Args:
-        key: the asset's key.
-
-    Returns:
-        `a/b`, with slashes inside components written `\/`.
-    """
+    r"""Return an asset key as `a/b`, with slashes inside components written `\/`."""
     # Not AssetKey.to_escaped_user_string: 1.11 leaves backslashes alone, later versions do not.
     return "/".join(part.replace("\\", "\\\\").replace("/", "\\/") for part in key.path)
 
 
 def run_job_name(run: RunFacts, *, is_like_asset: bool) -> str:
-    """Name the job of a Dagster run.
+    """Return the name of a Dagster run's job: the Dagster job's name.
 
-    Args:
-        run: the Dagster run.
-        is_like_asset: whether an asset has the name of the Dagster job as its key.
-
-    Returns:
-        The Dagster job's name; with a suffix where an asset or its checks have that name: theirs is
-        another job, and the run, which has no datasets, would take the asset's from it.
+    It has a suffix where an asset has that name as its key, or the name looks like a job of ours:
+    the run has no datasets and would take those of the other job.
     """
     name = run.job_name
     return safe_name(name + RUN_SUFFIX if is_like_asset or name.endswith(SUFFIXES) else name)
 
 
 def step_job_name(job_name: str, step_key: str) -> str:
-    """Name the job of a step.
-
-    Args:
-        job_name: the Dagster job.
-        step_key: the full step key, such as `load[2024]`.
-
-    Returns:
-        `job.step`, without the index of a mapped step.
-    """
+    """Return `job.step` for a full step key, without the index of a mapped step."""
     return safe_name(f"{job_name}.{without_mapping_index(step_key)}")
 
 
 def without_mapping_index(step_key: str) -> str:
-    """Take the index of a mapped step off.
-
-    Args:
-        step_key: the full step key, such as `load[2024]`.
-
-    Returns:
-        The step's key in its job, such as `load`.
-    """
+    """Return `load` for the full step key `load[2024]`."""
     return _MAPPING_INDEX.sub("", step_key)
 
 
 def checks_job_name(key: AssetKey) -> str:
-    """Name the job that stands for an asset's checks.
-
-    Args:
-        key: the checked asset's key.
-
-    Returns:
-        `a/b__checks`.
-    """
+    """Return `a/b__checks`, the job of an asset's checks."""
     return safe_name(_unlike_a_step(key) + CHECKS_SUFFIX)
 
 
 def observations_job_name(key: AssetKey) -> str:
-    """Name the job that stands for observing an asset.
-
-    Args:
-        key: the observed asset's key.
-
-    Returns:
-        `a/b__observations`.
-    """
+    """Return `a/b__observations`, the job of observing an asset."""
     return safe_name(_unlike_a_step(key) + OBSERVATIONS_SUFFIX)
 
 
 @dataclass(frozen=True)
 class Identity:
-    """Gives names and ids under one configuration.
-
-    Args:
-        settings: holds the namespace templates.
-    """
+    """Gives names and run ids under one configuration."""
 
     settings: Settings
 
     def job_namespace(self, run: RunFacts) -> str:
-        """Resolve the namespace of the jobs of a Dagster run.
-
-        Args:
-            run: the Dagster run.
-
-        Returns:
-            The namespace.
-        """
+        """Return the namespace of the jobs of a Dagster run."""
         template = self.settings.job_namespace
         return _job_namespace(template, *self._values(template, run, None))
 
     def dataset(self, run: RunFacts, key: AssetKey, asset: AssetFacts | None) -> DatasetName:
-        """Name the dataset of an asset: on either side, and in column lineage.
-
-        Args:
-            run: the Dagster run that names the dataset.
-            key: the asset's key.
-            asset: the asset's definition, where it is known.
-
-        Returns:
-            The name under the settings: that of the asset, or of its table or URI.
-        """
+        """Return the name of an asset's dataset: on either side, and in column lineage."""
         physical = None
         if self.settings.dataset_identity is DatasetIdentity.PHYSICAL:
             physical = self.physical(key, asset)
@@ -220,17 +142,7 @@ class Identity:
     def symlink(
         self, run: RunFacts, key: AssetKey, asset: AssetFacts | None
     ) -> tuple[DatasetName, Symlink] | None:
-        """Find the name that `dataset` did not choose.
-
-        Args:
-            run: the Dagster run that names the dataset.
-            key: the asset's key.
-            asset: the asset's definition, where it is known.
-
-        Returns:
-            That of the table or address, or of the asset, and what it is the name of; None where
-            they are one.
-        """
+        """Return the name that `dataset` did not choose, if any, and what it names."""
         physical = self.physical(key, asset)
         if physical is None:
             return None
@@ -244,15 +156,7 @@ class Identity:
         return _asset_dataset(template, *self._values(template, run, asset), key)
 
     def physical(self, key: AssetKey, asset: AssetFacts | None) -> PhysicalName | None:
-        """Name the place where an asset's data is.
-
-        Args:
-            key: the asset's key.
-            asset: the asset as it is described, where it is known.
-
-        Returns:
-            The name, made safe; None where no table in a known namespace, and no address is known.
-        """
+        """Return where an asset's data is, made safe; None where that is unknown."""
         if asset is None:
             return None
         found = physical_name(asset, asset_path(key), self.settings.dataset_namespaces)
@@ -265,7 +169,7 @@ class Identity:
     def _values(
         self, template: NamespaceTemplate, run: RunFacts, asset: AssetFacts | None
     ) -> tuple[_Tokens, _Tags]:
-        """Collect what the tokens of a template stand for; of the tags, those that it names."""
+        """Return the values of a template's tokens, and the tags that it names."""
         tokens = (
             self.settings.namespace,
             run.code_location,
@@ -277,122 +181,51 @@ class Identity:
         return tokens, tuple((key, run.tags.get(key, "")) for key in template.tags)
 
     def job_run_id(self, run: RunFacts) -> str:
-        """Give the run id of a Dagster run: its own.
-
-        Args:
-            run: the Dagster run.
-
-        Returns:
-            The Dagster run id, or one made from it where it is no UUID.
-        """
+        """Return the run id of a Dagster run: its own where that is a UUID."""
         return canonical_run_id(run.created_at, run.run_id)
 
     def step_run_id(self, run: RunFacts, step_key: str) -> str:
-        """Give the run id of a step.
-
-        Args:
-            run: the Dagster run.
-            step_key: the full step key.
-
-        Returns:
-            A UUID.
-        """
+        """Return the run id of a step, given its full step key."""
         return static_run_id(run.created_at, "step", run.run_id, step_key)
 
     def asset_run_id(self, run: RunFacts, key: AssetKey, partition: str | None) -> str:
-        """Give the run id of one materialization of an asset.
-
-        Args:
-            run: the Dagster run.
-            key: the asset's key.
-            partition: the partition key, None for an asset without partitions.
-
-        Returns:
-            A UUID.
-        """
+        """Return the run id of an asset's materialization in a run."""
         return static_run_id(run.created_at, "asset", run.run_id, asset_path(key), partition)
 
     def repeated_asset_run_id(
         self, run: RunFacts, key: AssetKey, partition: str | None, timestamp: float
     ) -> str:
-        """Give the run id of a materialization after the run of its asset has ended.
-
-        Args:
-            run: the Dagster run.
-            key: the asset's key.
-            partition: the partition key, None for an asset without partitions.
-            timestamp: of the materialization, in seconds since the epoch.
-
-        Returns:
-            A UUID.
-        """
+        """Return the run id of a materialization after its asset's run ended."""
         return _run_id_at("repeated asset", run, key, partition, timestamp)
 
     def checks_run_id(self, run: RunFacts, key: AssetKey, partition: str | None) -> str:
-        """Give the run id of an asset's checks in a Dagster run.
-
-        Args:
-            run: the Dagster run.
-            key: the checked asset's key.
-            partition: the partition key, None for checks of the whole asset.
-
-        Returns:
-            A UUID.
-        """
+        """Return the run id of an asset's checks, of one partition or of the whole asset."""
         return static_run_id(run.created_at, "checks", run.run_id, asset_path(key), partition)
 
     def late_check_run_id(
         self, run: RunFacts, key: AssetKey, partition: str | None, timestamp: float
     ) -> str:
-        """Give the run id of a check that is evaluated after the run of the checks has ended.
-
-        Args:
-            run: the Dagster run.
-            key: the checked asset's key.
-            partition: the partition key, None for a check of the whole asset.
-            timestamp: of the evaluation, in seconds since the epoch.
-
-        Returns:
-            A UUID.
-        """
+        """Return the run id of a check that follows the end of the run of checks."""
         return _run_id_at("late check", run, key, partition, timestamp)
 
     def observation_run_id(
         self, run: RunFacts, key: AssetKey, partition: str | None, timestamp: float
     ) -> str:
-        """Give the run id of one observation; a run may observe an asset again and again.
-
-        Args:
-            run: the Dagster run.
-            key: the observed asset's key.
-            partition: the partition key, None for an asset without partitions.
-            timestamp: of the observation, in seconds since the epoch.
-
-        Returns:
-            A UUID.
-        """
+        """Return the run id of an observation; a run may repeat one."""
         return _run_id_at("observation", run, key, partition, timestamp)
 
 
 def _run_id_at(
     kind: str, run: RunFacts, key: AssetKey, partition: str | None, timestamp: float
 ) -> str:
-    """Make the id of a run of which one Dagster run may have several: by its time."""
+    """Return the id of a run that a Dagster run may have several of, told apart by time."""
     names = (kind, run.run_id, asset_path(key), partition, repr(timestamp))
     return static_run_id(run.created_at, *names)
 
 
 @lru_cache(maxsize=1024)
 def canonical_run_id(instant: datetime, run_id: str) -> str:
-    """Make a Dagster run id fit for OpenLineage, which takes UUIDs only.
-
-    Args:
-        instant: the Dagster run's stored creation time.
-        run_id: a Dagster run id; tests and importers may use any text.
-
-    Returns:
-        The same id in the canonical form, or one made from it.
-    """
+    """Return a Dagster run id as a UUID, made from it where it is other text."""
     try:
         return str(UUID(run_id))
     except ValueError:

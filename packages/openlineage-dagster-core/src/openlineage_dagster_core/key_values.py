@@ -15,16 +15,9 @@ if TYPE_CHECKING:
     from dagster import DagsterInstance
 
 PREFIX = "openlineage/"
-
 LONGEST_KEY = 64
-
-LONGEST_VALUE = 60_000
-"""Characters of a value; all values are ASCII."""
-
-
-ROWS_A_QUERY = 50
-"""Rows written by one query: each may have `LONGEST_VALUE` characters."""
-
+LONGEST_VALUE = 60_000  # Characters of a value; all values are ASCII
+ROWS_A_QUERY = 50  # Rows written by one query: each may have `LONGEST_VALUE` characters
 _AFTER_COUNT = "|"
 
 
@@ -34,25 +27,14 @@ def _chunks_of(value: str) -> int:
 
 
 class KeyValues:
-    """Reads and writes values of ours.
-
-    Args:
-        instance: has the table.
-    """
+    """Reads and writes our values in an instance's table; keys are without our prefix."""
 
     def __init__(self, instance: DagsterInstance) -> None:
         self._storage = instance.run_storage
         self._exist: set[str] = set()
 
     def get(self, keys: Collection[str]) -> dict[str, str]:
-        """Read values, with one query.
-
-        Args:
-            keys: without the prefix.
-
-        Returns:
-            The values by key; a key without a value is left out.
-        """
+        """Return the values of those keys that have one, with one query."""
         if not keys:
             return {}
         found = self._storage.get_cursor_values({PREFIX + key for key in keys})
@@ -61,14 +43,7 @@ class KeyValues:
         return values
 
     def put(self, values: Mapping[str, str]) -> None:
-        """Write values, with one query for all keys that exist.
-
-        Args:
-            values: by key, without the prefix.
-
-        Raises:
-            ValueError: a key or a value is too long.
-        """
+        """Write values, existing keys with one query; raise ValueError if one is too long."""
         for key, value in values.items():
             if len(PREFIX + key) > LONGEST_KEY or len(value) > LONGEST_VALUE:
                 msg = f"too long for the instance's key-value table: {key} ({len(value)})"
@@ -90,37 +65,20 @@ class KeyValues:
         self._storage.set_cursor_values({PREFIX + key: value for key, value in values.items()})
 
     def get_long(self, keys: Collection[str]) -> dict[str, str]:
-        """Read values that may be longer than one row holds.
-
-        Args:
-            keys: without the prefix.
-
-        Returns:
-            The values by key; a key without a value is left out.
-        """
+        """Return values that `put_long` wrote."""
         found = self.get(keys)
-        chunks = {
-            f"{key}.{number}"
-            for key, value in found.items()
-            for number in range(1, _chunks_of(value))
-        }
-        others = self.get(chunks)
-        return {
-            key: "".join(
-                [
-                    value.partition(_AFTER_COUNT)[2],
-                    *(others.get(f"{key}.{number}", "") for number in range(1, _chunks_of(value))),
-                ]
-            )
+        rows = {
+            key: [f"{key}.{number}" for number in range(1, _chunks_of(value))]
             for key, value in found.items()
         }
+        others = self.get({row for more in rows.values() for row in more})
+        parts = {key: [value.partition(_AFTER_COUNT)[2]] for key, value in found.items()}
+        for key, more in rows.items():
+            parts[key] += [others.get(row, "") for row in more]
+        return {key: "".join(texts) for key, texts in parts.items()}
 
     def put_long(self, values: Mapping[str, str]) -> None:
-        """Write values that may be longer than one row holds.
-
-        Args:
-            values: by key, without the prefix; all of them were written by `put_long`.
-        """
+        """Write values that may be longer than one row holds, in several rows."""
         rows = {}
         for key, value in values.items():
             size = LONGEST_VALUE - 10
@@ -134,14 +92,7 @@ class KeyValues:
 
 
 def parsed(text: str | None) -> dict[str, Any]:
-    """Read a JSON object that a process wrote.
-
-    Args:
-        text: the value; None where there is none.
-
-    Returns:
-        The object; empty where the text is none.
-    """
+    """Return a JSON object that a process wrote; empty where the text is missing or is none."""
     try:
         found = json.loads(text) if text else {}
     except ValueError:

@@ -10,54 +10,16 @@ from __future__ import annotations
 import hashlib
 import logging
 import re
-from functools import lru_cache
+from functools import lru_cache, partial
 
 LONGEST = 255
 DIGEST_CHARACTERS = 8
-
+# Control characters, line ends, and halves of characters, which UTF-8 cannot hold.
 _UNSAFE_IN_NAME = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
-"""Control characters, line ends, and halves of characters, which UTF-8 cannot hold."""
-
 _UNSAFE_IN_DATASET_NAMESPACE = re.compile(r"[^A-Za-z0-9:;=/_.@+-]")
 _UNSAFE_IN_JOB_NAMESPACE = re.compile(r"[^A-Za-z0-9:/_.@+-]")
 
 logger = logging.getLogger(__name__)
-
-
-def safe_name(name: str) -> str:
-    """Make the name of a job, a dataset or a field safe.
-
-    Args:
-        name: any text.
-
-    Returns:
-        The same text where it is safe; else without what is not, and told apart by a digest.
-    """
-    return _safe(name, _UNSAFE_IN_NAME, "name")
-
-
-def safe_dataset_namespace(namespace: str) -> str:
-    """Make the namespace of a dataset safe.
-
-    Args:
-        namespace: any text.
-
-    Returns:
-        The same text where it is safe; else without what is not, and told apart by a digest.
-    """
-    return _safe(namespace, _UNSAFE_IN_DATASET_NAMESPACE, "dataset namespace")
-
-
-def safe_job_namespace(namespace: str) -> str:
-    """Make the namespace of a job safe.
-
-    Args:
-        namespace: any text.
-
-    Returns:
-        The same text where it is safe; else without what is not, and told apart by a digest.
-    """
-    return _safe(namespace, _UNSAFE_IN_JOB_NAMESPACE, "job namespace")
 
 
 @lru_cache(maxsize=65536)
@@ -71,3 +33,12 @@ def _safe(text: str, unsafe: re.Pattern[str], what: str) -> str:
     # Once for each: the result is kept.
     logger.warning("OpenLineage: the %s %.100r is sent as %.100r", what, text, safe)
     return safe
+
+
+safe_name = partial(_safe, unsafe=_UNSAFE_IN_NAME, what="name")
+"""Makes the name of a job, a dataset or a field safe; a changed one has a digest."""
+
+safe_dataset_namespace = partial(
+    _safe, unsafe=_UNSAFE_IN_DATASET_NAMESPACE, what="dataset namespace"
+)
+safe_job_namespace = partial(_safe, unsafe=_UNSAFE_IN_JOB_NAMESPACE, what="job namespace")

@@ -23,12 +23,7 @@ _ADJACENT_SLASHES = re.compile(r"(?<!:)/{2,}")
 class NamespaceTemplate:
     """A namespace with tokens, checked when it is made.
 
-    Args:
-        text: the template as the user wrote it.
-        option: the option it came from, for the error message.
-
-    Raises:
-        ConfigurationError: a token is unknown, a brace is not closed, or the text is empty.
+    A wrong token or brace and an empty text raise ConfigurationError, which names `option`.
     """
 
     text: str
@@ -53,15 +48,10 @@ class NamespaceTemplate:
         )
 
     def resolve(self, values: Mapping[str, str | None], tags: Mapping[str, str]) -> str:
-        """Fill in the tokens.
+        """Return the namespace for the values of the tokens and a run's tags.
 
-        Args:
-            values: what `{namespace}`, `{code_location}`, `{repository}` and `{group}` stand for.
-            tags: the run's tags, for `{tag:KEY}`.
-
-        Returns:
-            The namespace: adjacent slashes that empty values leave are one, those at the ends are
-            gone; where nothing is left, the value of `{namespace}`.
+        Adjacent slashes that empty values leave become one, those at the ends are stripped; where
+        nothing is left, the value of `{namespace}` remains.
         """
 
         def value_of(token: re.Match[str]) -> str:

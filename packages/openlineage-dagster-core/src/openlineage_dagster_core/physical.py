@@ -13,16 +13,7 @@ from functools import lru_cache
 from typing import NamedTuple
 from urllib.parse import SplitResult, unquote, urlsplit
 
-from openlineage.client.naming.dataset import (
-    ABFSS,
-    DBFS,
-    GCS,
-    HDFS,
-    S3,
-    WASBS,
-    DatasetNaming,
-    LocalFileSystem,
-)
+from openlineage.client.naming import dataset as naming
 
 from openlineage_dagster_core.facts.model import AssetFacts
 from openlineage_dagster_core.redaction import without_secrets, without_user
@@ -30,42 +21,21 @@ from openlineage_dagster_core.redaction import without_secrets, without_user
 HDFS_PORT = 8020
 AZURE_SUFFIXES = (".dfs.core.windows.net", ".blob.core.windows.net")
 
-KIND_PATTERN = "kind:"
-"""Begins a key of the map that stands for all assets of a kind, not for asset keys."""
-
-DATABASES = {
-    "cassandra": ("cassandra", 9042),
-    "crate": ("crate", 4200),
-    "db2": ("db2", 50000),
-    "hive": ("hive", 10000),
-    "kafka": ("kafka", 9092),
-    "mysql": ("mysql", 3306),
-    "oceanbase": ("oceanbase", 2881),
-    "oracle": ("oracle", 1521),
-    "postgres": ("postgres", 5432),
-    "postgresql": ("postgres", 5432),
-    "redshift": ("redshift", 5439),
-    "snowflake": ("snowflake", None),
-    "teradata": ("teradata", 1025),
-    "trino": ("trino", 8080),
-}
-"""By scheme, that of the namespace and the port where the address has none.
-
-A table is named with dots; so openlineage-python's classes do it, which want all its parts.
-"""
+KIND_PATTERN = "kind:"  # Begins a key of the map that means all assets of a kind
+PORTS = {
+    "cassandra": 9042, "crate": 4200, "db2": 50000, "hive": 10000, "kafka": 9092, "mysql": 3306,
+    "oceanbase": 2881, "oracle": 1521, "postgres": 5432, "redshift": 5439, "snowflake": None,
+    "teradata": 1025, "trino": 8080,
+}  # fmt: skip
+"""Ports of databases where the address has none. Dots separate the parts of a table's name, as in
+openlineage-python's classes, which require all parts."""
 
 _REDSHIFT_HOST = re.compile(r"([^.]+)\.(?:[^.]+\.)?([a-z]+(?:-[a-z]+)+-\d+)\.redshift\..+")
 _WILDCARDS = re.compile(r"\[[^\]]*\]|[*?]")
 
 
 class PhysicalName(NamedTuple):
-    """What a dataset is called after the place where it is.
-
-    Args:
-        namespace: the place, such as `s3://lake` or `postgres://host:5432`.
-        name: within it.
-        is_table: whether a table is named, and not an address.
-    """
+    """Place of a dataset (`s3://lake`, `postgres://host:5432`), and its name there."""
 
     namespace: str
     name: str
@@ -75,17 +45,10 @@ class PhysicalName(NamedTuple):
 def physical_name(
     asset: AssetFacts, asset_path: str, namespaces: Mapping[str, str]
 ) -> PhysicalName | None:
-    """Find out where an asset's data is.
+    """Return where an asset's data is; None where no known namespace has its table.
 
-    Args:
-        asset: as its definition and its materialization describe it.
-        asset_path: its key as a text, for the map's patterns.
-        namespaces: by `kind:KIND` or a pattern for asset keys, in which namespace its table is;
-            the most specific one that fits counts, whatever their order.
-
-    Returns:
-        The name; None where no table or address is known, or the map has no namespace for the
-        table.
+    `namespaces` maps `kind:KIND` or a pattern for `asset_path` to the namespace of the table; the
+    most specific one that fits counts, whatever their order.
     """
     physical = asset.physical
     if physical.table_name is not None:
@@ -112,7 +75,7 @@ def _mapped(asset: AssetFacts, asset_path: str, namespaces: Mapping[str, str]) -
 
 
 def _rank(pattern: str, storage_kind: str) -> tuple[int, int, str]:
-    """Order keys of the map, the most specific first: Dagster sorts what a configuration has.
+    """Order keys of the map, the most specific first: Dagster sorts a configuration.
 
     An asset's key; a pattern, the more characters it fixes the better; the storage kind; another
     kind; `*`.
@@ -142,7 +105,7 @@ def _of_uri(uri: str) -> PhysicalName | None:
 
 
 def _of_host(parts: SplitResult) -> PhysicalName | None:
-    """Name what is on a host, or on none: not by the user and the password of the address."""
+    """Return the name of data on a host, without the user and the password of the address."""
     # A driver is no part of the place: postgresql+psycopg2.
     scheme, host, port = parts.scheme.partition("+")[0], parts.hostname, parts.port
     path = unquote(parts.path).strip("/")
@@ -150,40 +113,31 @@ def _of_host(parts: SplitResult) -> PhysicalName | None:
         return None
     if scheme == "bigquery":
         return PhysicalName(scheme, ".".join([host, *path.split("/")]), is_table=False)
-    if scheme in DATABASES:
-        scheme, usual_port = DATABASES[scheme]
-        port, path = port or usual_port, path.replace("/", ".")
+    scheme = "postgres" if scheme == "postgresql" else scheme
+    if scheme in PORTS:
+        port, path = port or PORTS[scheme], path.replace("/", ".")
     if scheme == "redshift" and (cluster := _REDSHIFT_HOST.fullmatch(host)):
         host = f"{cluster[1]}.{cluster[2]}"
     namespace = f"{scheme}://{host}:{port}" if port else f"{scheme}://{host}"
     return PhysicalName(namespace, path, is_table=False)
 
 
-def _naming(parts: SplitResult) -> DatasetNaming | None:
-    path = unquote(parts.path)
+def _naming(parts: SplitResult) -> naming.DatasetNaming | None:
+    scheme, path, account = parts.scheme, unquote(parts.path), parts.hostname or ""
     key = path.strip("/") or "/"
     # Not in lower case, as `hostname` is, and without a user and a password.
     bucket = parts.netloc.rpartition("@")[2]
-    naming: DatasetNaming | None = None
-    if parts.scheme in ("s3", "s3a", "s3n"):
-        naming = S3(bucket, key)
-    elif parts.scheme in ("gs", "gcs"):
-        naming = GCS(bucket, key)
-    elif parts.scheme == "file":
-        naming = LocalFileSystem(path)
-    elif parts.scheme == "hdfs":
-        naming = HDFS(parts.hostname or "", str(parts.port or HDFS_PORT), path)
-    elif parts.scheme == "dbfs":
-        naming = DBFS(bucket, key)
-    elif parts.scheme in ("abfs", "abfss", "wasb", "wasbs") and parts.username:
-        naming = _azure(parts, key)
-    return naming
-
-
-def _azure(parts: SplitResult, key: str) -> DatasetNaming:
-    account = parts.hostname or ""
-    for suffix in AZURE_SUFFIXES:
-        account = account.removesuffix(suffix)
-    if parts.scheme.startswith("wasb"):
-        return WASBS(parts.username or "", account, key)
-    return ABFSS(parts.username or "", account, key)
+    if scheme in ("s3", "s3a", "s3n"):
+        return naming.S3(bucket, key)
+    if scheme in ("gs", "gcs", "dbfs"):
+        return naming.DBFS(bucket, key) if scheme == "dbfs" else naming.GCS(bucket, key)
+    if scheme == "file":
+        return naming.LocalFileSystem(path)
+    if scheme == "hdfs":
+        return naming.HDFS(account, str(parts.port or HDFS_PORT), path)
+    if scheme in ("abfs", "abfss", "wasb", "wasbs") and parts.username:
+        for suffix in AZURE_SUFFIXES:
+            account = account.removesuffix(suffix)
+        azure = naming.WASBS if scheme.startswith("wasb") else naming.ABFSS
+        return azure(parts.username, account, key)
+    return None

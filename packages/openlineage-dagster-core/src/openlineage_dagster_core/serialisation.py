@@ -8,6 +8,7 @@ import threading
 import weakref
 from collections import deque
 from collections.abc import Callable, Collection
+from dataclasses import dataclass
 from datetime import date
 from enum import Enum
 from json.encoder import encode_basestring_ascii as _string
@@ -16,31 +17,16 @@ from typing import Any, TypeVar
 from uuid import UUID
 
 import attr
-from openlineage.client.event_v2 import (
-    BaseEvent,
-    Dataset,
-    DatasetEvent,
-    Job,
-    JobEvent,
-    Run,
-    RunEvent,
-)
+from openlineage.client import event_v2
 
 F = TypeVar("F")
 
-Writer = Callable[[Any], str]
-"""Makes JSON of a value."""
+Writer = Callable[[Any], str]  # Makes JSON of a value
 
-Event = RunEvent | DatasetEvent | JobEvent
-"""What can be written."""
-
-KEPT_BYTES = 16 * 1024 * 1024
-"""How much text of shared facets is kept: some thousand definitions with wide schemas."""
-
-CLASSES = 1024
-"""How many classes are remembered; `with_additional_properties` makes classes at run time."""
-
-_PARTS = (BaseEvent, Run, Job, Dataset)
+Event = event_v2.RunEvent | event_v2.DatasetEvent | event_v2.JobEvent  # What can be written
+KEPT_BYTES = 16 * 1024 * 1024  # Bytes of texts of shared facets: some thousand wide schemas
+CLASSES = 1024  # Classes remembered; `with_additional_properties` makes classes at run time
+_PARTS = (event_v2.BaseEvent, event_v2.Run, event_v2.Job, event_v2.Dataset)
 _FACETS = frozenset({"facets", "inputFacets", "outputFacets"})
 _NULL = "null"
 _NOTHING = (_NULL, "{}")
@@ -58,109 +44,61 @@ _encode = json.JSONEncoder(
 
 
 def to_json(event: Event) -> str:
-    """Write an event; `json.loads` finds in it what it finds in `Serde.to_json(event)`.
+    """Return an event as JSON: `json.loads` finds in it what it finds in `Serde.to_json(event)`.
 
-    Args:
-        event: an OpenLineage event.
-
-    Returns:
-        The JSON, in ASCII: its length is the number of its bytes. The order of keys is that of the
-        fields.
+    It is ASCII, so its length is its size in bytes. The order of keys is that of the fields.
 
     Raises:
-        ValueError: there is a number in it that JSON does not have, such as NaN.
-        TypeError: there is a mapping in it whose keys JSON does not have.
+        ValueError: it contains a number that JSON does not have, such as NaN.
+        TypeError: it contains a mapping whose keys JSON does not have.
     """
     return _text(event)
 
 
 def to_object(event: Event) -> dict[str, Any]:
-    """Make of an event what a backend reads.
-
-    Args:
-        event: an OpenLineage event.
-
-    Returns:
-        JSON's object.
-
-    Raises:
-        ValueError: see `to_json`.
-        TypeError: likewise.
-    """
+    """Return the JSON object that a backend reads; raises as `to_json` does."""
     found: dict[str, Any] = json.loads(to_json(event))
     return found
 
 
 def facet_text(facet: object) -> str:
-    """Write one facet as it stands in an event.
-
-    Args:
-        facet: of a class of facets, or a mapping.
-
-    Returns:
-        The JSON, kept from before where the facet is shared.
-
-    Raises:
-        ValueError: there is a number in it that JSON does not have, such as NaN.
-        TypeError: there is a mapping in it whose keys JSON does not have.
-    """
+    """Return the JSON of one facet, kept where it is shared; raises as `to_json` does."""
     text = _shared_texts.text(facet)
     return _text(facet) if text is None else text
 
 
 def shared(facet: F) -> F:
-    """Say that a facet is used in many events and never changes: it is written once.
+    """Mark a facet that never changes and return it: many events use it, it is written once.
 
-    It is known by its identity and only as long as someone holds it: keep the facet, not only what
-    it was made from. What cannot be referred to weakly, such as a mapping, is written every time.
-
-    Args:
-        facet: to be put into events.
-
-    Returns:
-        The same object.
+    It is known by its identity, only as long as someone holds it: keep the facet, not only what it
+    was made from. A mapping cannot be referred to weakly, and is written every time.
     """
     _shared_texts.mark(facet)
     return facet
 
 
+@dataclass(slots=True, eq=False)
 class _Mark:
-    """That a facet is shared, and its text while that is kept."""
+    """Marks a facet as shared, with its text while that is kept."""
 
-    __slots__ = ("reference", "text")
-
-    def __init__(self, reference: weakref.KeyedRef[int, Any]) -> None:
-        self.reference = reference
-        self.text: str | None = None
+    reference: weakref.KeyedRef[int, Any]
+    text: str | None = None
 
 
 class SharedTexts:
-    """The texts of shared facets, those written last; safe to use from many threads.
-
-    Args:
-        limit: of all kept texts, in bytes.
-    """
+    """The latest texts of shared facets, up to `limit` bytes; safe to use from many threads."""
 
     def __init__(self, limit: int = KEPT_BYTES) -> None:
         self.limit = limit
         self.lock = threading.Lock()
         self._marks: dict[int, _Mark] = {}
         self._kept: dict[int, _Mark] = {}
-        self._size = 0
+        self.size = 0  # Bytes of the texts that are kept
         # Facets die whenever garbage is collected, which may be while this thread has the lock.
         self._dead: deque[weakref.KeyedRef[int, Any]] = deque()
 
-    @property
-    def size(self) -> int:
-        """How much is kept, in bytes."""
-        return self._size
-
     def mark(self, facet: object) -> None:
-        """Keep the text of a facet from its first use on.
-
-        Args:
-            facet: one that never changes.
-        """
+        """Keep the text of a facet that never changes, from its first use on."""
         key = id(facet)
         try:
             reference = weakref.KeyedRef(facet, self._dead.append, key)
@@ -174,14 +112,7 @@ class SharedTexts:
                 self._marks[key] = _Mark(reference)
 
     def text(self, facet: object) -> str | None:
-        """Give the text of a facet.
-
-        Args:
-            facet: any.
-
-        Returns:
-            Its JSON, None where it is not shared.
-        """
+        """Return the JSON of a facet; None where it is not shared."""
         mark = self._marks.get(id(facet))
         if mark is None or mark.reference() is not facet:
             return None
@@ -199,8 +130,8 @@ class SharedTexts:
                 return
             mark.text = text
             self._kept[key] = mark
-            self._size += len(text)
-            while self._size > self.limit:
+            self.size += len(text)
+            while self.size > self.limit:
                 self._let_go(next(iter(self._kept)))
 
     def _forget_dead(self) -> None:
@@ -218,7 +149,7 @@ class SharedTexts:
     def _let_go(self, key: int) -> None:
         mark = self._kept.pop(key, None)
         if mark is not None and mark.text is not None:
-            self._size -= len(mark.text)
+            self.size -= len(mark.text)
             mark.text = None
 
 
@@ -234,9 +165,12 @@ if hasattr(os, "register_at_fork"):
 
 
 def _attrs_writer(kind: type[Any]) -> Writer:
-    """Make what writes the objects of one class of attrs."""
+    """Return the writer for the objects of one class of attrs."""
     names = tuple(field.name for field in attr.fields(kind))
-    values_of = attrgetter(*names) if len(names) > 1 else _tuple_getter(names)
+    # attrgetter gives a tuple only for more than one name.
+    values_of = (
+        attrgetter(*names) if len(names) > 1 else lambda value: [getattr(value, n) for n in names]
+    )
     holds_facets = issubclass(kind, _PARTS)
     fields = tuple(
         (f"{_string(name)}:", _facets if holds_facets and name in _FACETS else None)
@@ -260,13 +194,8 @@ def _attrs_writer(kind: type[Any]) -> Writer:
     return write
 
 
-def _tuple_getter(names: tuple[str, ...]) -> Callable[[Any], tuple[Any, ...]]:
-    """Do what `attrgetter` does only for more than one name."""
-    return lambda value: tuple(getattr(value, name) for name in names)
-
-
 def _facets(facets: Any) -> str:
-    """Write the mapping in which facets are."""
+    """Write a mapping of facets."""
     if type(facets) is not dict:
         return _text(facets)
     pairs = []
@@ -277,8 +206,7 @@ def _facets(facets: Any) -> str:
     return "{" + ",".join(pairs) + "}"
 
 
-_names: dict[Any, str] = {}
-"""How the names of facets are written; there are few."""
+_names: dict[Any, str] = {}  # How the names of facets are written; there are few
 
 
 def _name(name: Any) -> str:
@@ -313,7 +241,7 @@ def _list(values: Collection[Any]) -> str:
 
 
 class _Writers(dict[type[Any], Writer]):
-    """What writes the values of a class; a dict, because each value asks."""
+    """The writers of each class; a dict, because every value asks."""
 
     def __missing__(self, kind: type[Any]) -> Writer:
         if len(self) >= CLASSES:
@@ -329,11 +257,8 @@ def _writer(kind: type[Any]) -> Writer:
         if issubclass(kind, classes):
             return writer
     # As in openlineage-python: numpy's, without importing it.
-    return _int if kind is int or kind.__name__ == "int64" else _encode
-
-
-def _int(value: Any) -> str:
-    return str(int(value))
+    is_int = kind is int or kind.__name__ == "int64"
+    return (lambda value: str(int(value))) if is_int else _encode
 
 
 _WRITERS: tuple[tuple[tuple[type, ...], Writer], ...] = (

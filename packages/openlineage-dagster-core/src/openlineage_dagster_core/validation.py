@@ -15,18 +15,7 @@ _Choice = TypeVar("_Choice", bound=Enum)
 
 
 def texts(option: str, value: object) -> tuple[str, ...]:
-    """Check a list of texts.
-
-    Args:
-        option: the option's name.
-        value: what the user gave.
-
-    Returns:
-        The texts.
-
-    Raises:
-        ConfigurationError: it is no list, or something in it is no text.
-    """
+    """Return a list of texts that are not empty, as a tuple; else raise ConfigurationError."""
     allowed = "a list of texts"
     if isinstance(value, (str, bytes, Mapping)) or not isinstance(value, Iterable):
         raise ConfigurationError(option, value, allowed)
@@ -38,19 +27,7 @@ def texts(option: str, value: object) -> tuple[str, ...]:
 
 
 def one_of(option: str, value: object, choices: type[_Choice]) -> _Choice:
-    """Check a choice.
-
-    Args:
-        option: the option's name.
-        value: what the user gave.
-        choices: the values that there are.
-
-    Returns:
-        The choice.
-
-    Raises:
-        ConfigurationError: there is no such value.
-    """
+    """Return the member of `choices` that a value names; else raise ConfigurationError."""
     for choice in choices:
         if value in (choice, choice.value):
             return choice
@@ -59,19 +36,7 @@ def one_of(option: str, value: object, choices: type[_Choice]) -> _Choice:
 
 
 def seconds(option: str, value: object, *, zero: bool = False) -> float:
-    """Check a duration.
-
-    Args:
-        option: the option's name.
-        value: what the user gave, in seconds.
-        zero: whether 0 is allowed.
-
-    Returns:
-        The duration in seconds.
-
-    Raises:
-        ConfigurationError: it is no number, or not positive.
-    """
+    """Return a positive duration, or 0 where `zero` allows it; else raise ConfigurationError."""
     allowed = f"a number of seconds {'>= 0' if zero else '> 0'}"
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         raise ConfigurationError(option, value, allowed)
@@ -81,15 +46,7 @@ def seconds(option: str, value: object, *, zero: bool = False) -> float:
 
 
 def check_http_url(option: str, url: str) -> None:
-    """Check an http(s) address.
-
-    Args:
-        option: where it was given.
-        url: the address.
-
-    Raises:
-        ConfigurationError: it is none; user and password are not in the message.
-    """
+    """Check an http(s) address; the ConfigurationError hides user and password."""
     allowed = "an address such as http://localhost:5000 or https://user@host/path/"
     try:
         parts = urlsplit(url.strip())
@@ -102,13 +59,9 @@ def check_http_url(option: str, url: str) -> None:
 
 
 def without_credentials(url: str) -> str:
-    """Take user and password out of an address, to show it.
+    """Return an address to show, without user and password.
 
-    Args:
-        url: any text.
-
-    Returns:
-        The text without what stands before an `@`, or after a `:` where a port would stand.
+    What stands before an `@`, or after a `:` where a port would stand, is left out.
     """
     scheme, separator, rest = url.rpartition("://")
     host = rest.rpartition("@")[2]
@@ -117,59 +70,27 @@ def without_credentials(url: str) -> str:
 
 
 def reject_unknown(given: Collection[str], known: Collection[str]) -> None:
-    """Refuse options that do not exist, with the nearest one that does.
-
-    Args:
-        given: the names that the user wrote.
-        known: the names that exist.
-
-    Raises:
-        ConfigurationError: a name is not known.
-    """
+    """Raise ConfigurationError for an option that does not exist; name the nearest that does."""
     for name in sorted(set(given) - set(known)):
         nearest = difflib.get_close_matches(name, list(known), n=1)
         hint = f" (did you mean {nearest[0]!r}?)" if nearest else ""
-        raise ConfigurationError(
-            name, "an option that does not exist", ", ".join(sorted(known)) + hint
-        )
+        allowed = ", ".join(sorted(known)) + hint
+        raise ConfigurationError(name, "an option that does not exist", allowed)
 
 
 def whole_number(option: str, value: object, *, least: int) -> int:
-    """Check a number of things.
-
-    Args:
-        option: the option's name.
-        value: what the user gave.
-        least: the smallest that is allowed.
-
-    Returns:
-        The number.
-
-    Raises:
-        ConfigurationError: it is no whole number, or too small.
-    """
+    """Return a whole number of at least `least`; else raise ConfigurationError."""
     if isinstance(value, bool) or not isinstance(value, int) or value < least:
         raise ConfigurationError(option, value, f"a whole number >= {least}")
     return value
 
 
 def text_by_text(option: str, value: object) -> dict[str, str]:
-    """Check a mapping of texts.
-
-    Args:
-        option: the option's name.
-        value: what the user gave.
-
-    Returns:
-        The mapping, in its order.
-
-    Raises:
-        ConfigurationError: it is no mapping, or something in it is no text.
-    """
+    """Return a mapping of texts to texts, in its order; else raise ConfigurationError."""
+    allowed = "a mapping of texts to texts"
     if not isinstance(value, Mapping):
-        raise ConfigurationError(option, value, "a mapping of texts to texts")
-    for key, text in value.items():
-        for item in (key, text):
-            if not isinstance(item, str) or not item.strip():
-                raise ConfigurationError(option, item, "a mapping of texts to texts")
+        raise ConfigurationError(option, value, allowed)
+    for item in (*value, *value.values()):
+        if not isinstance(item, str) or not item.strip():
+            raise ConfigurationError(option, item, allowed)
     return dict(value)
