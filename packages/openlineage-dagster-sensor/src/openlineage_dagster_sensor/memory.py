@@ -15,14 +15,14 @@ if TYPE_CHECKING:
 
     from openlineage_dagster_core.event_log.reader import EventLogReader
 
+# Characters of a cursor: Dagster keeps it with every tick, and MySQL's column holds 64 KB.
 LONGEST_TEXT = 16_000
-"""Characters of a cursor: Dagster keeps it with every tick, and MySQL's column holds 64 KB."""
 
 
 class Memory:
     """Keeps the engine of a tick, as long as the next one goes on where it stopped.
 
-    Of the cursor Dagster keeps a text, which is short; here all is as it was.
+    Dagster keeps only a short text of the cursor; the engine has all of it.
     """
 
     def __init__(self) -> None:
@@ -37,20 +37,11 @@ class Memory:
         after_storage_id: int,
         make: Callable[[EventLogReader], Engine],
     ) -> Engine:
-        """Begin a tick.
+        """Begin a tick; return the engine of the tick before, or a new one for `text`, the cursor.
 
-        Args:
-            instance: the tick's: each evaluation has its own.
-            text: of the cursor. Another process, or a person, may have moved it: then what is
-                remembered is not how far the log is delivered.
-            after_storage_id: where to begin, at the first tick.
-            make: makes an engine for a reader.
-
-        Returns:
-            The engine of the tick before, or a new one.
-
-        Raises:
-            ValueError: the text is no cursor.
+        Where another process or a person has moved the cursor, what is kept is out of date. Each
+        evaluation has an instance of its own; `after_storage_id` is where the first tick begins. A
+        text that is no cursor raises ValueError.
         """
         self._instance = instance
         if self._engine is None or text is None or text != self._text:
@@ -62,11 +53,7 @@ class Memory:
         return self._engine
 
     def keep(self, text: str) -> None:
-        """Remember where a tick stopped.
-
-        Args:
-            text: what Dagster is given to keep of the cursor.
-        """
+        """Keep the engine for a tick that begins with this text of the cursor."""
         self._text, self._instance = text, None
 
     def forget(self) -> None:
@@ -74,14 +61,7 @@ class Memory:
         self._text = self._engine = self._instance = None
 
     def instance(self) -> DagsterInstance:
-        """Give the instance of the tick that goes on.
-
-        Returns:
-            The instance.
-
-        Raises:
-            FactsUnavailableError: no tick goes on.
-        """
+        """Return the instance of the current tick; raise FactsUnavailableError after its end."""
         if self._instance is None:
             msg = "the tick has ended"
             raise FactsUnavailableError(msg)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import logging
 import os
 import threading
+import time
 from collections.abc import Collection, Iterable, Mapping
-from datetime import datetime
+from datetime import datetime, timezone
 from functools import lru_cache
 
 from dagster import (
@@ -31,23 +32,22 @@ from openlineage_dagster_core.facts.event_log import EventLogFacts, GivenDefinit
 from openlineage_dagster_core.facts.model import Definitions
 from openlineage_dagster_core.families import CONVERTED
 from openlineage_dagster_core.identity import Identity
-from openlineage_dagster_core.settings import SENSOR_SETTINGS, Settings, is_disabled
+from openlineage_dagster_core.settings import SENSOR_SETTINGS, SHARED_OPTIONS, Settings, is_disabled
 from openlineage_dagster_core.validation import seconds, whole_number
 from openlineage_dagster_sensor.memory import LONGEST_TEXT, Memory
-from openlineage_dagster_sensor.start import start_time
 
 logger = logging.getLogger(__name__)
 
 DEFAULT_INTERVAL_SECONDS = 30
 DEFAULT_EVENTS_A_TICK = 50_000
 TICK_SECONDS = 45.0
-
-EVALUATION_SECONDS = 58.0
-"""Dagster gives an evaluation 60 s; what is not done by then is lost with its cursor."""
-
+EVALUATION_SECONDS = 58.0  # Dagster ends an evaluation after 60 s and drops its cursor
 WRAPPED = (
     "OpenLineageEventLogStorage is this instance's event log storage and emits every event "
     "already; two mechanisms would send everything twice. Remove one of them."
+)
+START_FROM = (
+    "'beginning', 'now', a datetime, a text such as '2026-01-31T12:00:00+00:00', or seconds"
 )
 UP_TO_DATE = "nothing is new"
 DESCRIPTION = "Sends what Dagster records to OpenLineage: runs, steps, assets and checks."
@@ -94,12 +94,9 @@ def openlineage_sensor(
         description: for the Dagster UI.
         concerned_event_types: send only what these Dagster events give; by default all.
         minimum_interval_seconds: between two ticks.
-        record_filter_limit: how many events of the log one tick deals with at most; 0 for any
-            number, until the time of the tick is up.
-        after_storage_id: at the first tick, leave out the runs that ended before the event with
-            this storage id.
-        include_asset_events: False sends runs and steps only, as 0.2 did by default; `families`
-            says it in more detail.
+        record_filter_limit: events of the log that one tick handles at most; 0 for any number.
+        after_storage_id: the first tick skips runs that ended before the event with this id.
+        include_asset_events: False sends only runs and steps; `families` says it in more detail.
         namespace: of jobs and datasets; else `OPENLINEAGE_NAMESPACE`, else `dagster`.
         namespace_template: with tokens, such as `{namespace}/{tag:tenant}`.
         job_namespace: of jobs, where it differs from that of datasets; same tokens.
@@ -111,25 +108,21 @@ def openlineage_sensor(
         include_jobs: send only runs of Dagster jobs that match one of these patterns.
         exclude_jobs: and none of these.
         disabled_facets: leave these facets out, by name.
-        dataset_identity: `asset` (default) names datasets after their assets, `physical` after the
-            table or URI in the definition's metadata.
-        dataset_namespaces: the namespaces of tables, by `kind:snowflake` or a pattern for asset
-            keys.
-        dataset_symlinks: tell a dataset's other name as a symlink.
+        dataset_identity: name datasets by `asset` (default), or by `physical` table or URI.
+        dataset_namespaces: namespaces of tables, by `kind:snowflake` or a pattern for asset keys.
+        dataset_symlinks: send a dataset's other name as a symlink.
         asset_run_parent: `none` (default) or `step`: runs of assets as children of their steps.
         dagster_url: where the Dagster UI is, for links to runs.
-        execution_parameters: patterns of what to show of the run configuration, such as `ops.*`;
-            secrets are masked, and by default nothing is shown.
+        execution_parameters: patterns of what to show of the run configuration, such as `ops.*`.
         facet_providers: functions that add facets of your own, as `package.module:function`.
         source_code_bytes: show the function that makes an asset, up to so many bytes (default 0:
             not at all); secrets are masked.
         max_event_bytes: the limit of one event; its heaviest facets are left out.
         strict_assertion_mapping: a check that passes with severity WARN counts as failed.
         default_status: whether the sensor runs as soon as it is deployed.
-        start_from: where the first tick begins: `beginning` (default) or `now`, or a time: a
-            datetime, a text such as `2026-01-31T12:00:00+00:00`, or seconds since the epoch.
-        tick_timeout: how long a tick goes on, in seconds (default 45); the rest follows at the
-            next. Dagster ends an evaluation after 60 s.
+        start_from: where the first tick begins: `beginning` (default), `now`, a datetime, a text
+            such as `2026-01-31T12:00:00+00:00`, or seconds since the epoch.
+        tick_timeout: seconds that a tick goes on (default 45); the next one does the rest.
 
     Returns:
         The sensor, for `Definitions(sensors=[…])`.
@@ -137,32 +130,11 @@ def openlineage_sensor(
     Raises:
         ConfigurationError: an argument or `OPENLINEAGE_URL` is wrong.
     """
+    options = {name: value for name, value in locals().items() if name in SHARED_OPTIONS}
     check(os.environ)
-    settings = Settings.from_options(
-        {
-            "namespace": namespace,
-            "namespace_template": namespace_template,
-            "job_namespace": job_namespace,
-            "timeout": timeout,
-            "observation_events": observation_events,
-            "families": ["run", "step"] if not include_asset_events else families,
-            "include_assets": include_assets,
-            "exclude_assets": exclude_assets,
-            "include_jobs": include_jobs,
-            "exclude_jobs": exclude_jobs,
-            "disabled_facets": disabled_facets,
-            "dataset_identity": dataset_identity,
-            "dataset_namespaces": dataset_namespaces,
-            "dataset_symlinks": dataset_symlinks,
-            "asset_run_parent": asset_run_parent,
-            "dagster_url": dagster_url,
-            "execution_parameters": execution_parameters,
-            "facet_providers": facet_providers,
-            "source_code_bytes": source_code_bytes,
-            "max_event_bytes": max_event_bytes,
-            "strict_assertion_mapping": strict_assertion_mapping,
-        }
-    )
+    if not include_asset_events:
+        options["families"] = ["run", "step"]
+    settings = Settings.from_options(options)
     for provider in settings.facet_providers:
         load_provider(provider)
     limit = whole_number(
@@ -248,11 +220,7 @@ def _engine(
 
 
 def _tick(engine: Engine, start: float | None, budget: float, limit: int | None) -> str | None:
-    """Deliver what is new.
-
-    Returns:
-        What was done, as a reason for the tick; None where there was nothing to do.
-    """
+    """Deliver what is new; return what was done, or None where there was nothing to do."""
     try:
         engine.begin(start)
         if engine.is_idle and not engine.reader.has_news():
@@ -292,3 +260,25 @@ def _event_types(
                 "concerned_event_types", event_type, "DagsterEventType members"
             )
     return frozenset(types)
+
+
+def start_time(value: str | float | datetime | None) -> float | None:
+    """Return where to begin, in seconds since the epoch; raise ConfigurationError if it is wrong.
+
+    Infinity stands for now, whenever that will be; None for the beginning. A time without a zone is
+    UTC.
+    """
+    if value is None or value == "beginning":
+        return None
+    if value == "now":
+        return float("inf")
+    if isinstance(value, str):
+        try:
+            value = datetime.fromisoformat(value.replace("Z", "+00:00"))
+        except ValueError as error:
+            raise ConfigurationError("start_from", value, START_FROM) from error
+    if isinstance(value, datetime):
+        return (value if value.tzinfo else value.replace(tzinfo=timezone.utc)).timestamp()
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or value < 0:
+        raise ConfigurationError("start_from", value, START_FROM)
+    return min(float(value), time.time())

@@ -5,7 +5,7 @@ from datetime import datetime, timezone
 import pytest
 
 from openlineage_dagster_core.errors import ConfigurationError
-from openlineage_dagster_sensor.start import start_time
+from openlineage_dagster_sensor.sensor import start_time
 
 NOON = datetime(2026, 1, 31, 12, tzinfo=timezone.utc)
 
