@@ -21,27 +21,19 @@ if TYPE_CHECKING:
     from openlineage_dagster_core.settings import Settings
 
 PREFIX = "OPENLINEAGE"
-
+# Variables that differ from run to run and mean nothing to a deliverer.
 OF_ONE_RUN = frozenset({ENV_PARENT_ID, ENV_ROOT_PARENT_ID, ENV_CONTEXT, ENV_DISABLED})
-"""Variables that differ from run to run and mean nothing to a deliverer."""
-
-DIGITS = 6
-"""Hexadecimal digits of a part's digest: they tell values apart and give none away."""
+DIGITS = 6  # Hexadecimal digits of a part's digest: they tell values apart and give none away
 
 
 def configuration_of(settings: Settings, environ: Mapping[str, str]) -> Configuration:
-    """Sum up what a deliverer of this process would work with.
-
-    Args:
-        settings: from `dagster.yaml`.
-        environ: the process's environment.
-
-    Returns:
-        The configuration, with a short digest of each part.
-    """
+    """Return digests of what a deliverer started by this process would work with."""
     parts = {"version": __version__}
     for each in fields(settings):
-        parts[f"option {each.name}"] = _digest(repr(_in_order(getattr(settings, each.name))))
+        value = getattr(settings, each.name)
+        # The order of a set differs from process to process.
+        ordered = sorted(map(repr, value)) if isinstance(value, frozenset) else value
+        parts[f"option {each.name}"] = _digest(repr(ordered))
     for name, value in environ.items():
         if name.startswith(PREFIX) and name not in OF_ONE_RUN:
             parts[f"variable {name}"] = _digest(value)
@@ -52,10 +44,5 @@ def configuration_of(settings: Settings, environ: Mapping[str, str]) -> Configur
     return Configuration(hashlib.sha256(repr(parts).encode()).hexdigest()[:16], parts)
 
 
-def _in_order(value: object) -> object:
-    return sorted(map(repr, value)) if isinstance(value, (set, frozenset)) else value
-
-
 def _digest(text: str) -> str:
-    encoded = text.encode("utf-8", "surrogatepass")
-    return hashlib.sha256(encoded).hexdigest()[:DIGITS]
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:DIGITS]

@@ -28,11 +28,6 @@ class OpenLineageDagsterStorage(DagsterStorage, ConfigurableClass):
 
     Dagster keeps runs and schedules in SQLite where only `event_log_storage` is configured; with
     this they stay in the database of the event log.
-
-    Args:
-        inner: the storage that keeps everything.
-        event_log_storage: the wrapper of its event log storage.
-        inst_data: where in `dagster.yaml` this came from.
     """
 
     openlineage_mechanism = "storage"
@@ -63,31 +58,17 @@ class OpenLineageDagsterStorage(DagsterStorage, ConfigurableClass):
 
     @classmethod
     def config_type(cls) -> Any:
-        """Describe the configuration.
-
-        Returns:
-            The schema of `config:`.
-        """
+        """Return the schema of `config:`."""
         return storage_config_schema()
 
     @classmethod
     def from_config_value(
         cls, inst_data: ConfigurableClassData | None, config_value: Mapping[str, Any]
     ) -> OpenLineageDagsterStorage:
-        """Make the storage that `dagster.yaml` describes.
-
-        Args:
-            inst_data: where it stands.
-            config_value: the value of `config:`; the options of `OpenLineageEventLogStorage`.
-
-        Returns:
-            The storage.
-
-        Raises:
-            ConfigurationError: an option is unknown or wrong.
-        """
+        """Return the storage that `dagster.yaml` describes, or raise ConfigurationError."""
         reject_unknown(config_value.keys(), STORAGE_OPTIONS)
-        inner = wrapped_storage(config_value.get("wrapped"))
+        example = "a storage, such as module: dagster_postgres, class: DagsterPostgresStorage"
+        inner = wrapped_storage(config_value.get("wrapped"), DagsterStorage, example)
         event_log_storage = OpenLineageEventLogStorage.around(
             inner.event_log_storage, config_value, inst_data
         )
@@ -109,11 +90,7 @@ class OpenLineageDagsterStorage(DagsterStorage, ConfigurableClass):
         return self._inner.schedule_storage
 
     def register_instance(self, instance: DagsterInstance) -> None:
-        """Learn which instance this storage belongs to.
-
-        Args:
-            instance: the Dagster instance.
-        """
+        """Tell both storages which instance they belong to."""
         super().register_instance(instance)
         if not self._inner.has_instance:
             self._inner.register_instance(instance)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from operator import attrgetter
 from typing import Any
 
 from dagster._core.storage.event_log.base import EventLogStorage
@@ -14,14 +15,11 @@ class DelegatingEventLogStorage(EventLogStorage):
     """Forwards everything that `EventLogStorage` declares, abstract or not, to an inner storage.
 
     `isinstance` takes it for the inner storage's class as well as for its own: Dagster decides by
-    it what to migrate, and passes over what it does not know without a word.
+    it what to migrate, and silently passes over what it does not know.
 
     The list of members is read from the class at import, so members that later versions of Dagster
     add are forwarded too, whatever their signatures. Members that only the inner class has are
-    reached as well. The instance is registered with the inner storage alone.
-
-    Args:
-        inner: the storage that does the work.
+    reached as well. Only the inner storage is registered with the instance.
     """
 
     def __init__(self, inner: EventLogStorage) -> None:
@@ -54,10 +52,6 @@ def _forwarding_method(name: str) -> Callable[..., Any]:
     return forward
 
 
-def _forwarding_property(name: str) -> property:
-    return property(lambda self: getattr(self._inner, name))
-
-
 def _delegate_everything() -> None:
     for owner in EventLogStorage.__mro__:
         if owner is object:
@@ -71,7 +65,7 @@ def _delegate_everything() -> None:
             if callable(member):
                 setattr(DelegatingEventLogStorage, name, _forwarding_method(name))
             else:
-                setattr(DelegatingEventLogStorage, name, _forwarding_property(name))
+                setattr(DelegatingEventLogStorage, name, property(attrgetter(f"_inner.{name}")))
     # ABCMeta computed it from the members declared above, before they were forwarded.
     DelegatingEventLogStorage.__abstractmethods__ = frozenset()
 

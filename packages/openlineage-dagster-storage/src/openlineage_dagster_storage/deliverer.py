@@ -10,17 +10,8 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from openlineage_dagster_core import deliverer_state as state
 from openlineage_dagster_core import fault
-from openlineage_dagster_core.deliverer_state import (
-    BEGIN_ROW,
-    CURSOR_ROW,
-    HEARTBEAT_ROW,
-    REQUESTS_ROW,
-    SUCCESSOR_ROW,
-    Heartbeat,
-    Requests,
-    this_host,
-)
 from openlineage_dagster_core.delivery.client import connect
 from openlineage_dagster_core.engine import REST_FOLLOWS, Engine, Outcome
 from openlineage_dagster_core.event_log.cursor import Cursor
@@ -38,50 +29,21 @@ if TYPE_CHECKING:
 
     from openlineage_dagster_core.settings import Settings
 
-PASS_SECONDS = 2.0
-"""Seconds after which a pass ends, so that the cursor is kept."""
-
-POLL_SECONDS = 0.6
-"""Seconds between two looks at the log while there is news."""
-
-ANNOUNCED_SECONDS = 0.5
-"""Seconds between two looks where the database announces news, and there is some."""
-
-FILES_SECONDS = 0.2
-"""Seconds between two looks at the files of SQLite, which cost no query."""
-
-QUIET_POLL_SECONDS = 10.0
-"""Seconds between two looks at a quiet log where the database announces news."""
-
-LONGEST_POLL_SECONDS = 5.0
-"""Seconds between two looks at a quiet log elsewhere."""
-
-SAVE_SECONDS = 1.5
-"""Seconds between two writes of the cursor while there is news."""
-
-BEHIND_SAVE_SECONDS = 10.0
-"""Seconds between them while more is new than a pass can deliver."""
-
-MANY_WAITING = 1000
-"""Events of the log that were read and wait, of more than one pass."""
-
-QUIET_SAVE_SECONDS = 20.0
-"""Seconds between two heartbeats of a deliverer that has nothing to do."""
-
-STOP_SECONDS = 1.0
-"""Seconds after which a deliverer that waits notices that it is to stop."""
-
-CONTROL_SECONDS = 20.0
-"""Seconds between two looks at what the command line or a successor asks for."""
-
-IDLE_SECONDS = 120.0
-"""Seconds without news after which a deliverer that is no service ends."""
-
-TAKE_OVER_SECONDS = 40.0
-"""Seconds that a deliverer waits for its predecessor to end."""
-
-PATIENCE_SECONDS = 10.0
-"""Seconds that the end of a deliverer waits for an answer of the backend."""
+PASS_SECONDS = 2.0  # Seconds after which a pass ends, so that the cursor is kept
+POLL_SECONDS = 0.6  # Seconds between two looks at the log while there is news
+ANNOUNCED_SECONDS = 0.5  # Seconds between looks where the database announces news and there is some
+FILES_SECONDS = 0.2  # Seconds between two looks at the files of SQLite, which cost no query
+QUIET_POLL_SECONDS = 10.0  # Seconds between looks at a quiet log where the database announces news
+LONGEST_POLL_SECONDS = 5.0  # Seconds between two looks at a quiet log elsewhere
+SAVE_SECONDS = 1.5  # Seconds between two writes of the cursor while there is news
+BEHIND_SAVE_SECONDS = 10.0  # Seconds between them while more is new than a pass can deliver
+MANY_WAITING = 1000  # Events of the log that were read and wait, of more than one pass
+QUIET_SAVE_SECONDS = 20.0  # Seconds between two heartbeats of a deliverer that has nothing to do
+STOP_SECONDS = 1.0  # Seconds after which a deliverer that waits notices that it is to stop
+CONTROL_SECONDS = 20.0  # Seconds between two looks at what the command line or a successor asks for
+IDLE_SECONDS = 120.0  # Seconds without news after which a deliverer that is no service ends
+TAKE_OVER_SECONDS = 40.0  # Seconds that a deliverer waits for its predecessor to end
+PATIENCE_SECONDS = 10.0  # Seconds that the end of a deliverer waits for an answer of the backend
 
 logger = logging.getLogger(__name__)
 
@@ -89,14 +51,9 @@ logger = logging.getLogger(__name__)
 class Deliverer:
     """Delivers an instance's log as long as it leads.
 
-    Args:
-        instance: whose log it delivers.
-        settings: of the storage.
-        is_service: whether it goes on without news, and waits to lead.
-        takes_over: whether it asks a deliverer with another configuration to end.
-        once: whether it ends as soon as all is delivered.
-        should_stop: asked between two passes.
-        on_pass: told of each pass, for a console.
+    A service (`is_service`) goes on without news and waits to lead; `takes_over` asks a deliverer
+    with another configuration to end; `once` ends as soon as all is delivered. `should_stop` is
+    asked between two passes; `on_pass` gets the outcome of each pass.
     """
 
     def __init__(
@@ -119,14 +76,11 @@ class Deliverer:
         self._on_pass = on_pass
         self._key_values = KeyValues(instance)
         self._configuration = configuration_of(settings, os.environ).digest
-        self._is_unsaved = True
-        self._is_replaced = False
-        self._has_retries = False
-        self._saved_at = float("-inf")
-        self._controlled_at = float("-inf")
+        self._is_unsaved, self._is_replaced, self._has_retries = True, False, False
+        self._saved_at = self._controlled_at = float("-inf")
         self._news_at = time.monotonic()
-        host = this_host()
-        self._heartbeat = Heartbeat(
+        host = state.this_host()
+        self._heartbeat = state.Heartbeat(
             started_at=time.time(),
             host=host.name,
             namespace=host.namespace,
@@ -137,21 +91,15 @@ class Deliverer:
         )
 
     def run(self) -> bool:
-        """Deliver until there is nothing to do, another process leads, or it is told to stop.
-
-        Returns:
-            Whether it led.
-        """
+        """Deliver until there is nothing left, or another process leads; return True if it led."""
         has_led = False
-        while True:
-            leadership = self._lead()
-            if leadership is None:
-                return has_led
+        while (leadership := self._lead()) is not None:
             has_led = True
             self._deliver(leadership)
             if not self._is_service or self._should_stop():
-                return True
+                break
             # The session was lost, or another process was faster: a service waits for its turn.
+        return has_led
 
     def _deliver(self, leadership: Leadership) -> None:
         """Run the engine until there is nothing to do, the lead is lost, or it is told to stop."""
@@ -172,7 +120,8 @@ class Deliverer:
             if engine is not None:
                 engine.lanes.end(PATIENCE_SECONDS)
                 if leadership.is_held():
-                    self._say_goodbye(engine)
+                    engine.settle()
+                    self._write(engine, next_in=0.0, has_ended=True)
             leadership.release()
 
     def _lead(self) -> Leadership | None:
@@ -194,7 +143,9 @@ class Deliverer:
         """Ask the deliverer that leads to end; a service stays."""
         if not (self._takes_over or self._is_service):
             return
-        heartbeat = Heartbeat.from_text(self._key_values.get([HEARTBEAT_ROW]).get(HEARTBEAT_ROW))
+        heartbeat = state.Heartbeat.from_text(
+            self._key_values.get([state.HEARTBEAT_ROW]).get(state.HEARTBEAT_ROW)
+        )
         if heartbeat is None or heartbeat.is_service or not heartbeat.is_alive(time.time()):
             return
         successor = {
@@ -202,20 +153,18 @@ class Deliverer:
             "configuration": self._configuration,
             "is_service": self._is_service,
         }
-        self._key_values.put({SUCCESSOR_ROW: json.dumps(successor)})
+        self._key_values.put({state.SUCCESSOR_ROW: json.dumps(successor)})
 
     def _engine(self, leadership: Leadership) -> Engine:
-        rows = self._key_values.get([CURSOR_ROW, BEGIN_ROW, HEARTBEAT_ROW])
-        text = rows.get(CURSOR_ROW)
-        cursor = Cursor.from_text(text)
+        # Keys that were read before are written with one query.
+        rows = self._key_values.get([state.CURSOR_ROW, state.BEGIN_ROW, state.HEARTBEAT_ROW])
+        cursor = Cursor.from_text(rows.get(state.CURSOR_ROW))
         if cursor.is_new:
-            self._begin(cursor, parsed(rows.get(BEGIN_ROW)))
-        reader = open_log(self._instance, cursor)
+            self._begin(cursor, parsed(rows.get(state.BEGIN_ROW)))
         instance = self._instance
-        facts = EventLogFacts(lambda: instance, KeptDefinitions(lambda: instance))
         return Engine(
-            reader,
-            facts,
+            open_log(instance, cursor),
+            EventLogFacts(lambda: instance, KeptDefinitions(lambda: instance)),
             Identity(self._settings),
             connect(self._settings.timeout, self._settings.max_event_bytes),
             may_send=leadership.is_held,
@@ -228,11 +177,10 @@ class Deliverer:
         if self._instance.event_log_storage.is_run_sharded:
             start = float(at) if isinstance(at, (int, float)) else time.time()
             cursor.begins_at = cursor.updated_after = cursor.complete_after = start
-        elif isinstance(storage_id, int):
-            cursor.low = cursor.seen = storage_id
         else:
-            newest = self._instance.event_log_storage.get_maximum_record_id() or 0
-            cursor.low = cursor.seen = newest
+            if not isinstance(storage_id, int):
+                storage_id = self._instance.event_log_storage.get_maximum_record_id() or 0
+            cursor.low = cursor.seen = storage_id
 
     def _pass(self, engine: Engine) -> Outcome:
         if time.monotonic() < engine.lanes.failures.blocks_until:
@@ -282,7 +230,9 @@ class Deliverer:
             self._heartbeat, at=now, next_by=now + next_in, has_ended=has_ended
         )
         try:
-            self._key_values.put({CURSOR_ROW: text, HEARTBEAT_ROW: self._heartbeat.to_text()})
+            self._key_values.put(
+                {state.CURSOR_ROW: text, state.HEARTBEAT_ROW: self._heartbeat.to_text()}
+            )
         except Exception as error:
             logger.warning(
                 "OpenLineage: the cursor cannot be kept, will retry: %s", fault.described(error)
@@ -292,19 +242,17 @@ class Deliverer:
 
     def _control(self, engine: Engine) -> None:
         try:
-            rows = self._key_values.get([REQUESTS_ROW, SUCCESSOR_ROW])
+            rows = self._key_values.get([state.REQUESTS_ROW, state.SUCCESSOR_ROW])
         except Exception as error:
             logger.warning("OpenLineage: requests cannot be read: %s", fault.described(error))
             return
-        successor = parsed(rows.get(SUCCESSOR_ROW))
+        successor = parsed(rows.get(state.SUCCESSOR_ROW))
         is_fresh = time.time() - float(successor.get("at", 0.0)) < TAKE_OVER_SECONDS
-        is_other = (
-            successor.get("configuration") != self._configuration
-            or successor.get("is_service") is True
-        )
+        is_same = successor.get("configuration") == self._configuration
+        is_other = not is_same or successor.get("is_service") is True
         self._is_replaced = is_fresh and is_other and not self._is_service
-        requests = Requests.from_text(rows.get(REQUESTS_ROW))
-        if requests != Requests():
+        requests = state.Requests.from_text(rows.get(state.REQUESTS_ROW))
+        if requests != state.Requests():
             cursor = engine.reader.cursor
             chosen = [each for each in cursor.last_parked if each.name in requests.retry]
             cursor.last_parked = [
@@ -313,12 +261,14 @@ class Deliverer:
             engine.retry(chosen)
             self._is_unsaved, self._has_retries = True, bool(chosen)
             # What was asked for since is left for the next look.
-            now = Requests.from_text(self._key_values.get([REQUESTS_ROW]).get(REQUESTS_ROW))
-            left = Requests(
+            now = state.Requests.from_text(
+                self._key_values.get([state.REQUESTS_ROW]).get(state.REQUESTS_ROW)
+            )
+            left = state.Requests(
                 tuple(each for each in now.retry if each not in requests.retry),
                 tuple(each for each in now.drop if each not in requests.drop),
             )
-            self._key_values.put({REQUESTS_ROW: left.to_text()})
+            self._key_values.put({state.REQUESTS_ROW: left.to_text()})
 
     def _has_to_end(self, engine: Engine, outcome: Outcome) -> bool:
         if self._is_replaced:
@@ -364,7 +314,3 @@ class Deliverer:
             if time.monotonic() - self._saved_at > QUIET_SAVE_SECONDS:
                 return
             leadership.wait(FILES_SECONDS)
-
-    def _say_goodbye(self, engine: Engine) -> None:
-        engine.settle()
-        self._write(engine, next_in=0.0, has_ended=True)

@@ -20,16 +20,11 @@ if TYPE_CHECKING:
 
 DEFAULT_SECONDS = 5.0
 POLL_SECONDS = 0.25
-
 _MARKS = ("/.dockerenv", "/run/.containerenv")
 
 
 def is_container() -> bool:
-    """Judge whether this process is in a container that ends with its first process.
-
-    Returns:
-        True in Kubernetes, ECS, Docker and Podman.
-    """
+    """Return True in Kubernetes, ECS, Docker and Podman, where all ends with the first process."""
     variables = ("KUBERNETES_SERVICE_HOST", "ECS_CONTAINER_METADATA_URI_V4")
     return any(os.environ.get(name) for name in variables) or any(
         Path(mark).exists() for mark in _MARKS
@@ -37,12 +32,9 @@ def is_container() -> bool:
 
 
 def wait_for_delivery(instance: DagsterInstance, run_id: str, timeout: float | None) -> None:
-    """Wait until a run is delivered to its end, where the deliverer would end with this container.
+    """Wait until a run is delivered to its end, where the deliverer ends with this container.
 
-    Args:
-        instance: whose log is delivered.
-        run_id: the run that has ended.
-        timeout: how long to wait, in seconds; None waits `DEFAULT_SECONDS` in a container alone.
+    `timeout` is in seconds; None waits `DEFAULT_SECONDS`, and only in a container.
     """
     if timeout is None and not is_container():
         return

@@ -12,66 +12,53 @@ import socket
 import threading
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from filelock import FileLock, Timeout
 
 if TYPE_CHECKING:
     from dagster import DagsterInstance
 
-POSTGRES_CLASS = 0x0D46
-"""The first half of the advisory lock's number; the second is the schema's."""
-
-CHANNEL = "run_events"
-"""The channel on which dagster-postgres announces each stored event."""
-
+POSTGRES_CLASS = 0x0D46  # The first half of the advisory lock's number; the second is the schema's
+CHANNEL = "run_events"  # The channel on which dagster-postgres announces each stored event
 MYSQL_NAME = "openlineage_dagster"
 LOCK_FILE = "openlineage-deliverer.lock"
-
-MYSQL_CHECK_SECONDS = 1.0
-"""Seconds for which a MySQL session that answered is trusted."""
+MYSQL_CHECK_SECONDS = 1.0  # Seconds for which a MySQL session that answered is trusted
 
 
-class Leadership(Protocol):
-    """Held by the one process that delivers."""
+class Leadership:
+    """Held by the one process that delivers: a lock of a database session, or of a file."""
 
-    announces: bool
-    """Whether `wait` returns as soon as something is stored."""
+    announces = False  # Whether `wait` returns as soon as something is stored
+
+    def __init__(self, stack: contextlib.ExitStack) -> None:
+        self._stack = stack
+        self._is_held = True
 
     def is_held(self) -> bool:
-        """Check that the lock is still this process's; asked before each request.
-
-        Returns:
-            False where it is lost.
-        """
+        """Return False if the lock is lost; asked before each request."""
+        return self._is_held
 
     def wait(self, seconds: float) -> bool:
-        """Wait for news.
-
-        Args:
-            seconds: how long at most.
-
-        Returns:
-            Whether something was stored, or the lock is lost; False says nothing.
-        """
+        """Wait for news for `seconds` at most; return True if there is some or the lock is lost."""
+        time.sleep(seconds)
+        return False
 
     def release(self) -> None:
         """Give the lock up."""
+        self._is_held = False
+        with contextlib.suppress(Exception):
+            self._stack.close()
 
 
-SHARED = frozenset({"postgresql", "mysql", "mariadb"})
-"""Databases that several machines use."""
+SHARED = frozenset({"postgresql", "mysql", "mariadb"})  # Databases that several machines use
 
 
 def is_vacant(instance: DagsterInstance) -> bool:
-    """Check whether no process leads.
+    """Return True if a shared database says that no process leads.
 
-    Args:
-        instance: whose log is to be delivered.
-
-    Returns:
-        True where a database that several machines use says so. False says nothing for SQLite:
-        only processes of one machine deliver its log, and they see each other.
+    False says nothing for SQLite: only processes of one machine deliver its log, and they see each
+    other.
     """
     leadership = acquire(instance, only_shared=True)
     if leadership is not None:
@@ -80,14 +67,9 @@ def is_vacant(instance: DagsterInstance) -> bool:
 
 
 def acquire(instance: DagsterInstance, *, only_shared: bool = False) -> Leadership | None:
-    """Try to become the leader.
+    """Try to become the leader; return None where another process is.
 
-    Args:
-        instance: whose log is to be delivered.
-        only_shared: whether to leave alone what one machine alone uses, such as SQLite.
-
-    Returns:
-        The leadership; None where another process has it.
+    `only_shared` leaves alone what a single machine uses, such as SQLite.
     """
     storage: Any = instance.event_log_storage
     stack = contextlib.ExitStack()
@@ -108,16 +90,15 @@ def acquire(instance: DagsterInstance, *, only_shared: bool = False) -> Leadersh
     return _FileLeadership.acquire(folder)
 
 
-class _PostgresLeadership:
+class _PostgresLeadership(Leadership):
     """An advisory lock of a session, which also listens to what Dagster announces."""
 
     announces = True
 
     def __init__(self, connection: Any, stack: contextlib.ExitStack) -> None:
-        self._stack = stack
+        super().__init__(stack)
         self._session: Any = connection.connection.dbapi_connection
         self._looking = threading.Lock()
-        self._is_held = True
         self._is_announced = False
 
     @classmethod
@@ -163,13 +144,8 @@ class _PostgresLeadership:
                     self._is_announced = True
                 self._is_held = not self._session.closed
         except Exception:
-            # Whatever the driver raises, the session is no more.
+            # Whatever the driver raises, the session has ended.
             self._is_held = False
-
-    def release(self) -> None:
-        self._is_held = False
-        with contextlib.suppress(Exception):
-            self._stack.close()
 
 
 def _notice_dead_peer(descriptor: int) -> None:
@@ -185,16 +161,13 @@ def _notice_dead_peer(descriptor: int) -> None:
                 peer.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
 
 
-class _MySQLLeadership:
+class _MySQLLeadership(Leadership):
     """A named lock of a session."""
 
-    announces = False
-
     def __init__(self, connection: Any, stack: contextlib.ExitStack, name: str) -> None:
+        super().__init__(stack)
         self._connection = connection
-        self._stack = stack
         self._name = name
-        self._is_held = True
         self._checked_at = time.monotonic()
 
     @classmethod
@@ -222,20 +195,9 @@ class _MySQLLeadership:
             self._checked_at = time.monotonic()
         return self._is_held
 
-    def wait(self, seconds: float) -> bool:
-        time.sleep(seconds)
-        return False
 
-    def release(self) -> None:
-        self._is_held = False
-        with contextlib.suppress(Exception):
-            self._stack.close()
-
-
-class _FileLeadership:
-    """A lock on a file beside an SQLite database, which one machine's processes share."""
-
-    announces = False
+class _FileLeadership(Leadership):
+    """A lock on a file next to an SQLite database, which one machine's processes share."""
 
     def __init__(self, lock: FileLock) -> None:
         self._lock = lock
@@ -254,10 +216,6 @@ class _FileLeadership:
     def is_held(self) -> bool:
         # A home that was deleted and made anew has another file.
         return self._lock.is_locked and _file_of(self._lock) == self._file is not None
-
-    def wait(self, seconds: float) -> bool:
-        time.sleep(seconds)
-        return False
 
     def release(self) -> None:
         self._lock.release()

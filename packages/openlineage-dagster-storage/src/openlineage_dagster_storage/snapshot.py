@@ -20,14 +20,10 @@ if TYPE_CHECKING:
 
 
 def keep_snapshot(instance: DagsterInstance, event: EventLogEntry, settings: Settings) -> None:
-    """Keep the definitions of a run, and the parent and variables of its process.
+    """Keep the definitions of a run at RUN_START, and the parent and variables of its process.
 
-    A process without a transport keeps them, too: a deliverer elsewhere may have one.
-
-    Args:
-        instance: where to.
-        event: RUN_START, which is being stored: the definitions are found on the stack.
-        settings: say which environment variables, and how much source code, the user wants to see.
+    The definitions are found on the stack. A process without a transport keeps them, too: a
+    deliverer elsewhere may have one.
     """
     key_values = KeyValues(instance)
     if is_disabled(os.environ):

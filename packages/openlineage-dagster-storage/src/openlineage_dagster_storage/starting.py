@@ -12,11 +12,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from dagster._core.instance.ref import InstanceRef
 
-START_SECONDS = 5.0
-"""Seconds for the shell to start the process; it does nothing else."""
-
-NICENESS = 5
-"""How far a deliverer that was started here yields the processor to others."""
+START_SECONDS = 5.0  # Seconds for the shell to start the process; it does nothing else
+NICENESS = 5  # How far a deliverer that was started here yields the processor to others
 
 _PROGRAM = (
     "import json, sys; task = json.load(sys.stdin); sys.path[:] = task['path']; "
@@ -30,23 +27,15 @@ unless it gets one."""
 
 
 def can_start() -> bool:
-    """Decide whether this system can start a process that outlives this one.
-
-    Returns:
-        True on systems with a shell.
-    """
+    """Return True if this system can start a process that outlives this one: it has a shell."""
     return os.name == "posix" and bool(sys.executable)
 
 
 def start(instance: InstanceRef, *, takes_over: bool) -> bool:
-    """Start a deliverer, without waiting for it.
+    """Start a deliverer without waiting for it; return True if it was started.
 
-    Args:
-        instance: whose log it delivers; it may hold a password, so it goes through a pipe.
-        takes_over: whether it asks a deliverer with another configuration to end.
-
-    Returns:
-        Whether it was started.
+    The instance may hold a password, so it goes through a pipe. `takes_over` asks a deliverer with
+    another configuration to end.
     """
     from dagster._serdes import serialize_value
 
@@ -68,11 +57,7 @@ def start(instance: InstanceRef, *, takes_over: bool) -> bool:
 
 
 def main(task: Mapping[str, Any]) -> None:
-    """Deliver, and end when nothing has come for a while; the program of the process.
-
-    Args:
-        task: what `start` gave.
-    """
+    """Deliver, and end when there was no news for a while: the program of the started process."""
     from dagster import DagsterInstance
     from dagster._core.instance.ref import InstanceRef
     from dagster._serdes import deserialize_value

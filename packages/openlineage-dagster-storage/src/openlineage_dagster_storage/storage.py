@@ -8,6 +8,7 @@ import time
 import weakref
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from enum import Enum
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -26,8 +27,7 @@ from openlineage_dagster_core.settings import (
 )
 from openlineage_dagster_core.validation import one_of, reject_unknown, seconds
 from openlineage_dagster_storage.delegation import DelegatingEventLogStorage
-from openlineage_dagster_storage.options import Deliver
-from openlineage_dagster_storage.wrapped import wrapped_event_log_storage
+from openlineage_dagster_storage.wrapped import wrapped_storage
 
 if TYPE_CHECKING:
     from dagster import DagsterInstance
@@ -36,34 +36,41 @@ if TYPE_CHECKING:
     from openlineage_dagster_core.engine import Outcome
     from openlineage_dagster_storage.watching import DelivererWatch
 
+# Dagster events at which the storage looks for a deliverer: before a run starts, too.
 MATTERING = FOLLOWED_VALUES | {
-    DagsterEventType.RUN_ENQUEUED.value,
-    DagsterEventType.RUN_DEQUEUED.value,
-    DagsterEventType.RUN_STARTING.value,
+    DagsterEventType[f"RUN_{state}"].value for state in ("ENQUEUED", "DEQUEUED", "STARTING")
 }
-"""Dagster events at which the storage looks for a deliverer: before a run starts, too."""
-
 RUN_START = DagsterEventType.RUN_START.value
+EXAMPLE = (
+    "an event log storage, such as module: dagster_postgres.event_log, class: "
+    "PostgresEventLogStorage"
+)
 
 logger = logging.getLogger(__name__)
+
+
+class Deliver(str, Enum):
+    """Who starts the deliverer."""
+
+    AUTOMATIC = "automatic"
+    EXTERNAL = "external"
 
 
 class OpenLineageEventLogStorage(DelegatingEventLogStorage, ConfigurableClass):
     """Wraps an event log storage, and sees that a deliverer sends what it stores to OpenLineage.
 
-    Storing is the wrapped storage's. What is ours never raises, never touches the network and
-    starts no thread: when a run starts, its definitions are kept in the instance; and now and then
-    it looks whether a deliverer lives, and starts one where none does.
+    The wrapped storage stores. What is ours never raises, never touches the network and starts no
+    thread: it keeps the definitions of a run that starts, and looks now and then for a living
+    deliverer, and starts one where there is none.
 
     Args:
         wrapped: the storage that keeps the event log.
         settings: namespaces, what is emitted, and the limit of a request.
         deliver: who starts the deliverer.
-        flush_timeout: how long the end of a run in a container waits for its lineage to be
-            delivered, in seconds.
+        flush_timeout: seconds that the end of a run in a container waits for its lineage.
         inst_data: where in `dagster.yaml` this came from.
-        options: as `dagster.yaml` has them (`namespace`, `timeout`, …), in place of `settings`;
-            0.2 had some of them as arguments.
+        options: as `dagster.yaml` has them (`namespace`, `timeout`, …), in place of `settings`; 0.2
+            had some of them as arguments.
 
     Raises:
         ConfigurationError: an option is unknown or wrong.
@@ -84,8 +91,8 @@ class OpenLineageEventLogStorage(DelegatingEventLogStorage, ConfigurableClass):
     ) -> None:
         super().__init__(wrapped)
         reject_unknown(options.keys(), STORAGE_OPTIONS)
-        self._settings = settings or _settings(options)
-        self._deliver = deliver
+        self.settings = settings or _settings(options)
+        self.deliver_option = deliver
         self._flush_timeout = flush_timeout
         self._inst_data = inst_data
         self._failures: Counter[str] = Counter()
@@ -97,43 +104,18 @@ class OpenLineageEventLogStorage(DelegatingEventLogStorage, ConfigurableClass):
         """Where in `dagster.yaml` this came from."""
         return self._inst_data
 
-    @property
-    def settings(self) -> Settings:
-        """How names are made and what is sent."""
-        return self._settings
-
-    @property
-    def deliver_option(self) -> Deliver:
-        """Who starts the deliverer."""
-        return self._deliver
-
     @classmethod
     def config_type(cls) -> Any:
-        """Describe the configuration.
-
-        Returns:
-            The schema of `config:`.
-        """
+        """Return the schema of `config:`."""
         return storage_config_schema()
 
     @classmethod
     def from_config_value(
         cls, inst_data: ConfigurableClassData | None, config_value: Mapping[str, Any]
     ) -> OpenLineageEventLogStorage:
-        """Make the storage that `dagster.yaml` describes.
-
-        Args:
-            inst_data: where it stands.
-            config_value: the value of `config:`.
-
-        Returns:
-            The storage.
-
-        Raises:
-            ConfigurationError: an option is unknown or wrong.
-        """
+        """Return the storage that `dagster.yaml` describes, or raise ConfigurationError."""
         reject_unknown(config_value.keys(), STORAGE_OPTIONS)
-        inner = wrapped_event_log_storage(config_value.get("wrapped"))
+        inner = wrapped_storage(config_value.get("wrapped"), EventLogStorage, EXAMPLE)
         return cls.around(inner, config_value, inst_data)
 
     @classmethod
@@ -143,40 +125,16 @@ class OpenLineageEventLogStorage(DelegatingEventLogStorage, ConfigurableClass):
         options: Mapping[str, Any],
         inst_data: ConfigurableClassData | None,
     ) -> OpenLineageEventLogStorage:
-        """Wrap a storage.
-
-        Args:
-            inner: the storage that keeps the event log.
-            options: those of `STORAGE_OPTIONS`, without `wrapped`, from `dagster.yaml`.
-            inst_data: where they stand.
-
-        Returns:
-            The wrapper.
-
-        Raises:
-            ConfigurationError: a value is wrong.
-        """
+        """Wrap `inner` with the options of `dagster.yaml`, or raise ConfigurationError."""
         transport.check(os.environ)
         settings = _settings(options)
-        flush_timeout = options.get("flush_timeout")
-        return cls(
-            inner,
-            settings,
-            deliver=one_of("deliver", options.get("deliver") or "automatic", Deliver),
-            flush_timeout=(
-                None
-                if flush_timeout is None
-                else seconds("flush_timeout", flush_timeout, zero=True)
-            ),
-            inst_data=inst_data,
-        )
+        deliver = one_of("deliver", options.get("deliver") or "automatic", Deliver)
+        timeout = options.get("flush_timeout")
+        timeout = None if timeout is None else seconds("flush_timeout", timeout, zero=True)
+        return cls(inner, settings, deliver=deliver, flush_timeout=timeout, inst_data=inst_data)
 
     def register_instance(self, instance: DagsterInstance) -> None:
-        """Note which instance this storage belongs to.
-
-        Args:
-            instance: the Dagster instance.
-        """
+        """Tell the wrapped storage which instance it belongs to."""
         if not self._inner.has_instance:
             self._inner.register_instance(instance)
         if self._watches:
@@ -184,21 +142,13 @@ class OpenLineageEventLogStorage(DelegatingEventLogStorage, ConfigurableClass):
             self._next_look = 0.0
 
     def store_event(self, event: EventLogEntry) -> None:
-        """Store an event; before that, keep what a run that starts knows, and look for a deliverer.
-
-        Args:
-            event: the event.
-        """
+        """Keep what a starting run knows, look for a deliverer, and store the event."""
         if event.dagster_event is not None:
             self._guarded(event, self._before, (event,))
         self._inner.store_event(event)
 
     def store_event_batch(self, events: Sequence[EventLogEntry]) -> None:
-        """Store events in one batch of the wrapped storage.
-
-        Args:
-            events: the events.
-        """
+        """Store events in one batch of the wrapped storage."""
         if events:
             self._guarded(events[0], self._before, events)
         self._inner.store_event_batch(events)
@@ -210,25 +160,19 @@ class OpenLineageEventLogStorage(DelegatingEventLogStorage, ConfigurableClass):
         should_stop: Callable[[], bool],
         on_pass: Callable[[Outcome], None],
     ) -> bool:
-        """Deliver in this process, as a service.
+        """Deliver in this process; return False where another one leads and `once` is set.
 
-        Args:
-            once: whether to end as soon as all is delivered.
-            should_stop: asked between two passes.
-            on_pass: told of each pass.
-
-        Returns:
-            Whether this process led; False where another one does and `once` is asked for.
+        `once` ends as soon as all is delivered; `should_stop` is asked between two passes;
+        `on_pass` gets the outcome of each pass.
         """
         # It brings openlineage-python's client along, which nothing else here does.
         from openlineage_dagster_storage.deliverer import Deliverer
 
         # This process need not start another deliverer.
         self._next_look = float("inf")
-
         return Deliverer(
             self._instance,
-            self._settings,
+            self.settings,
             is_service=not once,
             once=once,
             should_stop=should_stop,
@@ -236,7 +180,7 @@ class OpenLineageEventLogStorage(DelegatingEventLogStorage, ConfigurableClass):
         ).run()
 
     def dispose(self) -> None:
-        """Wait for the lineage of a run that ended in a container, and dispose of the inner."""
+        """Wait for the lineage of a run that ended in a container, then dispose of the inner."""
         if self._ended_run_id is not None:
             self._guarded(None, self._flush)
         self._inner.dispose()
@@ -266,7 +210,7 @@ class OpenLineageEventLogStorage(DelegatingEventLogStorage, ConfigurableClass):
         # Once a run; most processes, such as those of steps, never do.
         from openlineage_dagster_storage.snapshot import keep_snapshot
 
-        keep_snapshot(self._instance, event, self._settings)
+        keep_snapshot(self._instance, event, self.settings)
 
     def _look(self) -> None:
         from openlineage_dagster_storage.watching import CHECK_SECONDS
@@ -282,7 +226,7 @@ class OpenLineageEventLogStorage(DelegatingEventLogStorage, ConfigurableClass):
         if self._watches and run_id is not None:
             self._watch.check(at_end=True)
         # A service delivers elsewhere: its absence is no reason to wait, unless that is asked for.
-        waits = self._deliver is Deliver.AUTOMATIC or self._flush_timeout is not None
+        waits = self.deliver_option is Deliver.AUTOMATIC or self._flush_timeout is not None
         if self._emits and run_id is not None and waits:
             wait_for_delivery(self._instance, run_id, self._flush_timeout)
 
@@ -293,7 +237,7 @@ class OpenLineageEventLogStorage(DelegatingEventLogStorage, ConfigurableClass):
     @cached_property
     def _watches(self) -> bool:
         """Whether this process has part in the delivery; a service has its own transport."""
-        is_external = self._deliver is Deliver.EXTERNAL
+        is_external = self.deliver_option is Deliver.EXTERNAL
         return self._emits or (is_external and not is_disabled(os.environ))
 
     @cached_property
@@ -306,7 +250,7 @@ class OpenLineageEventLogStorage(DelegatingEventLogStorage, ConfigurableClass):
             found = storage()
             return found._instance if found is not None else None  # noqa: SLF001 -- its own
 
-        starts = self._deliver is Deliver.AUTOMATIC
+        starts = self.deliver_option is Deliver.AUTOMATIC
         if starts and transport.is_console(os.environ):
             # A deliverer that is started here has no console: what it prints would be lost.
             starts = False
@@ -315,7 +259,7 @@ class OpenLineageEventLogStorage(DelegatingEventLogStorage, ConfigurableClass):
                 "`openlineage-dagster deliver` in a terminal to see the events; until then they "
                 "wait in the event log"
             )
-        return DelivererWatch(instance, self._settings, starts=starts)
+        return DelivererWatch(instance, self.settings, starts=starts)
 
     def _guarded(
         self, event: EventLogEntry | None, action: Callable[..., None], *args: object
