@@ -5,6 +5,7 @@ from openlineage_dagster_core.facts.metadata import (
     additions,
     column_lineage,
     named_assets,
+    place,
     source_code,
     table_schema,
     text_of,
@@ -80,3 +81,27 @@ def test_additions_are_what_json_can_hold() -> None:
         "inputs": [{"a": [1, 2]}],
         "outputs": "(set, which is not JSON)",
     }
+
+
+@pytest.mark.parametrize(
+    ("stored", "kind", "name"),
+    [
+        ("/data/bakery.duckdb.raw.orders", "duckdb", "bakery.raw.orders"),
+        ("C:\\data\\bakery.v2.duckdb.raw.orders", "duckdb", "bakery.raw.orders"),
+        ("bakery.db.raw.orders", "duckdb", "bakery.raw.orders"),
+        ("/data/bakery.raw.orders", "duckdb", "bakery.raw.orders"),
+        (":memory:.raw.orders", "duckdb", "memory.raw.orders"),
+        ("md:bakery?motherduck_token=secret.raw.orders", None, "bakery.raw.orders"),
+        ("bakery.raw.orders", "duckdb", "bakery.raw.orders"),
+        ("raw.orders", "duckdb", "raw.orders"),
+        ("orders", "duckdb", "orders"),
+        ("/data/bakery.duckdb.raw.orders", None, "bakery.raw.orders"),
+        ("/data/bakery.raw.orders", "other", "/data/bakery.raw.orders"),
+        ("a.b.raw.orders", "other", "a.b.raw.orders"),
+    ],
+)
+def test_a_table_of_duckdb_has_the_databases_name_for_its_file(
+    stored: str, kind: str | None, name: str
+) -> None:
+    metadata = {"dagster/table_name": stored, "dagster/storage_kind": kind}
+    assert place(metadata).table_name == name

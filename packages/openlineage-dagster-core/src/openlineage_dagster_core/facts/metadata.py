@@ -38,6 +38,9 @@ It writes a table's name only when a load has changed the table, and then with a
 """
 
 STORAGE_KIND = "dagster/storage_kind"
+DUCKDB, MOTHERDUCK = "duckdb", "md:"
+"""DuckDB's storage kind, and what the address of a MotherDuck database begins with."""
+
 DBT_MATERIALIZATION = "dagster-dbt/materialization_type"
 
 OWN_QUERY = "openlineage/sql"
@@ -145,14 +148,34 @@ def place(metadata: Mapping[str, Any]) -> PhysicalFacts:
     Returns:
         What the metadata says of it.
     """
+    storage_kind = text_of(metadata, STORAGE_KIND)
+    table_name = text_of(metadata, *TABLE_NAME)
     return PhysicalFacts(
-        table_name=text_of(metadata, *TABLE_NAME),
+        table_name=_table(table_name, storage_kind) if table_name is not None else None,
         uri=_address(text_of(metadata, *URI)),
         path=_address(text_of(metadata, PATH)),
-        storage_kind=text_of(metadata, STORAGE_KIND),
+        storage_kind=storage_kind,
         materialization=text_of(metadata, DBT_MATERIALIZATION),
         schema=text_of(metadata, DLT_DATASET) if DLT_DESTINATION in metadata else None,
     )
+
+
+def _table(name: str, storage_kind: str | None) -> str:
+    """Name the database of a table as DuckDB names it: after its file, up to the first dot.
+
+    dagster-duckdb stores `/data/bakery.duckdb.raw.orders` for the table `bakery.raw.orders`.
+    """
+    database, *rest = name.rsplit(".", 2)
+    is_of_duckdb = storage_kind == DUCKDB or database.startswith(MOTHERDUCK)
+    if storage_kind is None:
+        # Older versions of dagster-duckdb store no kind; no other database has a path for a name.
+        is_of_duckdb = is_of_duckdb or re.search(r"[/\\]", database) is not None
+    if len(rest) < 2 or not is_of_duckdb or not database.strip("."):
+        return name
+    # MotherDuck's token may follow the name.
+    path = database.removeprefix(MOTHERDUCK).partition("?")[0].strip(":")
+    file = re.split(r"[/\\]", path)[-1]
+    return ".".join([file.strip(".").partition(".")[0] or file, *rest])
 
 
 def _address(text: str | None) -> str | None:
