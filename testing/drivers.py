@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -46,13 +46,11 @@ class Delivery:
 
 
 class Driver(Protocol):
-    """Delivers an instance's log by one of the three ways.
+    """Delivers an instance's log by one of the three ways."""
 
-    Attributes:
-        name: for the ids of tests.
-    """
-
-    name: str
+    @property
+    def name(self) -> str:
+        """For the ids of tests."""
 
     def storage(self, folder: Path, postgres_url: str | None) -> Json:
         """Configure the storage of an instance.
@@ -89,14 +87,20 @@ class Driver(Protocol):
         """
 
 
+@dataclass(frozen=True)
 class StorageDriver:
-    """The deliverer of Mechanism A."""
+    """The deliverer of Mechanism A.
 
+    Args:
+        options: of `OpenLineageEventLogStorage`, in addition to those of tests.
+    """
+
+    options: Json = field(default_factory=dict)
     name = "storage"
 
     def storage(self, folder: Path, postgres_url: str | None) -> Json:
         """Configure the wrapper, and no deliverer by itself; see `Driver`."""
-        options = {"deliver": "external", "flush_timeout": 0.0, "timeout": 2.0}
+        options = {"deliver": "external", "flush_timeout": 0.0, "timeout": 2.0, **self.options}
         if postgres_url is None:
             wrapped = {**SQLITE, "config": {"base_dir": str(folder / "history" / "runs")}}
             return {"event_log_storage": _ours("OpenLineageEventLogStorage", wrapped, options)}
@@ -123,9 +127,15 @@ class StorageDriver:
         return Delivery(cursor.last_parked, [each.stopped_by for each in passes if each.stopped_by])
 
 
+@dataclass(frozen=True)
 class SensorDriver:
-    """The sensor of Mechanism B, tick by tick."""
+    """The sensor of Mechanism B, tick by tick.
 
+    Args:
+        options: arguments of `openlineage_sensor`, in addition to those of tests.
+    """
+
+    options: Json = field(default_factory=dict)
     name = "sensor"
 
     def storage(self, folder: Path, postgres_url: str | None) -> Json:  # noqa: ARG002
@@ -144,7 +154,9 @@ class SensorDriver:
         from openlineage_dagster_sensor import openlineage_sensor, sensor
 
         sensor._clients.cache_clear()  # noqa: SLF001 -- each test has its own backend
-        evaluate: Any = openlineage_sensor(timeout=timeout, tick_timeout=TICK_SECONDS)
+        evaluate: Any = openlineage_sensor(
+            timeout=timeout, tick_timeout=TICK_SECONDS, **self.options
+        )
         reasons: list[str] = []
         text: str | None = None
 
