@@ -58,6 +58,9 @@ nox.options.sessions = [
     "storage_suite(1.13.*, sqlite)",
     "storage_suite(1.13.*, postgres)",
     "integration",
+    # The other integrations take as long: `nox -s real_projects` runs all.
+    "real_projects(dbt)",
+    "real_projects(duckdb_pandas)",
     "wheels",
 ]
 
@@ -138,6 +141,20 @@ DATA_RENTGEN = [
     "sqlalchemy<2.1",
 ]
 """An OpenLineage backend, whose dependencies are not ours."""
+
+INTEGRATIONS = {
+    "dbt": ["dagster-dbt", "dbt-core<1.11", "dbt-duckdb", "dagster-duckdb-pandas"],
+    "duckdb_pandas": ["dagster-duckdb-pandas"],
+    "dlt": ["dagster-dlt", "dlt[duckdb]"],
+    "pandera": ["dagster-pandera"],
+    # dagster-polars passes arguments that polars 2 does not have.
+    "polars": ["dagster-polars", "polars<2"],
+    "pipes": [],
+}
+"""Dagster's integrations that `real_projects` tests, and what each needs.
+
+dbt-core 1.12 does not build everywhere.
+"""
 
 TEST_TOOLS = [
     "pytest>=8.3",
@@ -283,8 +300,11 @@ def integration(session: nox.Session) -> None:
         *GRAPH, *BROWSER, "uv", "dagster-cloud>=1.11.6", "pytest-xdist>=3.6",
     )  # fmt: skip
     names_files = any(Path(each.split("::")[0]).exists() for each in session.posargs)
-    # Both `wheels` sessions run the demo.
-    where = [] if names_files else ["tests-integration", "--ignore=tests-integration/test_demo.py"]
+    # Both `wheels` sessions run the demo, and `real_projects` installs what its projects need.
+    elsewhere = ("test_demo.py", "real_projects")
+    where = ["tests-integration", *(f"--ignore=tests-integration/{each}" for each in elsewhere)]
+    if names_files:
+        where = []
     session.run(
         # A file to each: a server that several tests of it need is started once.
         "pytest", *where, "-n", "2", "--dist=loadfile", "--durations=15", *session.posargs,
@@ -292,6 +312,17 @@ def integration(session: nox.Session) -> None:
             "DATA_RENTGEN_PYTHON": os.environ.get("DATA_RENTGEN_PYTHON") or data_rentgen(session),
             "KAFKA_CACHE": os.environ.get("KAFKA_CACHE") or str(session.cache_dir.resolve()),
         },
+    )  # fmt: skip
+
+
+@nox.session
+@nox.parametrize("integration", list(INTEGRATIONS), ids=list(INTEGRATIONS))
+def real_projects(session: nox.Session, integration: str) -> None:
+    """Run a project with one of Dagster's integrations, and compare lineage, graph and database."""
+    install(session, EVERYTHING, *TEST_TOOLS, *INTEGRATIONS[integration])
+    session.run(
+        "pytest", "tests-integration/real_projects", f"--integration={integration}",
+        *session.posargs,
     )  # fmt: skip
 
 

@@ -1,0 +1,4 @@
+select
+    store_id,
+    upper(town) as town
+from {{ source('raw', 'stores') }}
