@@ -18,13 +18,6 @@ pytestmark = [
 ]
 
 
-states_and_errors = pytest.mark.xfail(
-    # No event says which model failed; the error of the step names it.
-    reason="all models that a failed step did not build fail, also those that dbt skipped",
-    strict=False,
-)
-
-
 @pytest.fixture
 def dbt(request: pytest.FixtureRequest, recordings: Any) -> Recording:
     chosen = request.config.getoption("--integration")
@@ -77,7 +70,6 @@ def test_a_subset_is_nothing_but_its_models(dbt: Recording, mechanism: str) -> N
     }
 
 
-@states_and_errors
 def test_a_broken_model_fails_and_what_depends_on_it_is_aborted(
     dbt: Recording, mechanism: str
 ) -> None:
@@ -85,13 +77,19 @@ def test_a_broken_model_fails_and_what_depends_on_it_is_aborted(
     assert found == {**BUILT, "marts/revenue": "FAIL", "marts/best_stores": "ABORT"}
 
 
-def test_a_broken_model_says_its_own_error(dbt: Recording, mechanism: str) -> None:
+def test_a_broken_model_has_its_own_error_and_is_the_reason_of_what_is_skipped(
+    dbt: Recording, mechanism: str
+) -> None:
     events = dbt.events_of_run(mechanism, "asset", "broken model")
-    message = one(events, "marts/revenue", "FAIL")["run"]["facets"]["errorMessage"]["message"]
-    assert "no_such_column" in message
+    failed, skipped = (
+        one(events, f"marts/{name}", state)["run"]["facets"]["errorMessage"]["message"]
+        for name, state in (("revenue", "FAIL"), ("best_stores", "ABORT"))
+    )
+    assert failed.startswith("Failure in model revenue (models/marts/revenue.sql)")
+    assert "no_such_column" in failed
+    assert skipped == "dbt skipped this asset after the failure of: revenue"
 
 
-@states_and_errors
 def test_what_depends_on_a_model_whose_test_fails_is_aborted(
     dbt: Recording, mechanism: str
 ) -> None:
@@ -104,12 +102,10 @@ def test_tests_are_assertions_with_their_severities(dbt: Recording, mechanism: s
     events = dbt.events_of_run(mechanism, "asset", "failing tests")
     assert assertions(events, "staging/stg_orders") == {
         "statuses_are_known": (False, "warn"),
-        "not_null_stg_orders_order_id": (True, "error"),
+        "not_null": (True, "error"),
         "stores_are_known": (False, "error"),
     }
-    assert assertions(events, "staging/stg_stores") == {
-        "unique_stg_stores_store_id": (True, "error")
-    }
+    assert assertions(events, "staging/stg_stores") == {"unique": (True, "error")}
 
 
 def test_a_source_that_nothing_writes_has_its_tables_name(dbt: Recording, mechanism: str) -> None:
