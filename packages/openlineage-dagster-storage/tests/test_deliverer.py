@@ -93,6 +93,24 @@ def test_what_was_stored_before_it_was_switched_on_is_left_out(
     assert labels(receiver) == []
 
 
+def test_a_run_that_was_under_way_when_it_was_switched_on_is_delivered_whole(
+    instance: dg.DagsterInstance, receiver: Receiver
+) -> None:
+    @dg.op
+    def s() -> None:
+        now, newest = time.time(), instance.event_log_storage.get_maximum_record_id()
+        KeyValues(instance).put({BEGIN_ROW: f'{{"at": {now}, "storage_id": {newest}}}'})
+
+    @dg.job
+    def j() -> None:
+        s()
+
+    store_run(instance)
+    j.execute_in_process(instance=instance)
+    assert deliver(instance)
+    assert labels(receiver) == LABELS
+
+
 def test_a_second_deliverer_does_nothing(instance: dg.DagsterInstance, receiver: Receiver) -> None:
     leadership = acquire(instance)
     assert leadership is not None

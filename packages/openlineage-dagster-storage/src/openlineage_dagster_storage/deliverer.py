@@ -159,28 +159,27 @@ class Deliverer:
         # Keys that were read before are written with one query.
         rows = self._key_values.get([state.CURSOR_ROW, state.BEGIN_ROW, state.HEARTBEAT_ROW])
         cursor = Cursor.from_text(rows.get(state.CURSOR_ROW))
-        if cursor.is_new:
-            self._begin(cursor, parsed(rows.get(state.BEGIN_ROW)))
         instance = self._instance
-        return Engine(
+        engine = Engine(
             open_log(instance, cursor),
             EventLogFacts(lambda: instance, KeptDefinitions(lambda: instance)),
             Identity(self._settings),
             connect(self._settings.timeout, self._settings.max_event_bytes),
             may_send=leadership.is_held,
         )
+        self._begin(engine, parsed(rows.get(state.BEGIN_ROW)))
+        return engine
 
-    def _begin(self, cursor: Cursor, begin: dict[str, object]) -> None:
+    def _begin(self, engine: Engine, begin: dict[str, object]) -> None:
         """Begin with what was stored after the storage was wrapped; replay is for the past."""
-        at, storage_id = begin.get("at"), begin.get("storage_id")
-        cursor.is_new = False
-        if self._instance.event_log_storage.is_run_sharded:
-            start = float(at) if isinstance(at, (int, float)) else time.time()
-            cursor.begins_at = cursor.updated_after = cursor.complete_after = start
-        else:
-            if not isinstance(storage_id, int):
-                storage_id = self._instance.event_log_storage.get_maximum_record_id() or 0
-            cursor.low = cursor.seen = storage_id
+        start = begin.get("at")
+        if not isinstance(start, (int, float)):
+            start = float("inf")
+        elif engine.reader.cursor.is_new and not self._instance.event_log_storage.is_run_sharded:
+            storage_id = begin.get("storage_id")
+            engine.reader.cursor.after_storage_id = storage_id if isinstance(storage_id, int) else 0
+            start = None
+        engine.begin(start)
 
     def _pass(self, engine: Engine) -> Outcome:
         if time.monotonic() < engine.lanes.failures.blocks_until:
