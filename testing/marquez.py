@@ -139,6 +139,7 @@ class Dataset:
     Args:
         name: namespace and name.
         description: its documentation.
+        columns: names of its columns, as often as Marquez shows each.
         fields: by column, the type.
         tags: Marquez's own, which are not OpenLineage's.
         facets: by name.
@@ -147,6 +148,7 @@ class Dataset:
 
     name: Name
     description: str | None
+    columns: tuple[str, ...]
     fields: Mapping[str, str]
     tags: frozenset[str]
     facets: Json
@@ -171,10 +173,42 @@ class Dataset:
         return cls(
             _name(dataset),
             dataset["description"],
+            tuple(sorted(field["name"] for field in dataset["fields"])),
             {field["name"]: field["type"] for field in dataset["fields"]},
             frozenset(dataset["tags"]),
             dataset.get("facets") or {},
             dataset["currentVersion"],
+        )
+
+
+@dataclass(frozen=True)
+class DatasetVersion:
+    """A version of a dataset, as Marquez shows it.
+
+    Args:
+        id: of the version.
+        run: the id of the run that wrote it; None where Marquez knows no such run.
+        schema: names and types of the columns.
+    """
+
+    id: str
+    run: str | None
+    schema: tuple[tuple[str, str], ...]
+
+    @classmethod
+    def from_json(cls, version: Json) -> DatasetVersion:
+        """Read what Marquez says.
+
+        Args:
+            version: its JSON.
+
+        Returns:
+            The version.
+        """
+        return cls(
+            version["version"],
+            (version["createdByRun"] or {}).get("id"),
+            tuple((field["name"], field["type"]) for field in version["fields"]),
         )
 
 
@@ -312,7 +346,7 @@ class Marquez:
         path = f"namespaces/{_quoted(namespace)}/datasets/{_quoted(name)}"
         return Dataset.from_json(self._get(path))
 
-    def dataset_versions(self, namespace: str, name: str) -> list[str]:
+    def dataset_versions(self, namespace: str, name: str) -> list[DatasetVersion]:
         """List the versions of a dataset.
 
         Args:
@@ -323,7 +357,15 @@ class Marquez:
             The newest first.
         """
         path = f"namespaces/{_quoted(namespace)}/datasets/{_quoted(name)}/versions"
-        return [version["version"] for version in self._all("versions", path)]
+        return [DatasetVersion.from_json(version) for version in self._all("versions", path)]
+
+    def sources(self) -> set[str]:
+        """List where datasets are; Marquez refuses while any dataset of it has no source.
+
+        Returns:
+            The names of the sources.
+        """
+        return {source["name"] for source in self._all("sources")}
 
     def lineage(self, node_id: str, depth: int = 20) -> Lineage:
         """Show the graph around a job or a dataset.

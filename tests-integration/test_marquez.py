@@ -27,11 +27,7 @@ FAILED = {"nightly", "nightly.marts__forecast", "marts/forecast", "marts/report"
 
 
 def schema(**columns: str) -> dict[str, dg.TableSchema]:
-    """A schema that the definition has.
-
-    One that only the materialization tells makes two versions of the dataset, and Marquez takes
-    any of the two for the current one.
-    """
+    """Metadata with a schema, of a definition or of a materialization."""
     of_each = [dg.TableColumn(name, kind) for name, kind in columns.items()]
     return {"dagster/column_schema": dg.TableSchema(of_each)}
 
@@ -61,6 +57,56 @@ def balance(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
 
 LEDGER = dg.Definitions(
     assets=[payments, balance], jobs=[dg.define_asset_job("hourly", selection="*")]
+)
+
+FIRST = {
+    "raw/trades": {"id": "BIGINT", "amount": "DECIMAL(18,2)"},
+    "raw/rates": {"currency": "VARCHAR", "rate": "DOUBLE"},
+    "positions": {"symbol": "VARCHAR", "total": "DECIMAL(38,2)"},
+    "report": {"total": "numeric"},
+}
+"""By asset, the columns of the warehouse's first run: the report's are those of its definition."""
+
+SECOND = {
+    **FIRST,
+    "raw/trades": {"id": "HUGEINT", "amount": "DECIMAL(18,2)", "venue": "VARCHAR"},
+    "positions": {"symbol": "VARCHAR", "total": "HUGEINT"},
+}
+"""By asset, the columns of its second run."""
+
+
+def made(context: dg.AssetExecutionContext, asset: str) -> dict[str, dg.TableSchema]:
+    """The schema that a materialization tells, with other types than the definition has."""
+    return schema(**(SECOND if "second" in context.run.tags else FIRST)[asset])
+
+
+@dg.multi_asset(
+    specs=[
+        dg.AssetSpec(["raw", "trades"], metadata=schema(id="int", amount="numeric")),
+        dg.AssetSpec(["raw", "rates"], metadata=schema(currency="text", rate="numeric")),
+        dg.AssetSpec(
+            "positions",
+            deps=[["raw", "trades"], ["raw", "rates"]],
+            metadata=schema(symbol="text", total="numeric"),
+        ),
+    ]
+)
+def warehouse(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult]:
+    """Make three assets in one step, the last one from the others."""
+    for name in ("raw/trades", "raw/rates"):
+        yield dg.MaterializeResult(name.split("/"), metadata=made(context, name))
+    amount = dg.TableColumnDep(dg.AssetKey(["raw", "trades"]), "amount")
+    sources = {"dagster/column_lineage": dg.TableColumnLineage({"total": [amount]})}
+    yield dg.MaterializeResult("positions", metadata={**made(context, "positions"), **sources})
+
+
+@dg.asset(deps=["positions"], metadata=schema(total="numeric"))
+def report() -> None:
+    """Say nothing of its columns."""
+
+
+WAREHOUSE = dg.Definitions(
+    assets=[warehouse, report], jobs=[dg.define_asset_job("hourly", selection="*")]
 )
 
 
@@ -123,6 +169,17 @@ def shown(marquez: Marquez, tmp_path_factory: pytest.TempPathFactory) -> Iterato
         assert record.start_time is not None
         assert record.end_time is not None
         yield Shown(namespace, run_id, record.start_time, record.end_time)
+
+
+@pytest.fixture(scope="module")
+def retyped(marquez: Marquez, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The namespace of two runs that make columns of other types than the definitions have."""
+    path = tmp_path_factory.mktemp("warehouse")
+    with namespace_of_its_own(marquez) as namespace:
+        with deployment(path, marquez, namespace=namespace) as dagster:
+            dagster.run(WAREHOUSE, "hourly")
+            dagster.run(WAREHOUSE, "hourly", tags={"second": "yes"})
+        yield namespace
 
 
 def send_by_sensor(
@@ -269,6 +326,46 @@ def test_a_dataset_has_its_schema_its_description_and_its_columns_sources(
     source, target = ((marquez_namespace, name) for name in ("raw/payments", "balance"))
     assert marquez.dataset(*source).fields == {"day": "date", "amount": "numeric"}
     assert marquez.column_lineage(*target) == {((source, "amount"), (target, "total"))}
+
+
+def test_a_column_is_shown_once_with_the_type_that_was_made_last(
+    marquez: Marquez, retyped: str
+) -> None:
+    datasets = marquez.datasets(retyped)
+    assert {name: dataset.fields for name, dataset in datasets.items()} == SECOND
+    assert {name: dataset.columns for name, dataset in datasets.items()} == {
+        name: tuple(sorted(columns)) for name, columns in SECOND.items()
+    }
+    source, target = ((retyped, name) for name in ("raw/trades", "positions"))
+    assert marquez.column_lineage(*target) == {((source, "amount"), (target, "total"))}
+
+
+@pytest.mark.parametrize("asset", SECOND)
+def test_all_versions_that_a_run_makes_have_one_schema(
+    marquez: Marquez, retyped: str, asset: str
+) -> None:
+    second, first = marquez.runs(retyped, asset)
+    versions = marquez.dataset_versions(retyped, asset)
+    assert {(version.run, version.schema) for version in versions} == {
+        (first.id, tuple(FIRST[asset].items())),
+        (second.id, tuple(SECOND[asset].items())),
+    }
+    assert marquez.dataset(retyped, asset).version in {
+        version.id for version in versions if version.run == second.id
+    }
+
+
+def test_an_asset_of_a_multi_asset_reads_exactly_its_upstream(
+    marquez: Marquez, retyped: str
+) -> None:
+    lineage = marquez.lineage(dataset_node(retyped, "positions"))
+    assert lineage == expected_lineage(WAREHOUSE, retyped, set(), set())
+
+
+@pytest.mark.usefixtures("shown")
+def test_sources_are_listed(marquez: Marquez, retyped: str) -> None:
+    # Marquez refuses while one dataset, of whatever namespace, has no source.
+    assert retyped in marquez.sources()
 
 
 def test_two_jobs_that_make_an_asset_share_its_node(
