@@ -245,7 +245,8 @@ def print_result(
         click.echo(json.dumps(result, indent=2))
     else:
         verb = "would be sent" if dry_run else "sent"
-        echo(f"{progress.sent} events of {progress.runs} runs {verb}.")
+        runs = f"{progress.runs} run{'' if progress.runs == 1 else 's'}"
+        echo(f"{progress.sent} events of {runs} {verb}.")
         for name, count in by_type.items():
             echo(f"  {count:>8}  {name}")
         if skipped:
