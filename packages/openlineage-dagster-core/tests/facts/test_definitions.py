@@ -1,4 +1,5 @@
 import math
+from types import SimpleNamespace
 
 import dagster as dg
 import pytest
@@ -234,3 +235,27 @@ def test_an_odd_definition_costs_what_is_odd_and_no_more(
     assert found.upstream == (AssetKey(["erp", "stock"]), AssetKey("undefined"))
     assert found.partitions is not None
     assert "orders" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("name", "package", "kind"),
+    [
+        ("not_null_orders_id", None, "not_null"),
+        ("source_not_null_raw_orders_id", None, "not_null"),
+        ("dbt_utils_not_null_orders_id", "dbt_utils", "not_null"),
+        ("orders_have_an_id", None, None),
+    ],
+)
+def test_a_test_of_dbt_has_its_short_name_unless_the_user_named_it(
+    name: str, package: str | None, kind: str | None
+) -> None:
+    generic = {"name": "not_null", "namespace": package, "kwargs": {"column_name": "id"}}
+    manifest = SimpleNamespace(manifest={"nodes": {"test.id": {"test_metadata": generic}}})
+    orders = dg.AssetSpec("orders", metadata={"dagster_dbt/manifest": manifest})
+    check = dg.AssetCheckSpec(name, asset="orders", metadata={"dagster_dbt/unique_id": "test.id"})
+
+    @dg.multi_asset(specs=[orders], check_specs=[check])
+    def models(): ...
+
+    assets = DefinedAssets(dg.Definitions([models]).get_repository_def().asset_graph)
+    assert assets[AssetKey("orders")].checks == {name: CheckFacts(kind=kind, column="id")}

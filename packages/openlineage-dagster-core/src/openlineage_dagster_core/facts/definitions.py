@@ -165,10 +165,13 @@ def _check_facts(graph: AssetGraph, spec: AssetCheckSpec) -> CheckFacts:
     generic = test.get("test_metadata")
     generic = generic if isinstance(generic, Mapping) else {}
     arguments = generic.get("kwargs")
+    kind, package = text_of(generic, "name") or "", text_of(generic, "namespace") or "source"
+    # dbt makes a test's name from these; a name that the user chose says more.
+    is_made_by_dbt = spec.name.startswith((f"{kind}_", f"{package}_{kind}_", f"source_{kind}_"))
     return CheckFacts(
         reads=tuple(sorted(dep.asset_key for dep in spec.additional_deps or ())),
         description=spec.description or text_of(test, "description"),
-        kind=text_of(generic, "name"),
+        kind=kind if kind and is_made_by_dbt else None,
         column=text_of(arguments if isinstance(arguments, Mapping) else {}, "column_name"),
         source_code=source_code(metadata),
     )
