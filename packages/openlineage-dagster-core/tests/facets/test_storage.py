@@ -9,7 +9,9 @@ from openlineage.client.serde import Serde
 from openlineage_dagster_core.facets.storage import (
     data_source_facet,
     dataset_type_facet,
+    hierarchy_facet,
     storage_facet,
+    symlinks_facet,
 )
 from openlineage_spec import facet_faults
 
@@ -139,3 +141,43 @@ def test_no_text_breaks_it(kinds: set[str], text: str, uri: str) -> None:
     storage(*kinds, storage_kind=text, uri=uri)
     storage(*kinds, uri=uri)
     checked("dataSource", data_source_facet(text or uri))
+
+
+@pytest.mark.parametrize(
+    ("table_name", "levels"),
+    [
+        ("shop.orders", [("SCHEMA", "shop"), ("TABLE", "orders")]),
+        ("db.shop.orders", [("DATABASE", "db"), ("SCHEMA", "shop"), ("TABLE", "orders")]),
+        (
+            '"my.db".`shop`.[orders]',
+            [("DATABASE", "my.db"), ("SCHEMA", "shop"), ("TABLE", "orders")],
+        ),
+    ],
+)
+def test_a_table_is_in_its_schema_and_its_database(
+    table_name: str, levels: list[tuple[str, str]]
+) -> None:
+    facet = hierarchy_facet(table_name, "TABLE")
+    assert facet is not None
+    assert [(level.type, level.name) for level in facet.hierarchy] == levels
+
+
+@pytest.mark.parametrize("table_name", ["orders", "", ".", "server.db.shop.orders"])
+def test_a_name_without_known_levels_has_no_hierarchy(table_name: str) -> None:
+    assert hierarchy_facet(table_name, "TABLE") is None
+
+
+def test_each_name_comes_once_and_in_order() -> None:
+    built = symlinks_facet([("s3://b", "x", "LOCATION"), ("dagster", "y", "ASSET")] * 2)
+    facet = json.loads(Serde.to_json(built))
+    assert facet_faults("symlinks", facet) == []
+    assert facet["identifiers"] == [
+        {"namespace": "dagster", "name": "y", "type": "ASSET"},
+        {"namespace": "s3://b", "name": "x", "type": "LOCATION"},
+    ]
+
+
+@pytest.mark.parametrize("kind", ["TABLE", "table", " Table "])
+def test_a_table_is_refused_since_datahub_would_rename_the_dataset(kind: str) -> None:
+    with pytest.raises(ValueError, match="TABLE"):
+        symlinks_facet([("s3://b", "x", kind)])

@@ -27,7 +27,7 @@ from openlineage_dagster_core.conversion.envelope import (
 )
 from openlineage_dagster_core.conversion.nominal_time import asset_nominal_time
 from openlineage_dagster_core.facets.assertions import assertions_facet, results_facet
-from openlineage_dagster_core.facets.data_quality_metrics import metrics_facet
+from openlineage_dagster_core.facets.metrics import metrics_facet
 from openlineage_dagster_core.facts.model import (
     AssetPartition,
     CheckFacts,

@@ -1,6 +1,7 @@
-"""Datasets: an asset as input or output, with the facets that describe it."""
+"""Datasets: an asset as input or output, with the facets that describe it.
 
-from __future__ import annotations
+A dataset has these facets in every event and on either side: backends forget what an event omits.
+"""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -9,11 +10,7 @@ from typing import Any
 
 from dagster import AssetKey, AssetMaterialization, AssetObservation
 from openlineage.client.event_v2 import InputDataset, OutputDataset
-from openlineage.client.generated.base import (
-    DatasetFacet,
-    InputDatasetFacet,
-    OutputDatasetFacet,
-)
+from openlineage.client.generated.base import DatasetFacet, InputDatasetFacet, OutputDatasetFacet
 from openlineage.client.generated.base_subset_dataset import (
     InputSubsetInputDatasetFacet,
     OutputSubsetOutputDatasetFacet,
@@ -24,24 +21,21 @@ from openlineage.client.generated.datasource_dataset import DatasourceDatasetFac
 from openlineage_dagster_core.caches import PerValue
 from openlineage_dagster_core.conversion import custom, described
 from openlineage_dagster_core.conversion.envelope import Source
-from openlineage_dagster_core.facets.column_lineage import FieldLineage, column_lineage_facet
-from openlineage_dagster_core.facets.data_quality_metrics import (
+from openlineage_dagster_core.facets.dataset_state import (
+    Partition,
+    data_version_facet,
+    input_subset_facet,
+    input_version_facet,
+    output_subset_facet,
+)
+from openlineage_dagster_core.facets.metrics import (
     column_metrics_in,
     dataset_metrics_facet,
     metrics_facet,
+    output_statistics_facet,
 )
-from openlineage_dagster_core.facets.dataset_version import (
-    data_version_facet,
-    input_version_facet,
-)
-from openlineage_dagster_core.facets.output_statistics import output_statistics_facet
-from openlineage_dagster_core.facets.storage import data_source_facet
-from openlineage_dagster_core.facets.subset import (
-    Partition,
-    input_subset_facet,
-    output_subset_facet,
-)
-from openlineage_dagster_core.facets.symlinks import symlinks_facet
+from openlineage_dagster_core.facets.schema import FieldLineage, column_lineage_facet
+from openlineage_dagster_core.facets.storage import data_source_facet, symlinks_facet
 from openlineage_dagster_core.facts.materialized import described as asset_of
 from openlineage_dagster_core.facts.metadata import column_lineage, table_schema
 from openlineage_dagster_core.facts.model import AssetFacts, Facts
@@ -50,24 +44,8 @@ from openlineage_dagster_core.identity import DatasetName
 from openlineage_dagster_core.serialisation import shared
 from openlineage_dagster_core.settings import DatasetIdentity
 
-PARTITIONS_KEPT = 20_000
-"""Partitions of subsets that are kept with their facets: each takes about 500 bytes."""
-
-FIELDS_KEPT = 20_000
-"""Columns of column lineage that are kept with their facets: each takes about 800 bytes."""
-
-
-def dataset_of(source: Source, key: AssetKey) -> DatasetName:
-    """Name an asset's dataset.
-
-    Args:
-        source: the event and its facts.
-        key: the asset's key.
-
-    Returns:
-        The dataset's namespace and name.
-    """
-    return source.identity.dataset(source.facts.run, key, asset_of(source.facts, key))
+PARTITIONS_KEPT = 20_000  # Partitions of cached subsets, of about 500 bytes each
+FIELDS_KEPT = 20_000  # Columns of cached column lineage, of about 800 bytes each
 
 
 def read_dataset(
@@ -78,20 +56,12 @@ def read_dataset(
     partitions: Sequence[str] | None = None,
     input_facets: Mapping[str, InputDatasetFacet] | None = None,
 ) -> InputDataset:
-    """Make an asset an input.
+    """Return an asset as an input.
 
-    Args:
-        source: the event and its facts.
-        key: the asset's key.
-        read_by: the materialization that read it, once there is one.
-        partitions: which of its partitions are read; None for the whole.
-        input_facets: by name.
-
-    Returns:
-        The dataset, with the facets that describe it: backends forget what an event leaves out, on
-        either side.
+    `read_by` is the materialization that read it, once there is one. Without `partitions` the whole
+    asset is read.
     """
-    namespace, name = dataset_of(source, key)
+    namespace, name = _dataset_name(source, key)
     facets = _facets(source, key, namespace)
     inputs = dict(input_facets or {})
     if read_by is not None:
@@ -102,18 +72,12 @@ def read_dataset(
 
 
 def observed_dataset(source: Source, observation: AssetObservation) -> InputDataset:
-    """Make an observed asset an input.
+    """Return an observed asset as an input.
 
-    Args:
-        source: the event and its facts.
-        observation: what was seen of it.
-
-    Returns:
-        The dataset, with what was seen both as dataset facets and as input facets: an event of
-        either form shows it.
+    Metrics are both dataset facets and input facets: an event of either form shows them.
     """
     key, metadata = observation.asset_key, observation.metadata
-    namespace, name = dataset_of(source, key)
+    namespace, name = _dataset_name(source, key)
     facets = _facets(source, key, namespace, metadata)
     columns = table_schema(metadata)
     if columns is not None:
@@ -133,19 +97,9 @@ def written_dataset(
     partition: str | None,
     made_by: AssetMaterialization | None = None,
 ) -> OutputDataset:
-    """Make an asset an output.
-
-    Args:
-        source: the event and its facts.
-        key: the asset's key.
-        partition: which partition of it is made, None for an asset without partitions.
-        made_by: its materialization, once there is one.
-
-    Returns:
-        The dataset, with the facets that describe it and those of its materialization.
-    """
+    """Return an asset as an output; `made_by` is its materialization, once there is one."""
     metadata: Mapping[str, Any] = made_by.metadata if made_by else {}
-    namespace, name = dataset_of(source, key)
+    namespace, name = _dataset_name(source, key)
     facets = _facets(source, key, namespace, metadata)
     outputs: dict[str, OutputDatasetFacet] = {}
     if partition is not None:
@@ -160,14 +114,9 @@ def written_dataset(
 
 
 def child_datasets(source: Source, key: AssetKey) -> Iterator[OutputDataset]:
-    """Make the tables of an asset's nested fields outputs.
+    """Yield the tables of an asset's nested fields as outputs, if datasets are named after tables.
 
-    Args:
-        source: the event and its facts.
-        key: the asset's key.
-
-    Yields:
-        The tables, where datasets are named after tables: Dagster has no asset for them.
+    Dagster has no assets for them.
     """
     identity, asset = source.identity, asset_of(source.facts, key)
     is_physical = identity.settings.dataset_identity is DatasetIdentity.PHYSICAL
@@ -182,6 +131,10 @@ def child_datasets(source: Source, key: AssetKey) -> Iterator[OutputDataset]:
             facets = dict(described.dataset_facets(child))
             facets["dataSource"] = _data_source(physical.namespace)
             yield OutputDataset(physical.namespace, physical.name, facets=facets, outputFacets={})
+
+
+def _dataset_name(source: Source, key: AssetKey) -> DatasetName:
+    return source.identity.dataset(source.facts.run, key, asset_of(source.facts, key))
 
 
 def _facets(
@@ -228,16 +181,12 @@ def _partitions(parts: _Parts) -> list[Partition]:
     return [(partition, dict(dimensions)) for partition, dimensions in parts]
 
 
-def _made_input_subset(parts: _Parts) -> InputSubsetInputDatasetFacet:
-    return shared(input_subset_facet(_partitions(parts)))
-
-
-def _made_output_subset(parts: _Parts) -> OutputSubsetOutputDatasetFacet:
-    return shared(output_subset_facet(_partitions(parts)))
-
-
-_input_subset = PerValue(_made_input_subset, len, PARTITIONS_KEPT)
-_output_subset = PerValue(_made_output_subset, len, PARTITIONS_KEPT)
+_input_subset = PerValue[_Parts, InputSubsetInputDatasetFacet](
+    lambda parts: shared(input_subset_facet(_partitions(parts))), len, PARTITIONS_KEPT
+)
+_output_subset = PerValue[_Parts, OutputSubsetOutputDatasetFacet](
+    lambda parts: shared(output_subset_facet(_partitions(parts))), len, PARTITIONS_KEPT
+)
 
 
 def _column_lineage(
@@ -255,21 +204,17 @@ def _column_lineage(
             key = dep.asset_key
             name = names.get(key)
             if name is None:
-                name = names[key] = dataset_of(source, key)
+                name = names[key] = _dataset_name(source, key)
             made_from.append((name.namespace, name.name, dep.column_name))
         fields.append((column, tuple(made_from)))
     return _shared_column_lineage(tuple(fields))
 
 
-def _made_column_lineage(fields: tuple[FieldLineage, ...]) -> ColumnLineageDatasetFacet:
-    return shared(column_lineage_facet(fields))
-
-
-def _count_columns(fields: tuple[FieldLineage, ...]) -> int:
-    return 1 + sum(1 + len(made_from) for _, made_from in fields)
-
-
-_shared_column_lineage = PerValue(_made_column_lineage, _count_columns, FIELDS_KEPT)
+_shared_column_lineage = PerValue[tuple[FieldLineage, ...], ColumnLineageDatasetFacet](
+    lambda fields: shared(column_lineage_facet(fields)),
+    lambda fields: 1 + sum(1 + len(made_from) for _, made_from in fields),
+    FIELDS_KEPT,
+)
 
 
 def _add(facets: dict[str, Any], name: str, facet: object | None) -> None:

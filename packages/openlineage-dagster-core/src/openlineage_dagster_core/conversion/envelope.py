@@ -24,15 +24,15 @@ from openlineage.client.generated.processing_engine_run import ProcessingEngineR
 from openlineage.client.generated.tags_run import TagsRunFacet
 
 from openlineage_dagster_core.caches import PerObject
-from openlineage_dagster_core.facets.error import error_facet
-from openlineage_dagster_core.facets.job_type import job_type_facet
+from openlineage_dagster_core.facets.description import run_tags_facet
 from openlineage_dagster_core.facets.run import (
     NAME_BYTES,
     DagsterRunFacet,
+    error_facet,
+    job_type_facet,
     launch_in_tags,
     processing_engine_facet,
 )
-from openlineage_dagster_core.facets.tags import run_tags_facet
 from openlineage_dagster_core.facets.text import limited
 from openlineage_dagster_core.facts.model import ErrorFacts, Facts, RunFacts
 from openlineage_dagster_core.families import Family

@@ -22,7 +22,7 @@ from openlineage_dagster_core.conversion.envelope import (
     event_time,
 )
 from openlineage_dagster_core.conversion.nominal_time import asset_nominal_time
-from openlineage_dagster_core.facets.lifecycle import wiped_facet
+from openlineage_dagster_core.facets.dataset_state import wiped_facet
 from openlineage_dagster_core.families import Family
 from openlineage_dagster_core.identity import observations_job_name
 from openlineage_dagster_core.settings import ObservationEvents

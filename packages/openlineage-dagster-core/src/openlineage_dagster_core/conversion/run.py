@@ -12,10 +12,14 @@ from openlineage.client.generated.base import RunFacet
 from openlineage_dagster_core.conversion import asset, check, custom, described, step
 from openlineage_dagster_core.conversion.envelope import Draft, Envelope, Source
 from openlineage_dagster_core.conversion.nominal_time import run_nominal_time
-from openlineage_dagster_core.facets.environment_variables import environment_variables_facet
 from openlineage_dagster_core.facets.execution_parameters import execution_parameters_facet
-from openlineage_dagster_core.facets.job_dependencies import Upstream, job_dependencies_facet
-from openlineage_dagster_core.facets.run import launch_in_tags, parent_facet
+from openlineage_dagster_core.facets.run import (
+    Upstream,
+    environment_variables_facet,
+    job_dependencies_facet,
+    launch_in_tags,
+    parent_facet,
+)
 from openlineage_dagster_core.facts.model import ErrorFacts
 from openlineage_dagster_core.facts.progress import stored_error
 from openlineage_dagster_core.families import Family

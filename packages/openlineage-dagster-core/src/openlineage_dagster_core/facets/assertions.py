@@ -1,7 +1,5 @@
 """The `dataQualityAssertions` input facet and the `test` run facet, from Dagster's asset checks."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -17,8 +15,8 @@ from openlineage_dagster_core.facts.model import CheckFacts
 from openlineage_dagster_core.names import safe_name
 from openlineage_dagster_core.version import PRODUCER
 
+# Metadata of an evaluation that name the column a check is about
 COLUMN_KEYS = ("dagster/column", "column")
-"""Metadata of an evaluation: the column that the check is about."""
 
 _UNDEFINED = CheckFacts()
 
@@ -29,15 +27,10 @@ def assertions_facet(
     *,
     strict: bool,
 ) -> DataQualityAssertionsDatasetFacet:
-    """Build the facet (DataQualityAssertionsDatasetFacet 1-1-0).
+    """Build the facet (DataQualityAssertionsDatasetFacet 1-1-0), sorted by the checks' names.
 
-    Args:
-        evaluations: of the checks of one asset, by name.
-        defined: the asset's checks, by name; some may be missing.
-        strict: a check that passes with severity WARN counts as failed.
-
-    Returns:
-        The facet, with the checks in the order of their names.
+    Evaluations and definitions are by check; some definitions may be missing. If `strict`, a check
+    that passes with severity WARN counts as failed.
     """
     assertions = []
     for name, evaluation in sorted(evaluations.items()):
@@ -63,17 +56,7 @@ def results_facet(
     *,
     strict: bool,
 ) -> TestRunFacet:
-    """Build the facet (TestRunFacet 1-0-1).
-
-    Args:
-        evaluations: of the checks of one asset, by name.
-        skipped: the names of the checks that were planned and not evaluated.
-        defined: the asset's checks, by name; some may be missing.
-        strict: a check that passes with severity WARN counts as failed.
-
-    Returns:
-        The facet, with the checks in the order of their names.
-    """
+    """Build the facet (TestRunFacet 1-0-1); like `assertions_facet`, with the skipped checks."""
     tests = []
     for name in sorted({*evaluations, *skipped}):
         evaluation, check = evaluations.get(name), defined.get(name, _UNDEFINED)

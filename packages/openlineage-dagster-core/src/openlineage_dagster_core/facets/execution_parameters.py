@@ -1,7 +1,5 @@
 """The `executionParameters` run facet, from a run's config."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
@@ -15,24 +13,17 @@ from openlineage_dagster_core.facets.text import limited
 from openlineage_dagster_core.redaction import MASK, redacted, secrets_within, without_secrets
 from openlineage_dagster_core.version import PRODUCER
 
-DEEPEST = 64
-"""What is nested deeper in a config is left out."""
+DEEPEST = 64  # Levels of a config; deeper ones are left out
 
 
 def execution_parameters_facet(
     run_config: Mapping[str, object], allowed: Sequence[str]
 ) -> ExecutionParametersRunFacet | None:
-    """Build the facet (ExecutionParametersRunFacet 1-0-0).
+    """Build the facet (ExecutionParametersRunFacet 1-0-0), sorted; None if nothing is allowed.
 
-    Args:
-        run_config: of the run.
-        allowed: shell patterns of the keys that may be told, as in `ops.load.config.*`; an item of
-            a list has its index for a key.
-
-    Returns:
-        The facet, in the order of the keys and with secrets masked; what stands under a secret's
-        name is one, and so is the value beside it, as in {"name": "DB_PASSWORD", "value": …}. None
-        where nothing may be told.
+    `allowed` are shell patterns of keys such as `ops.load.config.*`; an item of a list has its
+    index for a key. All values below a secret's name are masked, and so is the value next to it, as
+    in {"name": "DB_PASSWORD", "value": …}.
     """
     values: dict[str, str] = {}
     for key, value in sorted(_flat("", run_config, 0)):
@@ -78,5 +69,5 @@ def _text(value: object) -> str | None:
     try:
         return json.dumps(value, ensure_ascii=False, allow_nan=False)
     except (TypeError, ValueError):
-        # It is no JSON, or not a finite number.
+        # Not JSON, or not a finite number.
         return None

@@ -1,15 +1,10 @@
 """Reads the fields of structs out of the texts of column types."""
 
-from __future__ import annotations
-
 import re
 from dataclasses import dataclass
 
-DEEPEST = 16
-"""How many types in each other are read; what is deeper has no fields."""
-
-LONGEST = 65536
-"""In characters; a longer type has no fields."""
+DEEPEST = 16  # Nested types; a deeper one has no fields
+LONGEST = 65536  # Characters; a longer type has no fields
 
 ELEMENT = "_element"
 KEY = "_key"
@@ -21,44 +16,31 @@ _CLOSING = {"<": ">", "(": ")", "[": "]", "{": "}"}
 
 _HEAD = re.compile(r"(struct|row|array|list|map)\s*([<(])", re.IGNORECASE)
 _ARRAY_SUFFIX = re.compile(r"\[\d*\]$")
+# What may follow a type and says nothing of its fields
 _ATTRIBUTES = re.compile(r"\s+(?:NOT\s+NULL|NULL|COMMENT\s|OPTIONS\s*\()", re.IGNORECASE)
-"""What may stand behind a type: they say nothing of its fields."""
 
 _QUOTED_NAME = re.compile(
     r"(?:`((?:[^`]|``)+)`|\"((?:[^\"]|\"\")+)\")(?:\s*:\s*|\s+)(\S.*)", re.DOTALL
 )
 _PLAIN_NAME = re.compile(r"([^\s:<>()\[\]{}\"'`]+)\s+([^\s:].*)", re.DOTALL)
-_ARROW_ELEMENT = re.compile(r"^(?:item|element)\s*:\s*")
-"""Arrow names it."""
+_ARROW_ELEMENT = re.compile(r"^(?:item|element)\s*:\s*")  # Arrow names the element
 
 
 @dataclass(frozen=True)
 class NestedField:
-    """A field of a struct, the element of an array, or the key or value of a map.
-
-    Args:
-        name: the field's name.
-        type: the text of its type.
-        fields: its own fields.
-    """
+    """A field of a struct, the element of an array, or the key or value of a map."""
 
     name: str
     type: str
-    fields: tuple[NestedField, ...] = ()
+    fields: tuple["NestedField", ...] = ()
 
 
 def nested_fields(type_text: str) -> tuple[NestedField, ...]:
-    """Read the fields of a column's type.
+    """Return the fields of a column's type.
 
     It knows `struct<a:int>` (Spark, Hive, Delta), `STRUCT<a INT64>` (BigQuery), `ROW(a integer)`
-    (Trino) and `struct(a int)[]` (DuckDB).
-
-    Args:
-        type_text: any text.
-
-    Returns:
-        The fields of a struct; `_element` for an array, and `_key` and `_value` for a map, where
-        there are structs in it; else nothing.
+    (Trino) and `struct(a int)[]` (DuckDB). Around structs, an array has `_element`, and a map has
+    `_key` and `_value`. Any other text has no fields.
     """
     return _fields(type_text.strip(), 0) if len(type_text) <= LONGEST else ()
 
@@ -104,7 +86,7 @@ def _struct(parts: list[str], depth: int, *, colon: bool) -> tuple[NestedField, 
     for part in parts:
         field = _name_and_type(part, colon=colon)
         if field is None:
-            # A field without a name, or something that is no struct as we know it.
+            # A field without a name, or an unknown form of struct.
             return ()
         name, type_text = field
         found.append(NestedField(name, type_text, _fields(type_text, depth + 1)))
@@ -117,7 +99,7 @@ def _name_and_type(part: str, *, colon: bool) -> tuple[str, str] | None:
         name = in_quotes.replace('""', '"') if in_quotes else in_backticks.replace("``", "`")
         return name, type_text
     if colon:
-        # Spark writes names as they are, with spaces too.
+        # Spark does not quote names, even with spaces.
         before, separator, type_text = part.partition(":")
         name = before.strip()
         if separator and name and type_text.strip() and not any(sign in name for sign in "<>()[]"):
@@ -127,7 +109,7 @@ def _name_and_type(part: str, *, colon: bool) -> tuple[str, str] | None:
 
 
 def _parts(text: str, start: int) -> tuple[list[str], int] | None:
-    """Split what is in the bracket at `start` at its own commas; also give where it ends."""
+    """Split the bracket at `start` at its own commas; return the parts and where it ends."""
     parts: list[str] = []
     closing: list[str] = []
     part_start = position = start

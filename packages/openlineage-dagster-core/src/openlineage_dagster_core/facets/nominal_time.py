@@ -1,7 +1,5 @@
 """The `nominalTime` run facet, from a window of time."""
 
-from __future__ import annotations
-
 import re
 from datetime import datetime, timedelta, timezone
 
@@ -14,15 +12,7 @@ _ISO_DATE_HOUR = re.compile(r"(\d{4}-\d{2}-\d{2})[-T](\d{2}:\d{2})(?::\d{2})?")
 
 
 def nominal_time_facet(start: datetime, end: datetime | None) -> NominalTimeRunFacet:
-    """Build the facet (NominalTimeRunFacet 1-0-1).
-
-    Args:
-        start: included; a time without a zone is one in UTC.
-        end: excluded, None where it is not known.
-
-    Returns:
-        The facet, in UTC.
-    """
+    """Build the facet (NominalTimeRunFacet 1-0-1), in UTC; a time without a zone is one in UTC."""
     return NominalTimeRunFacet(
         nominalStartTime=_in_utc(start),
         nominalEndTime=_in_utc(end) if end is not None else None,
@@ -37,13 +27,9 @@ def _in_utc(time: datetime) -> str:
 
 
 def guessed_window(partition: str) -> tuple[datetime, datetime] | None:
-    """Read a partition key as a time, where no definition says what it is.
+    """Read a partition key as a time, for an asset without a definition.
 
-    Args:
-        partition: the partition key.
-
-    Returns:
-        The day in UTC of an ISO date, the hour of an ISO date with a time of day, else None.
+    An ISO date is a day in UTC, an ISO date with a time of day an hour. Other keys give None.
     """
     try:
         if _ISO_DATE.fullmatch(partition):
@@ -54,6 +40,6 @@ def guessed_window(partition: str) -> tuple[datetime, datetime] | None:
             start = datetime.fromisoformat(text).replace(tzinfo=timezone.utc)
             return start, start + timedelta(hours=1)
     except (ValueError, OverflowError):
-        # It looked like a date: 2026-02-31, or the last day that there is.
+        # A date that does not exist, such as 2026-02-31, or the last day of `datetime`.
         return None
     return None

@@ -1,80 +1,95 @@
-"""The run facets that say where a run belongs: its parent, its engine, its Dagster run."""
+"""The facets of runs, and the `jobType` of their jobs.
 
-from __future__ import annotations
+A run has an engine, the Dagster run behind it, a parent, runs before it, errors and variables.
+"""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+from uuid import UUID
 
 import attr
 from dagster import __version__ as dagster_version
 from openlineage.client.generated.base import RunFacet
+from openlineage.client.generated.environment_variables_run import (
+    EnvironmentVariable,
+    EnvironmentVariablesRunFacet,
+)
+from openlineage.client.generated.error_message_run import ErrorMessageRunFacet
+from openlineage.client.generated.job_dependencies_run import (
+    JobDependenciesRunFacet,
+    JobDependency,
+    JobIdentifier,
+    RunIdentifier,
+)
+from openlineage.client.generated.job_type_job import JobTypeJobFacet
 from openlineage.client.generated.parent_run import Job, ParentRunFacet, Root, RootJob, RootRun, Run
 from openlineage.client.generated.processing_engine_run import ProcessingEngineRunFacet
 from openlineage.client.utils import RedactMixin
 
 from openlineage_dagster_core.facets.text import limited
-from openlineage_dagster_core.facts.model import KnownRun
+from openlineage_dagster_core.facts.model import ErrorFacts, KnownRun
+from openlineage_dagster_core.families import Family
 from openlineage_dagster_core.names import safe_job_namespace, safe_name
+from openlineage_dagster_core.redaction import redacted, without_secrets
 from openlineage_dagster_core.version import PRODUCER, SCHEMAS_URL, __version__
 
 DAGSTER_RUN_SCHEMA = f"{SCHEMAS_URL}/1-0-0/DagsterRunFacet.json#/$defs/DagsterRunFacet"
 
+INTEGRATION = "DAGSTER"  # Backends choose the service by it (OpenMetadata: `dagster_openlineage`)
+
+NAME_BYTES = 4096  # Of a name or key in `dagster_run`, which the size limit of events never drops
+
+# Run tags that name what launched a run; the first that exists counts
+LAUNCH_TAGS = (
+    ("dagster/backfill", "BACKFILL"),
+    ("dagster/schedule_name", "SCHEDULE"),
+    ("dagster/sensor_name", "SENSOR"),
+    ("user", "USER"),
+)
+
+# Run tags that tell an automation's sensor from one of the user's own
+AUTOMATION_TAGS = ("dagster/from_automation_condition", "dagster/auto_materialize")
+
 
 @attr.define
 class Launch(RedactMixin):
-    """What launched a Dagster run.
+    """What launched a Dagster run: a named schedule, sensor, automation, backfill or user."""
 
-    Args:
-        type: SCHEDULE, SENSOR, AUTOMATION, BACKFILL or USER.
-        name: of the schedule, the sensor, the backfill or the user.
-    """
-
-    type: str
+    type: str  # SCHEDULE, SENSOR, AUTOMATION, BACKFILL or USER
     name: str
 
 
 @attr.define
 class DagsterRunFacet(RunFacet):
-    """`dagster_run`: the Dagster run behind any run (docs/schemas, DagsterRunFacet 1-0-0).
-
-    Args:
-        runId: the Dagster run id.
-        jobName: the Dagster job.
-        stepKey: the full step key, for what happens in a step.
-        attempt: which attempt at the step, from 1; None for what happens in no step.
-        partition: the partition key, for an asset with partitions.
-        codeLocation: where the job is defined.
-        repository: the repository in that location.
-        codeVersion: the version of the asset's code.
-        parentRunId: the Dagster run that this one retries.
-        rootRunId: the first Dagster run of that chain.
-        launch: what launched the Dagster run, where it is known.
-        url: the Dagster run in the Dagster UI.
-    """
+    """`dagster_run`: the Dagster run behind any run (docs/schemas, DagsterRunFacet 1-0-0)."""
 
     runId: str  # noqa: N815
     jobName: str  # noqa: N815
     stepKey: str | None = None  # noqa: N815
-    attempt: int | None = None
+    attempt: int | None = None  # At the step, from 1; None outside steps
     partition: str | None = None
     codeLocation: str | None = None  # noqa: N815
     repository: str | None = None
-    codeVersion: str | None = None  # noqa: N815
-    parentRunId: str | None = None  # noqa: N815
-    rootRunId: str | None = None  # noqa: N815
+    codeVersion: str | None = None  # noqa: N815 -- of the asset
+    parentRunId: str | None = None  # noqa: N815 -- the run that this one retries
+    rootRunId: str | None = None  # noqa: N815 -- the first run of that chain
     launch: Launch | None = None
-    url: str | None = None
+    url: str | None = None  # In the Dagster UI
 
     @staticmethod
     def _get_schema() -> str:
         return DAGSTER_RUN_SCHEMA
 
 
-def processing_engine_facet() -> ProcessingEngineRunFacet:
-    """Build the facet (ProcessingEngineRunFacet 1-1-1); DataHub finds its orchestrator by it.
+def job_type_facet(family: Family) -> JobTypeJobFacet:
+    """Build the facet (JobTypeJobFacet 2-0-4)."""
+    return JobTypeJobFacet(
+        processingType="BATCH", integration=INTEGRATION, jobType=family.value, producer=PRODUCER
+    )
 
-    Returns:
-        The facet.
-    """
+
+def processing_engine_facet() -> ProcessingEngineRunFacet:
+    """Build the facet (ProcessingEngineRunFacet 1-1-1); DataHub finds its orchestrator by it."""
     return ProcessingEngineRunFacet(
         version=dagster_version,
         name="Dagster",
@@ -83,30 +98,8 @@ def processing_engine_facet() -> ProcessingEngineRunFacet:
     )
 
 
-NAME_BYTES = 4096
-"""Of what is a name or a key in `dagster_run`, which no limit on an event's size leaves out."""
-
-LAUNCH_TAGS = (
-    ("dagster/backfill", "BACKFILL"),
-    ("dagster/schedule_name", "SCHEDULE"),
-    ("dagster/sensor_name", "SENSOR"),
-    ("user", "USER"),
-)
-"""Run tags that name what launched a run; the first that is there counts."""
-
-AUTOMATION_TAGS = ("dagster/from_automation_condition", "dagster/auto_materialize")
-"""Run tags that tell an automation's sensor from one of the user's own."""
-
-
 def launch_in_tags(tags: Mapping[str, str]) -> Launch | None:
-    """Find what launched a Dagster run.
-
-    Args:
-        tags: the run's.
-
-    Returns:
-        Its type and name, None where the tags do not say.
-    """
+    """Return what launched the run with these tags; None if they do not say."""
     for tag, kind in LAUNCH_TAGS:
         if name := tags.get(tag):
             is_automation = kind == "SENSOR" and any(tags.get(tag) for tag in AUTOMATION_TAGS)
@@ -115,15 +108,7 @@ def launch_in_tags(tags: Mapping[str, str]) -> Launch | None:
 
 
 def parent_facet(parent: KnownRun, root: KnownRun | None = None) -> ParentRunFacet:
-    """Build the facet (ParentRunFacet 1-2-0).
-
-    Args:
-        parent: the run that this one belongs to.
-        root: the run that it all began with, where it is not the parent.
-
-    Returns:
-        The facet.
-    """
+    """Build the facet (ParentRunFacet 1-2-0); without a root, the parent is the root."""
     first = root or parent
     return ParentRunFacet(
         run=Run(runId=parent.run_id),
@@ -132,5 +117,75 @@ def parent_facet(parent: KnownRun, root: KnownRun | None = None) -> ParentRunFac
             run=RootRun(runId=first.run_id),
             job=RootJob(namespace=safe_job_namespace(first.namespace), name=safe_name(first.name)),
         ),
+        producer=PRODUCER,
+    )
+
+
+class Upstream(NamedTuple):
+    """A job that comes before a run, and its OpenLineage run where that is known."""
+
+    namespace: str
+    name: str
+    run_id: str | None
+    dependency_type: str
+
+
+def job_dependencies_facet(upstream: Sequence[Upstream]) -> JobDependenciesRunFacet | None:
+    """Build the facet (JobDependenciesRunFacet 1-0-1) of what a run came after, sorted.
+
+    A run id that is not a UUID is left out. Without upstream jobs the facet is None.
+    """
+    found = sorted(
+        {
+            (safe_job_namespace(namespace), safe_name(name), _uuid(run_id), limited(kind))
+            for namespace, name, run_id, kind in upstream
+        }
+    )
+    if not found:
+        return None
+    return JobDependenciesRunFacet(
+        upstream=[
+            JobDependency(
+                job=JobIdentifier(namespace=namespace, name=name),
+                run=RunIdentifier(runId=run_id) if run_id else None,
+                dependency_type=dependency_type or None,
+            )
+            for namespace, name, run_id, dependency_type in found
+        ],
+        # An empty list would say that nothing comes after, which is not known.
+        downstream=None,
+        producer=PRODUCER,
+    )
+
+
+def _uuid(run_id: str | None) -> str:
+    try:
+        return str(UUID(run_id)) if run_id else ""
+    except ValueError:
+        return ""
+
+
+def error_facet(error: ErrorFacts) -> ErrorMessageRunFacet:
+    """Build the facet (ErrorMessageRunFacet 1-0-1), with secrets masked."""
+    # Cut before the search for secrets: an exception may hold megabytes.
+    return ErrorMessageRunFacet(
+        message=limited(without_secrets(limited(error.message))),
+        programmingLanguage="PYTHON",
+        stackTrace=limited(without_secrets(limited(error.stack))) or None,
+        producer=PRODUCER,
+    )
+
+
+def environment_variables_facet(
+    variables: Mapping[str, str],
+) -> EnvironmentVariablesRunFacet | None:
+    """Build the facet (EnvironmentVariablesRunFacet 1-0-0), sorted and with secrets masked."""
+    if not variables:
+        return None
+    return EnvironmentVariablesRunFacet(
+        environmentVariables=[
+            EnvironmentVariable(name=limited(name), value=limited(redacted(name, limited(value))))
+            for name, value in sorted(variables.items())
+        ],
         producer=PRODUCER,
     )

@@ -1,10 +1,13 @@
-"""The `schema` dataset facet, from a Dagster `TableSchema`."""
-
-from __future__ import annotations
+"""The dataset facets about columns: `schema` and `columnLineage`."""
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
 
+from dagster import TableSchema
+from openlineage.client.generated.column_lineage_dataset import (
+    ColumnLineageDatasetFacet,
+    Fields,
+    InputField,
+)
 from openlineage.client.generated.schema_dataset import (
     SchemaDatasetFacet,
     SchemaDatasetFacetFields,
@@ -15,19 +18,14 @@ from openlineage_dagster_core.facets.text import limited
 from openlineage_dagster_core.names import safe_name
 from openlineage_dagster_core.version import PRODUCER
 
-if TYPE_CHECKING:
-    from dagster import TableSchema
+# A column, and the namespace, dataset name and column of each column it is made from
+FieldLineage = tuple[str, tuple[tuple[str, str, str], ...]]
 
 
 def schema_facet(columns: TableSchema) -> SchemaDatasetFacet:
-    """Build the facet (SchemaDatasetFacet 1-2-0).
+    """Build the facet (SchemaDatasetFacet 1-2-0), with the fields of structs.
 
-    Args:
-        columns: from the metadata `dagster/column_schema`.
-
-    Returns:
-        The facet, with the columns in their order and the fields of structs in them; of columns
-        with the same name the first.
+    Of columns with the same name, the first one counts.
     """
     return SchemaDatasetFacet(
         fields=_first_of_each_name(
@@ -61,3 +59,20 @@ def _first_of_each_name(
     for field in fields:
         by_name.setdefault(field.name, field)
     return list(by_name.values())
+
+
+def column_lineage_facet(fields: Iterable[FieldLineage]) -> ColumnLineageDatasetFacet:
+    """Build the facet (ColumnLineageDatasetFacet 1-2-0)."""
+    return ColumnLineageDatasetFacet(
+        fields={
+            safe_name(column): Fields(
+                inputFields=[
+                    InputField(namespace=namespace, name=name, field=safe_name(field))
+                    for namespace, name, field in made_from
+                ]
+            )
+            for column, made_from in fields
+        },
+        dataset=None,
+        producer=PRODUCER,
+    )

@@ -1,116 +1,81 @@
-"""The dataset facets that say what holds an asset: `datasetType`, `storage` and `dataSource`."""
+"""The dataset facets that say where an asset is kept, and as what.
 
-from __future__ import annotations
+These are `datasetType`, `hierarchy`, `storage`, `dataSource` and `symlinks`.
+"""
 
-from collections.abc import Collection
+import re
+from collections.abc import Collection, Sequence
 from posixpath import splitext
 from urllib.parse import quote, urlsplit
 
 from openlineage.client.generated.dataset_type_dataset import DatasetTypeDatasetFacet
 from openlineage.client.generated.datasource_dataset import DatasourceDatasetFacet
+from openlineage.client.generated.hierarchy_dataset import (
+    HierarchyDatasetFacet,
+    HierarchyDatasetFacetLevel,
+)
 from openlineage.client.generated.storage_dataset import StorageDatasetFacet
+from openlineage.client.generated.symlinks_dataset import Identifier, SymlinksDatasetFacet
 
 from openlineage_dagster_core.facets.text import limited
+from openlineage_dagster_core.names import safe_dataset_namespace, safe_name
 from openlineage_dagster_core.redaction import public_uri
 from openlineage_dagster_core.version import PRODUCER
 
-FILES = "file"
-"""The namespace of files on disks."""
+FILES = "file"  # The namespace of files on disks
 
+TABLE = "TABLE"  # DataHub takes a symlink of this type for the dataset's own identity
+
+# dbt's materializations, and what each makes
 _TYPE_OF_MATERIALIZATION: dict[str, tuple[str, str | None]] = {
     "view": ("VIEW", None),
     "materialized_view": ("VIEW", "MATERIALIZED"),
     "materializedview": ("VIEW", "MATERIALIZED"),
     "ephemeral": ("VIEW", "TEMPORARY"),
-    "table": ("TABLE", None),
-    "incremental": ("TABLE", None),
-    "snapshot": ("TABLE", None),
-    "seed": ("TABLE", None),
+    **dict.fromkeys(("table", "incremental", "snapshot", "seed"), ("TABLE", None)),
 }
-"""dbt's materializations, and what each makes."""
 
+# Formats by a kind's name or a file's extension
 _FORMAT_OF_NAME = {
-    "avro": "avro",
-    "csv": "csv",
-    "excel": "excel",
-    "feather": "feather",
-    "geojson": "geojson",
-    "json": "json",
-    "jsonl": "json",
-    "ndjson": "json",
-    "orc": "orc",
-    "parquet": "parquet",
-    "text": "text",
-    "tsv": "tsv",
-    "txt": "text",
-    "xls": "excel",
-    "xlsx": "excel",
-    "xml": "xml",
-    "yaml": "yaml",
+    **{
+        name: name
+        for name in (
+            "avro", "csv", "excel", "feather", "geojson", "json", "orc", "parquet", "text", "tsv",
+            "xml", "yaml",
+        )
+    },
+    "jsonl": "json", "ndjson": "json", "txt": "text", "xls": "excel", "xlsx": "excel",
     "yml": "yaml",
-}
-"""Formats by the name of a kind, or by what a file's name ends with."""
+}  # fmt: skip
 
 _COMPRESSIONS = frozenset({".bz2", ".gz", ".lz4", ".snappy", ".xz", ".zip", ".zst"})
 
+# The storage that keeps files, by the scheme of their addresses
 _FILE_SCHEMES = {
-    "abfs": "adls",
-    "abfss": "adls",
-    "dbfs": "dbfs",
-    "file": "file",
-    "gcs": "gcs",
-    "gs": "gcs",
-    "hdfs": "hdfs",
-    "s3": "s3",
-    "s3a": "s3",
-    "s3n": "s3",
-    "wasb": "adls",
-    "wasbs": "adls",
-}
-"""The storage that holds files under a scheme."""
+    "abfs": "adls", "abfss": "adls", "dbfs": "dbfs", "file": "file", "gcs": "gcs", "gs": "gcs",
+    "hdfs": "hdfs", "s3": "s3", "s3a": "s3", "s3n": "s3", "wasb": "adls", "wasbs": "adls",
+}  # fmt: skip
 
 _TABLE_FORMATS = {
-    "delta": "delta",
-    "delta_lake": "delta",
-    "deltalake": "delta",
-    "hudi": "hudi",
-    "iceberg": "iceberg",
-    "paimon": "paimon",
-}
+    "delta": "delta", "delta_lake": "delta", "deltalake": "delta", "hudi": "hudi",
+    "iceberg": "iceberg", "paimon": "paimon",
+}  # fmt: skip
+
 _STORAGES = {
-    "adls": "adls",
-    "athena": "athena",
-    "bigquery": "bigquery",
-    "cassandra": "cassandra",
-    "clickhouse": "clickhouse",
-    "cockroachdb": "cockroachdb",
-    "databricks": "databricks",
-    "dbfs": "dbfs",
-    "duckdb": "duckdb",
-    "dynamodb": "dynamodb",
-    "elasticsearch": "elasticsearch",
-    "gcs": "gcs",
-    "hdfs": "hdfs",
-    "hive": "hive",
-    "kafka": "kafka",
-    "mariadb": "mariadb",
-    "mongodb": "mongodb",
-    "motherduck": "motherduck",
-    "mssql": "sqlserver",
-    "mysql": "mysql",
-    "oracle": "oracle",
-    "postgres": "postgres",
-    "postgresql": "postgres",
-    "redis": "redis",
-    "redshift": "redshift",
-    "s3": "s3",
-    "snowflake": "snowflake",
-    "sqlite": "sqlite",
-    "sqlserver": "sqlserver",
-    "synapse": "synapse",
-    "teradata": "teradata",
-    "trino": "trino",
-}
+    **{
+        name: name
+        for name in (
+            "adls", "athena", "bigquery", "cassandra", "clickhouse", "cockroachdb", "databricks",
+            "dbfs", "duckdb", "dynamodb", "elasticsearch", "gcs", "hdfs", "hive", "kafka",
+            "mariadb", "mongodb", "motherduck", "mysql", "oracle", "postgres", "redis", "redshift",
+            "s3", "snowflake", "sqlite", "sqlserver", "synapse", "teradata", "trino",
+        )
+    },
+    "mssql": "sqlserver", "postgresql": "postgres",
+}  # fmt: skip
+
+# One part of a table's name, in any of the quotes of databases
+_PART = re.compile(r'"([^"]+)"|`([^`]+)`|\[([^\]]+)\]|([^."`\[\]]+)')
 
 
 def dataset_type_facet(
@@ -120,20 +85,10 @@ def dataset_type_facet(
     uri: str | None,
     materialization: str | None,
 ) -> DatasetTypeDatasetFacet | None:
-    """Build the facet (DatasetTypeDatasetFacet 1-0-1).
+    """Build the facet (DatasetTypeDatasetFacet 1-0-1); None if nothing tells the type.
 
-    The first of these that says something counts: dbt's materialization; the kind of a view; the
-    kind of a table, or a table's name; the kinds of a model, a topic, a file; the address of a
-    file.
-
-    Args:
-        kinds: of the asset.
-        table_name: from the metadata `dagster/table_name`.
-        uri: from the metadata `dagster/uri`.
-        materialization: as dbt has it.
-
-    Returns:
-        The facet, None where nothing says what it is.
+    dbt's `materialization` counts first. Then come the kind of a view; the kind of a table, or a
+    table's name; the kinds of a model, a topic and a file; and the address of a file.
     """
     known = _TYPE_OF_MATERIALIZATION.get(_folded(materialization or ""))
     dataset_type, sub_type = known or _type_of(frozenset(map(_folded, kinds)), table_name, uri)
@@ -147,35 +102,42 @@ def _type_of(
 ) -> tuple[str | None, str | None]:
     if "materialized_view" in kinds:
         return "VIEW", "MATERIALIZED"
+    is_file = not kinds.isdisjoint(_FORMAT_OF_NAME) or _scheme_and_path(uri)[0] in _FILE_SCHEMES
     choices = (
         ("VIEW", "view" in kinds),
         ("TABLE", "table" in kinds or bool(table_name)),
         ("MODEL", "mlmodel" in kinds),
         ("TOPIC", "topic" in kinds or "kafka" in kinds),
-        (
-            "FILE",
-            not kinds.isdisjoint(_FORMAT_OF_NAME) or _scheme_and_path(uri)[0] in _FILE_SCHEMES,
-        ),
+        ("FILE", is_file),
     )
-    return next((name for name, is_it in choices if is_it), None), None
+    return next((name for name, applies in choices if applies), None), None
+
+
+def hierarchy_facet(table_name: str, table_type: str) -> HierarchyDatasetFacet | None:
+    """Build the facet (HierarchyDatasetFacet 1-0-0) of `database.schema.table` or `schema.table`.
+
+    The type of the last level is TABLE or VIEW. Other numbers of parts give None.
+    """
+    parts = [match[match.lastindex or 0] for match in _PART.finditer(table_name)]
+    if len(parts) not in (2, 3):
+        return None
+    types = ["DATABASE", "SCHEMA", table_type][-len(parts) :]
+    return HierarchyDatasetFacet(
+        hierarchy=[
+            HierarchyDatasetFacetLevel(type=kind, name=limited(name))
+            for kind, name in zip(types, parts, strict=True)
+        ],
+        producer=PRODUCER,
+    )
 
 
 def storage_facet(
     *, kinds: Collection[str], storage_kind: str | None, uri: str | None
 ) -> StorageDatasetFacet | None:
-    """Build the facet (StorageDatasetFacet 1-0-1).
+    """Build the facet (StorageDatasetFacet 1-0-1); None if the storage layer is not known.
 
-    The layer is the storage kind; else the first in order of the kinds that are table formats
-    (delta, iceberg), as the schema means it; else the first of those that are storages; else it is
-    by the address.
-
-    Args:
-        kinds: of the asset.
-        storage_kind: from the tag `dagster/storage_kind`.
-        uri: from the metadata `dagster/uri`.
-
-    Returns:
-        The facet, None where the layer is not known.
+    The layer is `storage_kind`; else the first of the sorted kinds that is a table format, as the
+    schema means it; else the first that is a storage; else the address gives it.
     """
     names = sorted(map(_folded, kinds))
     scheme, path = _scheme_and_path(uri)
@@ -200,16 +162,10 @@ def storage_facet(
 
 
 def data_source_facet(name: str) -> DatasourceDatasetFacet:
-    """Build the facet (DatasourceDatasetFacet 1-0-1).
+    """Build the facet (DatasourceDatasetFacet 1-0-1) of a namespace, with its public URI or a URN.
 
-    Every dataset has one, and one name has one address: Marquez keys sources by name, and answers
-    500 to everybody who lists them once one dataset has none.
-
-    Args:
-        name: of the place: the namespace of what is there.
-
-    Returns:
-        The facet, with the name as a URI: as it is where it is one, without user and password.
+    Every dataset has one, and one name has one URI: Marquez keys sources by name, and once one
+    dataset has no source, its list of sources answers 500.
     """
     uri = public_uri(name) if "://" in name else None
     if name == FILES:
@@ -218,6 +174,22 @@ def data_source_facet(name: str) -> DatasourceDatasetFacet:
         name=limited(name),
         uri=uri or f"urn:dagster:{quote(name, safe='/:', errors='replace')}",
         producer=PRODUCER,
+    )
+
+
+def symlinks_facet(identifiers: Sequence[tuple[str, str, str]]) -> SymlinksDatasetFacet:
+    """Build the facet (SymlinksDatasetFacet 1-0-1) of namespaces, names and types, each once.
+
+    Raises ValueError if a type is TABLE, which only our own code could have chosen.
+    """
+    if any(kind.strip().upper() == TABLE for _, _, kind in identifiers):
+        raise ValueError(f"a symlink of type {TABLE} takes the dataset's identity in DataHub")
+    found = {
+        (safe_dataset_namespace(namespace), safe_name(name), limited(kind))
+        for namespace, name, kind in identifiers
+    }
+    return SymlinksDatasetFacet(
+        identifiers=[Identifier(*identifier) for identifier in sorted(found)], producer=PRODUCER
     )
 
 
@@ -234,7 +206,7 @@ def _first(names: list[str], known: dict[str, str]) -> str | None:
 
 
 def _scheme_and_path(uri: str | None) -> tuple[str, str]:
-    """Give both in small letters; a driver is no part of the scheme (postgresql+psycopg2)."""
+    """Return both in lower case, the scheme without a driver (`postgresql+psycopg2`)."""
     try:
         parts = urlsplit((uri or "").strip().lower().removeprefix("jdbc:"))
     except ValueError:

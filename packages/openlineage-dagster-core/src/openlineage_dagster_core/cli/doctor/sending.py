@@ -24,8 +24,7 @@ from openlineage_dagster_core.cli.doctor.finding import Finding, fine, note, pro
 from openlineage_dagster_core.conversion.envelope import event_time
 from openlineage_dagster_core.delivery.client import LineageClient
 from openlineage_dagster_core.errors import BackendUnavailableError, EventRefusedError
-from openlineage_dagster_core.facets.job_type import job_type_facet
-from openlineage_dagster_core.facets.run import processing_engine_facet
+from openlineage_dagster_core.facets.run import job_type_facet, processing_engine_facet
 from openlineage_dagster_core.facts.model import RunFacts
 from openlineage_dagster_core.families import Family
 from openlineage_dagster_core.identity import Identity, static_run_id

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from openlineage.client.serde import Serde
 
-from openlineage_dagster_core.facets.source_code_location import source_code_location_facet
+from openlineage_dagster_core.facets.source_code import source_code_location_facet, sql_facet
 from openlineage_spec import facet_faults
 
 SHA = "693e35482bc2e526ced2b5f9f76ef83dec6ec691"
@@ -83,3 +83,17 @@ def test_anything_else_is_no_location(url: str) -> None:
 ))  # fmt: skip
 def test_no_text_breaks_it(text: str, prefix: str) -> None:
     location(prefix + text)
+
+
+def test_a_query_comes_without_secrets() -> None:
+    facet = json.loads(Serde.to_json(sql_facet("CREATE USER x PASSWORD 'abc'", "snowflake")))
+    assert facet_faults("sql", facet) == []
+    assert (facet["query"], facet["dialect"]) == ("CREATE USER x PASSWORD '***'", "snowflake")
+
+
+def test_without_a_dialect_there_is_none() -> None:
+    assert "dialect" not in json.loads(Serde.to_json(sql_facet("SELECT 1", None)))
+
+
+def test_a_long_query_is_cut() -> None:
+    assert len(sql_facet("SELECT " + "1, " * 10**6, None).query.encode()) <= 65536

@@ -2,10 +2,11 @@ import json
 
 from openlineage.client.serde import Serde
 
-from openlineage_dagster_core.facets.subset import (
+from openlineage_dagster_core.facets.dataset_state import (
     Partition,
     input_subset_facet,
     output_subset_facet,
+    wiped_facet,
 )
 from openlineage_spec import facet_faults
 
@@ -38,3 +39,9 @@ def test_nothing_of_a_dataset_is_a_part_too() -> None:
     facet = json.loads(Serde.to_json(input_subset_facet([])))
     assert facet_faults("subset", facet) == []
     assert facet["inputCondition"]["partitions"] == []
+
+
+def test_a_wiped_asset_is_truncated() -> None:
+    facet = json.loads(Serde.to_json(wiped_facet()))
+    assert facet_faults("lifecycleStateChange", facet) == []
+    assert facet["lifecycleStateChange"] == "TRUNCATE"

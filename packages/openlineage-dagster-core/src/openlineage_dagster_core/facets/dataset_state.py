@@ -1,0 +1,88 @@
+"""The facets of the state of a dataset in an event: `version`, `subset`, `lifecycleStateChange`."""
+
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+
+from dagster import AssetKey
+from openlineage.client.generated import base_subset_dataset
+from openlineage.client.generated.dataset_version_dataset import DatasetVersionDatasetFacet
+from openlineage.client.generated.lifecycle_state_change_dataset import (
+    LifecycleStateChange,
+    LifecycleStateChangeDatasetFacet,
+)
+
+from openlineage_dagster_core.facets.text import limited
+from openlineage_dagster_core.facts.upstream import INPUT_DATA_VERSION_PREFIX
+from openlineage_dagster_core.serialisation import shared
+from openlineage_dagster_core.version import PRODUCER
+
+DATA_VERSION = "dagster/data_version"  # A tag of materializations and observations
+
+Partition = tuple[str, Mapping[str, str]]  # A partition's key, and its key in each dimension
+
+
+def data_version_facet(tags: Mapping[str, str]) -> DatasetVersionDatasetFacet | None:
+    """Build the facet of what was made or observed (DatasetVersionDatasetFacet 1-0-1)."""
+    return _version_facet(tags.get(DATA_VERSION))
+
+
+def input_version_facet(
+    tags: Mapping[str, str], upstream: AssetKey
+) -> DatasetVersionDatasetFacet | None:
+    """Build the facet of what a materialization with these tags read of an upstream asset."""
+    return _version_facet(tags.get(INPUT_DATA_VERSION_PREFIX + upstream.to_user_string()))
+
+
+@lru_cache(maxsize=4096)
+def _version_facet(version: str | None) -> DatasetVersionDatasetFacet | None:
+    if not version:
+        return None
+    return shared(DatasetVersionDatasetFacet(limited(version), producer=PRODUCER))
+
+
+def input_subset_facet(
+    partitions: Sequence[Partition],
+) -> base_subset_dataset.InputSubsetInputDatasetFacet:
+    """Build an input's facet (InputSubsetInputDatasetFacet of BaseSubsetDatasetFacet 1-0-0).
+
+    Without partitions, it says that nothing of the dataset is read.
+    """
+    return base_subset_dataset.InputSubsetInputDatasetFacet(
+        inputCondition=_condition(partitions), producer=PRODUCER
+    )
+
+
+def output_subset_facet(
+    partitions: Sequence[Partition],
+) -> base_subset_dataset.OutputSubsetOutputDatasetFacet:
+    """Build an output's facet (OutputSubsetOutputDatasetFacet of BaseSubsetDatasetFacet 1-0-0)."""
+    return base_subset_dataset.OutputSubsetOutputDatasetFacet(
+        outputCondition=_condition(partitions), producer=PRODUCER
+    )
+
+
+def _condition(
+    partitions: Sequence[Partition],
+) -> base_subset_dataset.PartitionSubsetCondition:
+    return base_subset_dataset.PartitionSubsetCondition(
+        partitions=[
+            base_subset_dataset.Partition(
+                dimensions={
+                    limited(dimension): limited(value)
+                    for dimension, value in sorted(dimensions.items())
+                },
+                identifier=limited(key),
+            )
+            for key, dimensions in partitions
+        ]
+    )
+
+
+def wiped_facet() -> LifecycleStateChangeDatasetFacet:
+    """Build the facet (LifecycleStateChangeDatasetFacet 1-0-1) of an asset that was wiped.
+
+    It says TRUNCATE: Dagster forgets what was made, and the asset stays defined.
+    """
+    return LifecycleStateChangeDatasetFacet(
+        lifecycleStateChange=LifecycleStateChange.TRUNCATE, producer=PRODUCER
+    )
