@@ -7,6 +7,7 @@ from typing import Any
 
 import dagster as dg
 import pytest
+from dagster._core.events import DagsterEvent, StepMaterializationData
 from dagster._core.storage.event_log.schema import DynamicPartitionsTable
 
 from openlineage_dagster_core.facts.definitions import DefinedAssets
@@ -297,12 +298,25 @@ def test_a_backfill_of_many_partitions_stays_linear(monkeypatch: pytest.MonkeyPa
     log._started["region"] = 0.0
     run = RunFacts(RUN_ID, "regional", CREATED_AT)
     facts = Facts(run, log.progress, DefinedAssets(graph))
-    entry = dg.EventLogEntry(
-        None, "debug", "", run_id=RUN_ID, timestamp=1.0, step_key="region", job_name="regional"
-    )
-    source = Source(entry, facts, Identity(Settings()))
     for partition in keys:
-        [_, draft] = asset.materialized(source, dg.AssetMaterialization(key, partition=partition))
+        materialization = dg.AssetMaterialization(key, partition=partition)
+        entry = dg.EventLogEntry(
+            None,
+            "debug",
+            "",
+            run_id=RUN_ID,
+            timestamp=1.0,
+            step_key="region",
+            job_name="regional",
+            dagster_event=DagsterEvent(
+                "ASSET_MATERIALIZATION",
+                "regional",
+                step_key="region",
+                event_specific_data=StepMaterializationData(materialization),
+            ),
+        )
+        source = Source(entry, facts, Identity(Settings()))
+        [_, draft] = asset.materialized(source)
         log._materialized[key].add(partition)
         event = draft()
         assert event.eventType.name == "COMPLETE"

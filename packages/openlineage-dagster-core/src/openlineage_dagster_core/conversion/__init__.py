@@ -4,9 +4,7 @@ There is one module for each family; this one chooses the module that converts a
 modules plan drafts, and `convert` builds the events from them one by one.
 """
 
-from __future__ import annotations
-
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import chain, islice
 
 from dagster import DagsterEventType, EventLogEntry
@@ -19,6 +17,17 @@ from openlineage_dagster_core.facts.progress import stored_error
 from openlineage_dagster_core.families import RUN_ENDS, STEP_FAMILY
 from openlineage_dagster_core.identity import Identity
 
+# What plans the drafts of an event, of all but the events of steps
+_PLANS: Mapping[DagsterEventType, Callable[[Source], Iterable[Draft]]] = {
+    DagsterEventType.RUN_START: run.started,
+    **dict.fromkeys(RUN_ENDS, run.ended),
+    DagsterEventType.ASSET_MATERIALIZATION: asset.materialized,
+    DagsterEventType.ASSET_FAILED_TO_MATERIALIZE: asset.failed,
+    DagsterEventType.ASSET_CHECK_EVALUATION: check.evaluated,
+    DagsterEventType.ASSET_OBSERVATION: observation.observed,
+    DagsterEventType.ASSET_WIPED: observation.wiped,
+}
+
 _STEP_END_STATE = {
     DagsterEventType.STEP_SUCCESS: RunState.COMPLETE,
     DagsterEventType.STEP_FAILURE: RunState.FAIL,
@@ -29,20 +38,12 @@ _STEP_END_STATE = {
 def convert(
     entry: EventLogEntry, facts: Facts, identity: Identity, skip: int = 0
 ) -> Iterator[Event]:
-    """Convert one event of the log, lazily.
+    """Yield the OpenLineage events of one entry of the log, in the order to send them.
 
-    The same entry with the same facts always gives the same events in the same order, so the
-    position of an event names it: a caller that delivered the first events goes on with `skip`.
-
-    Args:
-        entry: the event; `facts.progress` must not change before the last event is built.
-        facts: the run, how far it was before this event, and the definitions.
-        identity: gives names and ids.
-        skip: how many events to leave out at the beginning; they are not built.
-
-    Yields:
-        The OpenLineage events in the order to send them, each built when it is asked for. They
-        share facets with other events: do not change facets in place.
+    Each is built when it is asked for; `facts.progress` must not change before the last one is. The
+    same entry with the same facts always gives the same events, so a caller that delivered the
+    first events goes on with `skip`: that many are not built. Events share facets: do not change
+    them.
     """
     settings = identity.settings
     if not entry.is_dagster_event or not policy.allows_job(settings, facts.run):
@@ -54,33 +55,15 @@ def convert(
 def _drafts(source: Source) -> Iterable[Draft]:
     event = source.entry.get_dagster_event()
     event_type = event.event_type
-    if event_type is DagsterEventType.RUN_START:
-        return run.started(source)
-    if event_type in RUN_ENDS:
-        return run.ended(source, event_type)
     if event_type in STEP_FAMILY and event.step_key:
         return _step_drafts(source, event_type, event.step_key)
-    return _asset_drafts(source, event_type)
-
-
-def _asset_drafts(source: Source, event_type: DagsterEventType) -> Iterable[Draft]:
-    event = source.entry.get_dagster_event()
-    if event_type is DagsterEventType.ASSET_MATERIALIZATION:
-        return asset.materialized(source, event.step_materialization_data.materialization)
-    if event_type is DagsterEventType.ASSET_FAILED_TO_MATERIALIZE:
-        return asset.failed(source)
-    if event_type is DagsterEventType.ASSET_CHECK_EVALUATION:
-        return check.evaluated(source, event.asset_check_evaluation_data)
-    if event_type is DagsterEventType.ASSET_OBSERVATION:
-        return observation.observed(source, event.asset_observation_data.asset_observation)
-    if event_type is DagsterEventType.ASSET_WIPED:
-        return observation.wiped(source)
-    return ()
+    planned = _PLANS.get(event_type)
+    return planned(source) if planned is not None else ()
 
 
 def _step_drafts(source: Source, event_type: DagsterEventType, step_key: str) -> Iterable[Draft]:
     if source.facts.progress.has_ended:
-        # A worker may go on after its run was cancelled; the run's end has ended all its steps.
+        # A worker may go on after its run was cancelled, but the run's end has ended all steps.
         return ()
     if event_type is DagsterEventType.STEP_START:
         return chain(

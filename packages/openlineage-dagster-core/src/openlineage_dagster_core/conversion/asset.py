@@ -1,17 +1,15 @@
 """Runs of assets: START with the step, COMPLETE when materialized, otherwise FAIL or ABORT.
 
 All events of a run carry the same schema and names, because Marquez keeps the schema of any one of
-them. So a START that may learn something from the materialization waits for it, and carries the
-time of the step's start.
+them. A START that may learn something from the materialization therefore waits for it, and carries
+the time of the step's start.
 """
-
-from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from functools import partial
 
 from dagster import AssetKey, AssetMaterialization
-from openlineage.client.event_v2 import InputDataset, RunEvent, RunState
+from openlineage.client.event_v2 import InputDataset, RunState
 from openlineage.client.generated.base import RunFacet
 
 from openlineage_dagster_core.conversion import custom, described, policy
@@ -20,7 +18,7 @@ from openlineage_dagster_core.conversion.dataset import (
     read_dataset,
     written_dataset,
 )
-from openlineage_dagster_core.conversion.envelope import Draft, Envelope, Lineage, Source
+from openlineage_dagster_core.conversion.envelope import Draft, Envelope, Event, Lineage, Source
 from openlineage_dagster_core.conversion.nominal_time import asset_nominal_time
 from openlineage_dagster_core.conversion.step import step_as_parent
 from openlineage_dagster_core.facts.dbt_failures import skipped_or_failed
@@ -34,15 +32,7 @@ from openlineage_dagster_core.settings import AssetRunParent
 
 
 def started(source: Source, step_key: str) -> Iterator[Draft]:
-    """Convert STEP_START for the assets of the step.
-
-    Args:
-        source: the event and its facts.
-        step_key: the step.
-
-    Yields:
-        Draft of START for each asset partition whose inputs and schema are known already.
-    """
+    """Yield START for each planned asset partition whose inputs and schema are known already."""
     progress = source.facts.progress
     if step_key in progress.started:
         return
@@ -56,18 +46,14 @@ def started(source: Source, step_key: str) -> Iterator[Draft]:
                 yield partial(_event, source, (key, partition), step_key, RunState.START)
 
 
-def materialized(source: Source, materialization: AssetMaterialization) -> list[Draft]:
-    """Convert ASSET_MATERIALIZATION.
+def materialized(source: Source) -> list[Draft]:
+    """Return the drafts for ASSET_MATERIALIZATION.
 
-    Args:
-        source: the event and its facts.
-        materialization: what the event holds.
-
-    Returns:
-        Draft of COMPLETE, after START where the step's start could not give it. Where the run of
-        this asset has ended, by a failure or because it was materialized before, these are of a run
-        of their own: for Dagster, what was made last counts.
+    COMPLETE comes after START if the step's start gave none. If the asset's run has ended, by a
+    failure or an earlier materialization, the events are of a further run: for Dagster, the latest
+    materialization counts.
     """
+    materialization = source.entry.get_dagster_event().step_materialization_data.materialization
     asset = (materialization.asset_key, materialization.partition)
     step_key = source.entry.step_key
     if not policy.allows_asset(source, asset[0], Family.ASSET) or source.facts.progress.has_ended:
@@ -84,14 +70,10 @@ def materialized(source: Source, materialization: AssetMaterialization) -> list[
 
 
 def failed(source: Source) -> list[Draft]:
-    """Convert ASSET_FAILED_TO_MATERIALIZE, which only Dagster+ stores.
+    """Return the drafts for ASSET_FAILED_TO_MATERIALIZE, which only Dagster+ stores.
 
-    Args:
-        source: the event and its facts.
-
-    Returns:
-        Draft of FAIL, or of ABORT for a skipped asset, after START where there was none. Empty
-        where the run of this asset has ended with its step.
+    FAIL, or ABORT for a skipped asset, comes after START if there was none. If the asset's run has
+    ended with its step, there is nothing to draft.
     """
     event = source.entry.get_dagster_event()
     data = event.asset_failed_to_materialize_data
@@ -105,14 +87,14 @@ def failed(source: Source) -> list[Draft]:
         return []
     if definition is None and not upstream:
         return []
-    state = RunState.FAIL if failure.failure_type.value == "FAILED" else RunState.ABORT
-    error = None
-    if state is RunState.FAIL:
+    state, error = RunState.ABORT, None
+    if failure.failure_type.value == "FAILED":
         stored = data.error
         error = ErrorFacts(
             message=stored.message.strip() if stored else failure.reason.value,
             stack=stored.to_string().strip() if stored else "",
         )
+        state = RunState.FAIL
     draft = partial(_event, source, asset, step_key, upstream=upstream)
     drafts: list[Draft] = []
     if not _has_start(source, asset, step_key):
@@ -124,25 +106,17 @@ def failed(source: Source) -> list[Draft]:
 def unfinished(
     source: Source, step_key: str, state: RunState, error: ErrorFacts | None
 ) -> Iterator[Draft]:
-    """End the runs of those assets of a step that it did not materialize.
+    """Yield the ends (FAIL or ABORT) of the assets that a step did not materialize.
 
-    Args:
-        source: the event that ends the step or the run, and its facts.
-        step_key: the step.
-        state: FAIL or ABORT.
-        error: why the assets were not materialized.
-
-    Yields:
-        Draft of the end of each asset partition whose inputs are known, after START where there was
-        none.
+    Each end comes after START if there was none. Assets with unknown inputs are left out.
     """
     facts = source.facts
     began = _began(source, step_key)
     keys = list(_planned_keys(source, step_key))
     of_dbt = skipped_or_failed(error, keys) if error and state is RunState.FAIL else {}
     for key in keys:
-        # Without its definition an asset has had no START. Where nothing was made of it before
-        # either, its inputs are not known: a run without them would remove its edges.
+        # Without a definition and an earlier materialization, the inputs are not known, and there
+        # was no START: a run without inputs would remove the asset's edges.
         if key not in facts.assets and not facts.earlier_upstream.get(key):
             continue
         has_start = _starts_with_step(source, key, step_key)
@@ -170,7 +144,7 @@ def _began(source: Source, step_key: str | None) -> float:
 
 
 def _planned_keys(source: Source, step_key: str) -> Iterator[AssetKey]:
-    """List the assets that a step is to materialize, sorted.
+    """Yield the assets that a step is to materialize, sorted.
 
     Dagster also plans what a run only observes; that is left out.
     """
@@ -182,7 +156,7 @@ def _planned_keys(source: Source, step_key: str) -> Iterator[AssetKey]:
 
 
 def _planned_partitions(source: Source, step_key: str, key: AssetKey) -> list[str | None]:
-    """List the partitions of an asset that a step is to materialize, sorted.
+    """Return the partitions of an asset that a step is to materialize, sorted.
 
     In a run for a partition Dagster plans every asset with it, also those without partitions; their
     materializations have none.
@@ -196,7 +170,7 @@ def _planned_partitions(source: Source, step_key: str, key: AssetKey) -> list[st
 
 
 def _is_known_at_start(source: Source, key: AssetKey, step_key: str) -> bool:
-    """Return True where nothing new is to be learnt from what a step makes."""
+    """Return True if the materializations of a step will tell nothing new of an asset."""
     definition = source.facts.assets.get(key)
     if definition is None or not _is_settled(source, key):
         return False
@@ -242,7 +216,7 @@ def _event(
     error: ErrorFacts | None = None,
     upstream: Iterable[AssetKey] = (),
     repeated_at: float | None = None,
-) -> RunEvent:
+) -> Event:
     key, partition = asset
     facts, identity = source.facts, source.identity
     run_id = identity.asset_run_id(facts.run, key, partition)
@@ -267,8 +241,7 @@ def _event(
     event = envelope.event(state, timestamp, lineage, error)
     if made_by is not None:
         custom.materialized(event, made_by.metadata, key)
-    custom.with_additions(event, source, key)
-    return event
+    return custom.with_additions(event, source, key)
 
 
 def _lineage(

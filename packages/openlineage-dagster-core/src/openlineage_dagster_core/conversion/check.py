@@ -1,19 +1,17 @@
-"""Runs of an asset's checks: one run for all of them, which ends with the last that is planned.
+"""Runs of an asset's checks: one run for all, which ends with the last planned check.
 
-Checks that are evaluated after that end, by a retried step for example, are late: a late round is a
-run of its own, because a run ends once and backends show one that goes on after its end as running.
+Checks that are evaluated after that end, by a retried step for example, are late. A late round is a
+run of its own: a run ends only once, and backends show one that goes on after its end as running.
 
-A run of checks has two events, and only the second carries all assertions. Events between them
-would carry the assertions so far again and again, which is quadratic in the number of checks.
+A run of checks has two events, and only the second carries all assertions. Events in between would
+repeat all assertions so far, which is quadratic in the number of checks.
 """
-
-from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from functools import partial
 
 from dagster import AssetCheckEvaluation, AssetKey
-from openlineage.client.event_v2 import RunEvent, RunState
+from openlineage.client.event_v2 import RunState
 from openlineage.client.generated.base import InputDatasetFacet, RunFacet
 
 from openlineage_dagster_core.conversion import custom, described, policy
@@ -22,6 +20,7 @@ from openlineage_dagster_core.conversion.envelope import (
     END_STATES,
     Draft,
     Envelope,
+    Event,
     Lineage,
     Source,
 )
@@ -39,18 +38,14 @@ from openlineage_dagster_core.families import Family
 from openlineage_dagster_core.identity import checks_job_name
 
 
-def evaluated(source: Source, evaluation: AssetCheckEvaluation) -> list[Draft]:
-    """Convert ASSET_CHECK_EVALUATION.
+def evaluated(source: Source) -> list[Draft]:
+    """Return the drafts for ASSET_CHECK_EVALUATION.
 
-    Args:
-        source: the event and its facts.
-        evaluation: what the event holds.
-
-    Returns:
-        Draft of START for the first evaluation of a round, and of COMPLETE for the last one
-        planned. Where nothing is planned, each evaluation is a round. Both events carry all
-        assertions known by then, because backends replace the earlier ones.
+    The first evaluation of a round gives START, and the last planned one COMPLETE. Without planned
+    checks each evaluation is a round. Both events carry all assertions known by then, because
+    backends replace earlier ones.
     """
+    evaluation = source.entry.get_dagster_event().asset_check_evaluation_data
     progress, timestamp = source.facts.progress, source.entry.timestamp
     checked = (evaluation.asset_key, check_partition(evaluation))
     if progress.has_ended or not policy.allows_asset(source, checked[0], Family.CHECK):
@@ -69,17 +64,11 @@ def evaluated(source: Source, evaluation: AssetCheckEvaluation) -> list[Draft]:
 
 
 def unfinished(source: Source, run_state: RunState, error: ErrorFacts | None) -> Iterator[Draft]:
-    """End the rounds of checks in which some planned check was not evaluated.
+    """Yield the ends of the rounds in which some planned check was not evaluated.
 
-    Args:
-        source: the event that ends the run, and its facts.
-        run_state: how the run ended: COMPLETE, FAIL or ABORT.
-        error: why the run failed or was aborted.
-
-    Yields:
-        Drafts of the ends, with the results known. A round ends as the run does where the step of a
-        missing check failed or did not end. Otherwise the step never ran, or left its check out:
-        the round is complete if any check was evaluated, and aborted after START if none was.
+    A round ends as the run does (COMPLETE, FAIL or ABORT) if the step of a missing check failed or
+    did not end. Otherwise that step never ran, or left its check out: the round is complete if any
+    check was evaluated, and aborted after START if none was.
     """
     progress, now = source.facts.progress, source.entry.timestamp
     rounds = dict(progress.check_rounds)
@@ -120,7 +109,7 @@ def _event(
     timestamp: float | None = None,
     error: ErrorFacts | None = None,
     evaluation: AssetCheckEvaluation | None = None,
-) -> RunEvent:
+) -> Event:
     facts, identity = source.facts, source.identity
     key, partition = checked
     if checks.is_late:
@@ -130,7 +119,7 @@ def _event(
     known = dict(facts.progress.evaluations.get(checked, {}))
     if evaluation is not None:
         known[evaluation.check_name] = evaluation
-    # Every event of a run says the same of its job, so what is planned decides, not what is known.
+    # Not `known` decides but the plan: all events of a run must describe their job alike.
     planned = facts.progress.planned_checks.get(key, {})
     asset = facts.assets.get(key)
     defined = {
@@ -155,8 +144,7 @@ def _event(
         job_facets=described.check_facets(defined),
     )
     event = envelope.event(state, timestamp, _lineage(source, checked, known, defined), error)
-    custom.with_additions(event, source, key)
-    return event
+    return custom.with_additions(event, source, key)
 
 
 def _lineage(

@@ -1,9 +1,7 @@
 """What users add to events: by metadata `openlineage/…`, and by functions of their own.
 
-A mistake in either never costs the event: it is logged once, counted, and what is wrong left out.
+A mistake in either never costs the event: what is wrong is left out, and logged once.
 """
-
-from __future__ import annotations
 
 import importlib
 import json
@@ -32,6 +30,7 @@ from openlineage_dagster_core.names import safe_dataset_namespace, safe_name
 from openlineage_dagster_core.redaction import without_secrets, without_user
 from openlineage_dagster_core.version import PRODUCER
 
+# Where a facet can be, and the schema that it has at least
 PLACES = {
     "run": "RunFacet",
     "job": "JobFacet",
@@ -39,49 +38,39 @@ PLACES = {
     "input": "InputDatasetFacet",
     "output": "OutputDatasetFacet",
 }
-"""Where a facet can be, and the schema that it has at least."""
 
 FACET_KEYS = {f"{place}_facets": place for place in PLACES}
+# What may follow `openlineage/` in metadata
 KNOWN_KEYS = frozenset(
     {"inputs", "outputs", "sql", "column_metrics", "size_bytes", "file_count", *FACET_KEYS}
 )
-"""What may follow `openlineage/` in metadata."""
 
+# Facets of runs and jobs that conversion makes, or that the client adds to
 RESERVED = frozenset({"jobType", "processing_engine", "dagster_run", "parent", "tags"})
-"""Facets of runs and jobs that are ours, or that the client adds to."""
 
 _SCHEMA = "https://openlineage.io/spec/2-0-2/OpenLineage.json#/$defs/"
 
+# A URI with a scheme, of the characters that one may have
 _ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:[!-;=?-\[\]_a-z~]+")
-"""A URI with a scheme, of the characters that one may have."""
 
 logger = logging.getLogger(__name__)
 
-mistakes: Counter[str] = Counter()
-"""How often each mistake has been met, by what it is about."""
+mistakes: Counter[str] = Counter()  # How often each mistake was made, by what it is about
 
 
 @dataclass(frozen=True)
 class Subject:
-    """What a function of the user's is given.
+    """What a function of the user's receives. It must not change the event."""
 
-    Args:
-        event: the OpenLineage event so far; to be read only.
-        entry: the Dagster event that it is made from.
-        run: the Dagster run.
-        asset_key: the asset that it is about, None for runs and steps.
-        asset: the asset's definition, where it is known.
-    """
-
-    event: Event
-    entry: EventLogEntry
+    event: Event  # The OpenLineage event so far
+    entry: EventLogEntry  # The Dagster event that it is made from
     run: RunFacts
-    asset_key: AssetKey | None
-    asset: AssetFacts | None
+    asset_key: AssetKey | None  # None for runs and steps
+    asset: AssetFacts | None  # The asset's definition, where it is known
 
 
+# Facets to add, by place (`run`, `job`, `dataset`, `input`, `output`) and name
 Facets = Mapping[str, Mapping[str, Any]]
-"""By place (`run`, `job`, `dataset`, `input`, `output`) and name, facets to add."""
 
 _Dataset = TypeVar("_Dataset", InputDataset, OutputDataset)
 
@@ -89,16 +78,9 @@ Provider = Callable[[Subject], Facets | None]
 
 
 def load_provider(name: str) -> Provider:
-    """Import a function of the user's.
+    """Import a function of the user's, named as `package.module:function`.
 
-    Args:
-        name: `package.module:function`.
-
-    Returns:
-        The function.
-
-    Raises:
-        ConfigurationError: there is none of that name.
+    Raises ConfigurationError if there is no such function.
     """
     module, _, function = name.partition(":")
     try:
@@ -123,15 +105,9 @@ def _provider(name: str) -> Provider | None:
 
 
 def with_additions(event: Event, source: Source, key: AssetKey | None) -> Event:
-    """Add what the definition of an asset and the user's functions say.
+    """Add what an asset's definition and the user's functions say to an event, in place.
 
-    Args:
-        event: made so far, changed in place.
-        source: the Dagster event and its facts.
-        key: the asset that the event is about, None for runs and steps.
-
-    Returns:
-        The event.
+    Events of runs and steps have no asset key.
     """
     asset = source.facts.assets.get(key) if key is not None else None
     if asset is not None and asset.additions:
@@ -152,39 +128,23 @@ def _provide(event: Event, subject: Subject, provider: Provider, name: str) -> N
             facets = {f"{place}_facets": facets for place, facets in provided.items()}
             _put(event, _checked(facets, name), tuple(PLACES))
     except Exception as error:
-        # Code of the user's may raise what it likes, and say in it what it likes.
+        # A user's function may raise anything, with any message.
         _mistake(name, fault.described(error))
 
 
-def materialized(event: Event, metadata: Mapping[str, Any], key: AssetKey) -> Event:
-    """Add what a materialization's metadata says of its run and its job.
-
-    Args:
-        event: made so far, changed in place.
-        metadata: of the materialization.
-        key: the asset that is made.
-
-    Returns:
-        The event.
-    """
+def materialized(event: Event, metadata: Mapping[str, Any], key: AssetKey) -> None:
+    """Add what a materialization's metadata says of its run and job, in place."""
     added = additions(metadata)
     if added:
         _put(event, _checked(added, str(key)), ("run", "job"))
-    return event
 
 
 def dataset_facets(
     key: AssetKey, asset: AssetFacts | None, metadata: Mapping[str, Any] | None
 ) -> dict[str, Any]:
-    """Find the dataset facets that a user adds to an asset, on either side.
+    """Return the dataset facets, by name, that a user adds to an asset on either side.
 
-    Args:
-        key: the asset's key.
-        asset: its definition, where it is known.
-        metadata: of the event, where it tells of this asset.
-
-    Returns:
-        The facets by name.
+    The metadata is that of the event, if the event describes this asset.
     """
     found: dict[str, Any] = {}
     if asset is not None and asset.additions:
@@ -203,15 +163,8 @@ def with_datasets(
 ) -> Lineage:
     """Add the datasets, and the facets of both sides, that a user names for an asset.
 
-    Args:
-        lineage: found so far.
-        source: the Dagster event and its facts.
-        key: the asset that is made.
-        metadata: of the materialization; empty before there is one.
-        named: makes an asset an input.
-
-    Returns:
-        The lineage with what the definition and the materialization name.
+    They come from the asset's definition and the materialization's metadata, which is empty before
+    there is one. `named` returns an asset as an input.
     """
     asset = source.facts.assets.get(key)
     inputs, outputs = list(lineage.inputs), list(lineage.outputs)
@@ -279,15 +232,13 @@ def _public(text: str) -> str:
     return without_secrets(without_user(text))
 
 
-def _made_checked(asset: AssetFacts) -> Mapping[str, Mapping[str, Any]]:
+@PerObject
+def _of_definition(asset: AssetFacts) -> Mapping[str, Mapping[str, Any]]:
     return _checked(asset.additions, str(asset.key))
 
 
-_of_definition = PerObject(_made_checked)
-
-
 def _checked(added: Mapping[str, object], about: str) -> dict[str, dict[str, Any]]:
-    """Sort out the facets of additions: by place and name, those that can be sent."""
+    """Return the facets of additions that can be sent, by place and name."""
     found: dict[str, dict[str, Any]] = {}
     for key, facets in added.items():
         place = FACET_KEYS.get(key)
@@ -321,7 +272,7 @@ def _facets(
 
 
 def _plain(value: Any, path: str, about: str) -> Any:
-    """Leave out the numbers that JSON does not have, and make texts fit for every backend."""
+    """Leave out numbers that JSON does not have, and make texts fit for every backend."""
     if isinstance(value, dict):
         return {
             limited(key): _plain(inner, f"{path}.{key}", about)
@@ -329,7 +280,7 @@ def _plain(value: Any, path: str, about: str) -> Any:
             if not _is_no_number(inner, f"{path}.{key}", about)
         }
     if isinstance(value, list):
-        # Not left out of a list, where each has its place.
+        # A list keeps a None there, so that the others keep their places.
         return [
             None
             if _is_no_number(inner, f"{path}[{place}]", about)
@@ -347,32 +298,32 @@ def _is_no_number(value: object, path: str, about: str) -> bool:
 
 
 def _check_standing_fields(facet: Mapping[str, Any]) -> None:
-    """Check what every facet has, by the schema of BaseFacet."""
+    """Check the fields that every facet has by the schema of BaseFacet."""
     for field in ("_producer", "_schemaURL"):
         value = facet[field]
         if not isinstance(value, str) or not _ADDRESS.fullmatch(value):
-            # Not its value: a secret may be in it.
-            msg = f"{field} is no address"
-            raise ValueError(msg)
+            # Not with its value, which may hold a secret.
+            raise ValueError(f"{field} is no address")
     if not isinstance(facet.get("_deleted", False), bool):
-        msg = "_deleted is neither true nor false"
-        raise TypeError(msg)
+        raise TypeError("_deleted is neither true nor false")
 
 
 def _put(event: Event, found: Facets, places: tuple[str, ...]) -> None:
-    """Put facets into an event, beside its own."""
-    holders: dict[str, list[tuple[Any, str]]] = {place: [] for place in PLACES}
+    """Add facets to those of an event."""
+    holders: dict[str, list[tuple[Any, str]]]
     if isinstance(event, DatasetEvent):
-        holders["dataset"] = [(event.dataset, "facets")]
+        holders = {"dataset": [(event.dataset, "facets")]}
     else:
-        holders["run"] = [(event.run, "facets")]
-        holders["job"] = [(event.job, "facets")]
-        holders["dataset"] = [(dataset, "facets") for dataset in event.outputs or ()]
-        holders["input"] = [(dataset, "inputFacets") for dataset in event.inputs or ()]
-        holders["output"] = [(dataset, "outputFacets") for dataset in event.outputs or ()]
+        holders = {
+            "run": [(event.run, "facets")],
+            "job": [(event.job, "facets")],
+            "dataset": [(dataset, "facets") for dataset in event.outputs or ()],
+            "input": [(dataset, "inputFacets") for dataset in event.inputs or ()],
+            "output": [(dataset, "outputFacets") for dataset in event.outputs or ()],
+        }
     for place in places:
-        for holder, attribute in holders[place]:
-            # Not in place: the facets may be those of other events too.
+        for holder, attribute in holders.get(place, ()):
+            # Not in place: other events may share the facets.
             setattr(
                 holder, attribute, {**(getattr(holder, attribute) or {}), **found.get(place, {})}
             )

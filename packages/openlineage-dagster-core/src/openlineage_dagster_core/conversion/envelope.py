@@ -1,6 +1,4 @@
-"""What every event has: time, run with its standing facets, job with its type."""
-
-from __future__ import annotations
+"""What every event has: its time, a run with the facets of all runs, a job with its type."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -40,30 +38,22 @@ from openlineage_dagster_core.identity import Identity
 from openlineage_dagster_core.serialisation import shared
 from openlineage_dagster_core.version import PRODUCER
 
-Event = RunEvent | DatasetEvent
-"""What conversion makes."""
+Event = RunEvent | DatasetEvent  # What conversion makes
 
+# Builds one event: an event that was delivered before need not be built
 Draft = Callable[[], Event]
-"""Builds one event when it is called; an event that was delivered before need not be built."""
 
 END_STATES = frozenset({RunState.COMPLETE, RunState.FAIL, RunState.ABORT})
 
 
-DAGSTER_RUN_FACETS_KEPT = 256
-"""Of each run: those of the steps under way."""
+DAGSTER_RUN_FACETS_KEPT = 256  # Cached facets of one run: those of the steps under way
 
 _DagsterRunKey = tuple[str | None, int | None, str | None, str | None, str | None]
 
 
 @dataclass(frozen=True)
 class Source:
-    """What an event is made from.
-
-    Args:
-        entry: the Dagster event.
-        facts: the run, how far it was before this event, and the definitions at hand.
-        identity: gives names and ids.
-    """
+    """What an event is made from; `facts` are those before the event."""
 
     entry: EventLogEntry
     facts: Facts
@@ -72,12 +62,7 @@ class Source:
 
 @dataclass(frozen=True)
 class Lineage:
-    """The two sides of a run; all events of one run carry the same ones.
-
-    Args:
-        inputs: what the run reads.
-        outputs: what it writes.
-    """
+    """What a run reads and writes; all events of one run carry the same."""
 
     inputs: tuple[InputDataset, ...] = ()
     outputs: tuple[OutputDataset, ...] = ()
@@ -85,26 +70,14 @@ class Lineage:
 
 @dataclass(frozen=True)
 class Envelope:
-    """A job's run, ready to be put into events.
-
-    Args:
-        source: the Dagster event and its facts.
-        run_id: the OpenLineage run id.
-        name: the job's name.
-        family: what the job stands for.
-        asset: the asset that it is about, where it is about one.
-        step_key: the full step key, where it happens in a step.
-        partition: the partition key, for an asset with partitions.
-        run_facets: by name, beside the standing ones.
-        job_facets: by name, beside `jobType`.
-    """
+    """A job's run, ready to be put into events; facets are those beyond the standing ones."""
 
     source: Source
     run_id: str
     name: str
     family: Family
     asset: AssetKey | None = None
-    step_key: str | None = None
+    step_key: str | None = None  # The full step key
     partition: str | None = None
     run_facets: Mapping[str, RunFacet] = field(default_factory=dict)
     job_facets: Mapping[str, JobFacet] = field(default_factory=dict)
@@ -116,16 +89,9 @@ class Envelope:
         lineage: Lineage = Lineage(),
         error: ErrorFacts | None = None,
     ) -> RunEvent:
-        """Make an event of this run.
+        """Make an event of this run (OpenLineage 2-0-2, RunEvent).
 
-        Args:
-            state: the event's type.
-            timestamp: seconds since the epoch; by default the Dagster event's.
-            lineage: both sides.
-            error: why the run failed or was aborted.
-
-        Returns:
-            The event (OpenLineage 2-0-2, RunEvent).
+        By default its time, in seconds since the epoch, is the Dagster event's.
         """
         facts, identity = self.source.facts, self.source.identity
         run_facets: dict[str, RunFacet] = {"processing_engine": _processing_engine_facet()}
@@ -155,7 +121,7 @@ class Envelope:
         facts = self.source.facts
         asset = facts.assets.get(self.asset) if self.asset is not None else None
         step_key = self.step_key
-        # START and COMPLETE mostly have the same one, and so have the steps and their assets.
+        # START and COMPLETE mostly share one, and so do a step and its assets.
         key = (
             step_key,
             facts.progress.retries.get(step_key, 0) + 1 if step_key else None,
@@ -198,11 +164,7 @@ def _made_dagster_run_facet(
     )
 
 
-def _none_yet(_: RunFacts) -> dict[_DagsterRunKey, DagsterRunFacet]:
-    return {}
-
-
-_dagster_run_facets = PerObject(_none_yet)
+_dagster_run_facets = PerObject[RunFacts, dict[_DagsterRunKey, DagsterRunFacet]](lambda _: {})
 
 
 def _name(text: str | None) -> str | None:
@@ -219,12 +181,10 @@ def _job_type_facet(family: Family) -> JobTypeJobFacet:
     return shared(job_type_facet(family))
 
 
-def _made_run_tags(run: RunFacts) -> TagsRunFacet | None:
+@PerObject
+def _run_tags(run: RunFacts) -> TagsRunFacet | None:
     facet = run_tags_facet(run.tags)
     return shared(facet) if facet is not None else None
-
-
-_run_tags = PerObject(_made_run_tags)
 
 
 _EVENT = RunEvent(
@@ -248,19 +208,8 @@ def made_event(
 ) -> RunEvent:
     """Make an event without the client's validators, which take longer than all the rest.
 
-    They parse the time, the producer and the schema's address anew for each event: the first is
-    `event_time`'s, the others are constants.
-
-    Args:
-        state: the event's type.
-        time: from `event_time`.
-        run: from `made_run`.
-        job: the job.
-        inputs: what the run reads.
-        outputs: what it writes.
-
-    Returns:
-        The event, equal to one that the client's class makes.
+    They parse the time, the producer and the schema's address anew for each event, but `event_time`
+    wrote the first, and the others are constants.
     """
     event = RunEvent.__new__(RunEvent)
     for name, value in _EVENT_FIELDS.items():
@@ -275,15 +224,7 @@ def made_event(
 
 
 def made_run(run_id: str, facets: dict[str, RunFacet]) -> Run:
-    """Make the run of an event, as `made_event` does.
-
-    Args:
-        run_id: a UUID, from `Identity`.
-        facets: by name.
-
-    Returns:
-        The run.
-    """
+    """Make the run of an event, like `made_event`; `Identity` gives the id, a UUID."""
     run = Run.__new__(Run)
     for name, value in _RUN_FIELDS.items():
         _put(run, name, value)
@@ -293,12 +234,5 @@ def made_run(run_id: str, facets: dict[str, RunFacet]) -> Run:
 
 
 def event_time(timestamp: float) -> str:
-    """Write a time as events have it.
-
-    Args:
-        timestamp: seconds since the epoch.
-
-    Returns:
-        ISO 8601 in UTC, with microseconds.
-    """
+    """Return a time in seconds since the epoch as ISO 8601 in UTC, with microseconds."""
     return datetime.fromtimestamp(timestamp, timezone.utc).isoformat(timespec="microseconds")

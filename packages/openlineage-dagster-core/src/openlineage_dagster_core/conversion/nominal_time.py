@@ -1,6 +1,4 @@
-"""The nominal time of Dagster runs and steps: what they are for, from partition or schedule."""
-
-from __future__ import annotations
+"""The nominal time of Dagster runs and steps, from their partition or schedule."""
 
 from collections.abc import Iterator, Mapping
 from datetime import datetime
@@ -23,16 +21,11 @@ Window = tuple[datetime, datetime]
 
 
 def run_nominal_time(facts: Facts) -> Mapping[str, RunFacet]:
-    """Find out what time a run is for.
+    """Return the `nominalTime` facet of a run by its name; empty if it has no nominal time.
 
-    Args:
-        facts: the run and its definitions.
-
-    Returns:
-        The `nominalTime` facet by its name: the window of the run's partition or range of
-        partitions, else the time that its schedule launched it for; empty where it is for none.
+    It is the window of the run's partition or range of partitions, else the time of its schedule.
     """
-    # Asked for each step, and found among all that is planned: until the run starts that grows.
+    # Cached, as each step asks. The planned assets decide, and grow until the run starts.
     found = _of_run(facts.run)
     planned = len(facts.progress.planned_keys)
     if planned not in found:
@@ -56,15 +49,10 @@ def _run_nominal_time(facts: Facts) -> dict[str, RunFacet]:
 
 
 def asset_nominal_time(asset: AssetFacts | None, partition: str | None) -> dict[str, RunFacet]:
-    """Find out what time a partition of an asset is for.
+    """Return the `nominalTime` facet of an asset's partition by its name.
 
-    Args:
-        asset: its definition, where it is known: it says what is a time and what is not.
-        partition: the partition key, None for an asset without partitions.
-
-    Returns:
-        The `nominalTime` facet by its name; empty where it is for none. Without a definition, an
-        ISO date is a day in UTC, and an ISO date with a time of day an hour.
+    The definition tells whether the key is a time; without a definition, an ISO date is a day in
+    UTC, and an ISO date with a time of day an hour.
     """
     if partition is None:
         return {}
@@ -78,26 +66,19 @@ def asset_nominal_time(asset: AssetFacts | None, partition: str | None) -> dict[
 def _window(facts: Facts, partition: str) -> Window | None:
     if not facts.assets and facts.job is None:
         return guessed_window(partition)
-    for partitions in _partitions(facts):
-        window = partitions.window(partition)
-        if window is not None:
-            return window
-    return None
+    windows = (partitions.window(partition) for partitions in _partitions(facts))
+    return next((window for window in windows if window is not None), None)
 
 
 def _partitions(facts: Facts) -> Iterator[Partitions]:
-    yield from _of_planned(facts)
-    if facts.job is not None and facts.job.partitions is not None:
-        yield facts.job.partitions
-
-
-def _of_planned(facts: Facts) -> Iterator[Partitions]:
-    # In the order of the keys: the first that has partitions decides, all of a run are alike.
+    # One partitioned asset is enough, because all of a run are alike.
     for key in sorted(facts.progress.planned_keys):
         asset = facts.assets.get(key)
         if asset is not None and asset.partitions is not None:
             yield asset.partitions
-            return
+            break
+    if facts.job is not None and facts.job.partitions is not None:
+        yield facts.job.partitions
 
 
 def _facet(start: datetime, end: datetime | None) -> dict[str, RunFacet]:
@@ -109,9 +90,5 @@ def _shared_facet(start: datetime, end: datetime | None) -> NominalTimeRunFacet:
     return shared(nominal_time_facet(start, end))
 
 
-def _nothing(_: RunFacts) -> dict[int, dict[str, RunFacet]]:
-    return {}
-
-
-_of_run = PerObject(_nothing)
-"""By how much is planned, the nominal time of a run."""
+# By the number of planned assets, the nominal time of a run
+_of_run = PerObject[RunFacts, dict[int, dict[str, RunFacet]]](lambda _: {})

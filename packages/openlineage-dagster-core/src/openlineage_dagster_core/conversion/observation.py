@@ -1,9 +1,7 @@
 """Events about a dataset that no run writes: observations, and wiped assets.
 
-They are a DatasetEvent, or a run that reads the dataset for backends that take RunEvents only.
+They are DatasetEvents, or runs that read the dataset for backends that take RunEvents only.
 """
-
-from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
@@ -28,20 +26,14 @@ from openlineage_dagster_core.identity import observations_job_name
 from openlineage_dagster_core.settings import ObservationEvents
 from openlineage_dagster_core.version import PRODUCER
 
+# Makes a dataset for one event, because users' functions may add to it
 _ReadDataset = Callable[[], InputDataset]
-"""Makes the dataset; each event has one of its own, because users' functions may add to it."""
 
 
-def observed(source: Source, observation: AssetObservation) -> list[Draft]:
-    """Convert ASSET_OBSERVATION.
-
-    Args:
-        source: the event and its facts.
-        observation: what the event holds.
-
-    Returns:
-        Draft of a DatasetEvent; or drafts of START and COMPLETE of a run that reads the dataset.
-    """
+def observed(source: Source) -> list[Draft]:
+    """Return the drafts for ASSET_OBSERVATION."""
+    data = source.entry.get_dagster_event().asset_observation_data
+    observation: AssetObservation = data.asset_observation
     key = observation.asset_key
     if not policy.allows_asset(source, key, Family.OBSERVATION):
         return []
@@ -51,13 +43,9 @@ def observed(source: Source, observation: AssetObservation) -> list[Draft]:
 
 
 def wiped(source: Source) -> list[Draft]:
-    """Convert ASSET_WIPED: Dagster deleted its records of an asset, or of some partitions.
+    """Return the drafts for ASSET_WIPED.
 
-    Args:
-        source: the event and its facts.
-
-    Returns:
-        Draft of a DatasetEvent; or drafts of START and COMPLETE of a run that reads the dataset.
+    Dagster has deleted its records of an asset, or of some partitions.
     """
     data = source.entry.get_dagster_event().asset_wiped_data
     key: AssetKey = data.asset_key
@@ -75,6 +63,7 @@ def wiped(source: Source) -> list[Draft]:
 def _drafts(
     source: Source, key: AssetKey, partition: str | None, read: _ReadDataset
 ) -> list[Draft]:
+    """Return a DatasetEvent, or START and COMPLETE of a run that reads the dataset."""
     if source.identity.settings.observation_events is ObservationEvents.DATASET:
         return [partial(_dataset_event, source, key, read)]
     return [

@@ -1,7 +1,5 @@
 """Which events are emitted, and which facets they carry: the user's choice."""
 
-from __future__ import annotations
-
 from fnmatch import fnmatchcase
 from typing import Any
 
@@ -20,55 +18,28 @@ _ALL = Globs()
 def allows_job(settings: Settings, run: RunFacts) -> bool:
     """Return True if the settings allow events of a Dagster run.
 
-    Args:
-        settings: hold the globs.
-        run: the Dagster run.
-
-    Returns:
-        True if its job is included and not excluded, or if the event was reported outside any run.
+    Events reported outside any run have no job and are always allowed.
     """
     return not run.run_id or _allows(settings.jobs, run.job_name)
 
 
 def allows_asset(source: Source, key: AssetKey, family: Family) -> bool:
-    """Return True if the settings allow events about an asset.
-
-    Args:
-        source: holds the settings.
-        key: the asset's key.
-        family: the family of the events.
-
-    Returns:
-        True if the family is on, and the asset is included and not excluded.
-    """
+    """Return True if the family is on, and the asset is included and not excluded."""
     settings = source.identity.settings
     return family in settings.families and _allows(settings.assets, asset_path(key))
 
 
 def _allows(globs: Globs, name: str) -> bool:
+    def matches(patterns: tuple[str, ...]) -> bool:
+        return any(fnmatchcase(name, pattern) for pattern in patterns)
+
     if globs == _ALL:
         return True
-    return (
-        _matches(name, globs.include)
-        and _matches(name, globs.only)
-        and not _matches(name, globs.exclude)
-    )
-
-
-def _matches(name: str, globs: tuple[str, ...]) -> bool:
-    return any(fnmatchcase(name, glob) for glob in globs)
+    return matches(globs.include) and matches(globs.only) and not matches(globs.exclude)
 
 
 def without_disabled_facets(settings: Settings, event: Event) -> Event:
-    """Remove the facets that the settings switch off.
-
-    Args:
-        settings: hold their names.
-        event: from conversion, changed in place.
-
-    Returns:
-        The event.
-    """
+    """Remove the facets that the settings switch off from an event, in place."""
     if settings.disabled_facets:
         if isinstance(event, DatasetEvent):
             holders: list[Any] = [event.dataset]

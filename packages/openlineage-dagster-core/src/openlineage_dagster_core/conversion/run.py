@@ -1,16 +1,14 @@
 """Dagster runs: their own START and end, and the ends of what they leave unfinished."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from functools import partial
 
 from dagster import DagsterEventType
-from openlineage.client.event_v2 import RunEvent, RunState
+from openlineage.client.event_v2 import RunState
 from openlineage.client.generated.base import RunFacet
 
 from openlineage_dagster_core.conversion import asset, check, custom, described, step
-from openlineage_dagster_core.conversion.envelope import Draft, Envelope, Source
+from openlineage_dagster_core.conversion.envelope import Draft, Envelope, Event, Source
 from openlineage_dagster_core.conversion.nominal_time import run_nominal_time
 from openlineage_dagster_core.facets.execution_parameters import execution_parameters_facet
 from openlineage_dagster_core.facets.run import (
@@ -31,46 +29,31 @@ END_STATE = {
     DagsterEventType.RUN_CANCELED: RunState.ABORT,
 }
 
-RETRY = "RETRY"
-"""The type of the dependency on the run that this one retries."""
+RETRY = "RETRY"  # The type of the dependency on the run that this one retries
 
+# What launches runs and is itself a job
 LAUNCHED_BY_JOBS = frozenset({"SCHEDULE", "SENSOR", "AUTOMATION"})
-"""What launches runs by itself, and is a job of its kind."""
 
 
 def started(source: Source) -> list[Draft]:
-    """Convert RUN_START.
-
-    Args:
-        source: the event and its facts.
-
-    Returns:
-        Draft of START; empty where the run has started or ended before.
-    """
+    """Return the draft for RUN_START; empty if the run has started or ended before."""
     progress = source.facts.progress
     if progress.has_started or progress.has_ended:
         return []
     return _drafts(source, RunState.START)
 
 
-def ended(source: Source, event_type: DagsterEventType) -> Iterator[Draft]:
-    """Convert RUN_SUCCESS, RUN_FAILURE or RUN_CANCELED.
+def ended(source: Source) -> Iterator[Draft]:
+    """Yield the drafts for RUN_SUCCESS, RUN_FAILURE or RUN_CANCELED.
 
-    What has not ended by now ends here. After a success it was skipped (ABORT), after a failure it
-    failed, after a cancellation it was aborted.
-
-    Args:
-        source: the event and its facts.
-        event_type: one of the three.
-
-    Yields:
-        Drafts of the ends of assets, steps and checks, then of the run's end. Nothing where the run
-        has ended before: Dagster may store several ends.
+    Assets, steps and checks that have not ended by now end before the run does. After a success
+    they were skipped (ABORT), after a failure they failed, after a cancellation they were aborted.
+    Dagster may store several ends: the first one counts.
     """
     progress = source.facts.progress
     if progress.has_ended:
         return
-    state = END_STATE[event_type]
+    state = END_STATE[source.entry.get_dagster_event().event_type]
     reason = ErrorFacts(source.entry.message) if state is not RunState.COMPLETE else None
     error = reason and (_error(source) or reason)
     unfinished_state = RunState.ABORT if state is RunState.COMPLETE else state
@@ -99,10 +82,9 @@ def _error(source: Source) -> ErrorFacts | None:
 
 
 def _error_in_graph(source: Source, step_key: str) -> ErrorFacts | None:
-    """Return why a step of a graph never started: the error of another step of that graph.
+    """Return the error of another step of the graph of a step that never started.
 
-    Any other step that never started did not fail by itself: the run's message names those that
-    did.
+    Without one, the step did not fail by itself: the run's message names those that did.
     """
     graph, dot, _ = step_key.partition(".")
     errors = source.facts.progress.errors.items()
@@ -115,7 +97,7 @@ def _drafts(source: Source, state: RunState, error: ErrorFacts | None = None) ->
     return [partial(_event, source, state, error)]
 
 
-def _event(source: Source, state: RunState, error: ErrorFacts | None) -> RunEvent:
+def _event(source: Source, state: RunState, error: ErrorFacts | None) -> Event:
     facts, identity = source.facts, source.identity
     envelope = Envelope(
         source,
@@ -125,9 +107,7 @@ def _event(source: Source, state: RunState, error: ErrorFacts | None) -> RunEven
         run_facets=_run_facets(source),
         job_facets=described.job_facets(facts.job) if facts.job is not None else {},
     )
-    event = envelope.event(state, error=error)
-    custom.with_additions(event, source, None)
-    return event
+    return custom.with_additions(envelope.event(state, error=error), source, None)
 
 
 def _run_facets(source: Source) -> dict[str, RunFacet]:
@@ -150,7 +130,7 @@ def _launched_by(source: Source) -> list[Upstream]:
     namespace = source.identity.job_namespace(run)
     found = []
     if run.parent_run_id:
-        # Retried runs were stored at another time; their ids stand for themselves.
+        # The retried run was stored at another time; its own id gives that.
         run_id = canonical_run_id(run.created_at, run.parent_run_id)
         name = run_job_name(run, is_like_asset=source.facts.is_job_like_asset)
         found.append(Upstream(namespace, name, run_id, RETRY))

@@ -1,15 +1,13 @@
 """Runs of steps: children of the Dagster run, without datasets of their own."""
 
-from __future__ import annotations
-
 from functools import lru_cache, partial
 
-from openlineage.client.event_v2 import RunEvent, RunState
+from openlineage.client.event_v2 import RunState
 from openlineage.client.generated.base import JobFacet
 from openlineage.client.generated.parent_run import ParentRunFacet
 
 from openlineage_dagster_core.conversion import custom, described
-from openlineage_dagster_core.conversion.envelope import END_STATES, Draft, Envelope, Source
+from openlineage_dagster_core.conversion.envelope import END_STATES, Draft, Envelope, Event, Source
 from openlineage_dagster_core.conversion.nominal_time import run_nominal_time
 from openlineage_dagster_core.facets.run import parent_facet
 from openlineage_dagster_core.facts.model import ErrorFacts, KnownRun
@@ -21,24 +19,17 @@ from openlineage_dagster_core.identity import (
 )
 from openlineage_dagster_core.serialisation import shared
 
+# Facets that a step has from the asset that it makes
 OF_THE_ASSET = ("documentation", "sourceCodeLocation")
-"""Facets that a step has from the asset that it makes."""
 
 
 def changed(
     source: Source, step_key: str, state: RunState, error: ErrorFacts | None = None
 ) -> list[Draft]:
-    """Convert an event in a step's life.
+    """Return the drafts for an event in a step's life: START, RUNNING (a retry) or an end.
 
-    Args:
-        source: the event and its facts.
-        step_key: the full step key.
-        state: START, RUNNING (a retry), COMPLETE, FAIL or ABORT.
-        error: why the step failed or was aborted.
-
-    Returns:
-        Draft of the event, after START where a step ends that never started. Empty for a second
-        START or a second end.
+    An end comes after START if the step never started. A second START or a second end gives
+    nothing.
     """
     facts = source.facts
     has_started = step_key in facts.progress.started
@@ -57,15 +48,7 @@ def changed(
 
 
 def step_as_parent(source: Source, step_key: str) -> ParentRunFacet:
-    """Build the `parent` facet of a run whose parent is a step.
-
-    Args:
-        source: the event and its facts.
-        step_key: the full step key.
-
-    Returns:
-        The facet.
-    """
+    """Build the `parent` facet of a run whose parent is a step."""
     run, identity = source.facts.run, source.identity
     step = KnownRun(
         namespace=identity.job_namespace(run),
@@ -77,24 +60,23 @@ def step_as_parent(source: Source, step_key: str) -> ParentRunFacet:
 
 def _event(
     source: Source, step_key: str, state: RunState, error: ErrorFacts | None = None
-) -> RunEvent:
+) -> Event:
     facts, identity = source.facts, source.identity
+    parent = _parent_facet(_dagster_run(source), _root(source))
     envelope = Envelope(
         source,
         run_id=identity.step_run_id(facts.run, step_key),
         name=step_job_name(facts.run.job_name, step_key),
         family=Family.STEP,
         step_key=step_key,
-        run_facets={"parent": _parent(source), **run_nominal_time(facts)},
+        run_facets={"parent": parent, **run_nominal_time(facts)},
         job_facets=_job_facets(source, step_key),
     )
-    event = envelope.event(state, error=error)
-    custom.with_additions(event, source, None)
-    return event
+    return custom.with_additions(envelope.event(state, error=error), source, None)
 
 
 def _job_facets(source: Source, step_key: str) -> dict[str, JobFacet]:
-    """Return what is known of the op, and else of the one asset that the step makes."""
+    """Return what is known of the op, and of the one asset that the step makes."""
     facts = source.facts
     made = [facts.assets.get(key) for key in facts.progress.planned.get(step_key, ())]
     asset = made[0] if len(made) == 1 else None
@@ -104,10 +86,6 @@ def _job_facets(source: Source, step_key: str) -> dict[str, JobFacet]:
         **{name: of_asset[name] for name in OF_THE_ASSET if name in of_asset},
         **(described.step_facets(step) if step is not None else {}),
     }
-
-
-def _parent(source: Source) -> ParentRunFacet:
-    return _parent_facet(_dagster_run(source), _root(source))
 
 
 @lru_cache(maxsize=4096)
