@@ -11,6 +11,7 @@ import dagster as dg
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from openlineage.client.event_v2 import InputDataset
 from openlineage.client.facet_v2 import RunFacet
 
 from openlineage_dagster_core.conversion import custom
@@ -136,7 +137,11 @@ json_values = st.recursive(
 def test_no_additions_break_an_event(added: dict[str, object]) -> None:
     custom._checked(added, "any")
     for side in ("inputs", "outputs"):
-        list(custom._datasets(added, side, dg.AssetKey("any")))
+        list(custom._datasets(added, side, dg.AssetKey("any"), named=_dataset))
+
+
+def _dataset(key: dg.AssetKey) -> InputDataset:
+    return InputDataset("dagster", key.to_user_string())
 
 
 @attr.define

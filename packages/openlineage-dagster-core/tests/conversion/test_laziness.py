@@ -120,7 +120,7 @@ def many_planned(count: int) -> tuple[dg.EventLogEntry, Facts, Identity]:
     """Give the STEP_START of a step that is to materialize many partitions of one asset."""
     log = ProgressLog()
     keys = [f"{number:05}" for number in range(count)]
-    log._planned["table"][KEY] = set(keys)
+    log.progress.planned["table"] = {KEY: set(keys)}
     graph = DEFINITIONS.get_repository_def().asset_graph
     run = RunFacts(RUN_ID, "both", CREATED_AT)
     event = dg.DagsterEvent(dg.DagsterEventType.STEP_START.value, "both", step_key="table")

@@ -294,8 +294,8 @@ def test_a_backfill_of_many_partitions_stays_linear(monkeypatch: pytest.MonkeyPa
     graph = DEFINITIONS.get_repository_def().asset_graph
     key = dg.AssetKey("region")
     log = ProgressLog()
-    log._planned["region"][key] = Counted(keys)
-    log._started["region"] = 0.0
+    log.progress.planned["region"] = {key: Counted(keys)}
+    log.progress.started["region"] = 0.0
     run = RunFacts(RUN_ID, "regional", CREATED_AT)
     facts = Facts(run, log.progress, DefinedAssets(graph))
     for partition in keys:
@@ -317,7 +317,7 @@ def test_a_backfill_of_many_partitions_stays_linear(monkeypatch: pytest.MonkeyPa
         )
         source = Source(entry, facts, Identity(Settings()))
         [_, draft] = asset.materialized(source)
-        log._materialized[key].add(partition)
+        log.progress.materialized.setdefault(key, set()).add(partition)
         event = draft()
         assert event.eventType.name == "COMPLETE"
     assert looked == 0

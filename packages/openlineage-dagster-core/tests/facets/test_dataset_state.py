@@ -11,8 +11,8 @@ from openlineage_dagster_core.facets.dataset_state import (
 from openlineage_spec import facet_faults
 
 PARTITIONS: list[Partition] = [
-    ("2026-01-01|eu", {"region": "eu", "day": "2026-01-01"}),
-    ("2026-01-02|\x00", {}),
+    ("2026-01-01|eu", (("region", "eu"), ("day", "2026-01-01"))),
+    ("2026-01-02|\x00", ()),
 ]
 CONDITION = {
     "type": "partition",

@@ -24,8 +24,8 @@ from openlineage_dagster_core.conversion.step import step_as_parent
 from openlineage_dagster_core.facts.dbt_failures import skipped_or_failed
 from openlineage_dagster_core.facts.materialized import described as asset_of
 from openlineage_dagster_core.facts.materialized import is_settled
+from openlineage_dagster_core.facts.metadata import upstream_in_tags
 from openlineage_dagster_core.facts.model import AssetPartition, ErrorFacts
-from openlineage_dagster_core.facts.upstream import upstream_in_tags
 from openlineage_dagster_core.families import Family
 from openlineage_dagster_core.identity import asset_job_name
 from openlineage_dagster_core.settings import AssetRunParent
@@ -40,7 +40,7 @@ def started(source: Source, step_key: str) -> Iterator[Draft]:
         if not _is_known_at_start(source, key, step_key):
             continue
         # Another step may have logged its materialization by hand.
-        materialized = progress.materialized.of(key)
+        materialized = progress.materialized.get(key, ())
         for partition in _planned_partitions(source, step_key, key):
             if partition not in materialized:
                 yield partial(_event, source, (key, partition), step_key, RunState.START)
@@ -120,7 +120,7 @@ def unfinished(
         if key not in facts.assets and not facts.earlier_upstream.get(key):
             continue
         has_start = _starts_with_step(source, key, step_key)
-        materialized = facts.progress.materialized.of(key)
+        materialized = facts.progress.materialized.get(key, ())
         for partition in _planned_partitions(source, step_key, key):
             if partition in materialized:
                 continue
@@ -136,7 +136,7 @@ def unfinished(
 
 def _is_over(source: Source, asset: AssetPartition, step_key: str | None) -> bool:
     progress = source.facts.progress
-    return asset in progress.materialized or step_key in progress.ended or progress.has_ended
+    return progress.is_materialized(asset) or step_key in progress.ended or progress.has_ended
 
 
 def _began(source: Source, step_key: str | None) -> float:
@@ -144,10 +144,7 @@ def _began(source: Source, step_key: str | None) -> float:
 
 
 def _planned_keys(source: Source, step_key: str) -> Iterator[AssetKey]:
-    """Yield the assets that a step is to materialize, sorted.
-
-    Dagster also plans what a run only observes; that is left out.
-    """
+    """Yield the assets that a step is to materialize, sorted, without those it only observes."""
     for key in sorted(source.facts.progress.planned.get(step_key, ())):
         definition = source.facts.assets.get(key)
         is_materializable = definition is None or definition.is_materializable
@@ -239,9 +236,7 @@ def _event(
     )
     lineage = _lineage(source, asset, made_by, upstream)
     event = envelope.event(state, timestamp, lineage, error)
-    if made_by is not None:
-        custom.materialized(event, made_by.metadata, key)
-    return custom.with_additions(event, source, key)
+    return custom.with_additions(event, source, key, made_by.metadata if made_by else None)
 
 
 def _lineage(

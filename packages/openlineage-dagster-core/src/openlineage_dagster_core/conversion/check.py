@@ -10,7 +10,7 @@ repeat all assertions so far, which is quadratic in the number of checks.
 from collections.abc import Iterator, Mapping
 from functools import partial
 
-from dagster import AssetCheckEvaluation, AssetKey
+from dagster import AssetCheckEvaluation
 from openlineage.client.event_v2 import RunState
 from openlineage.client.generated.base import InputDatasetFacet, RunFacet
 
@@ -25,14 +25,12 @@ from openlineage_dagster_core.conversion.envelope import (
     Source,
 )
 from openlineage_dagster_core.conversion.nominal_time import asset_nominal_time
-from openlineage_dagster_core.facets.assertions import assertions_facet, results_facet
-from openlineage_dagster_core.facets.metrics import metrics_facet
-from openlineage_dagster_core.facts.model import (
-    AssetPartition,
-    CheckFacts,
-    CheckRound,
-    ErrorFacts,
+from openlineage_dagster_core.facets.data_quality import (
+    assertions_facet,
+    metrics_facet,
+    results_facet,
 )
+from openlineage_dagster_core.facts.model import AssetPartition, CheckFacts, CheckRound, ErrorFacts
 from openlineage_dagster_core.facts.progress import check_partition
 from openlineage_dagster_core.families import Family
 from openlineage_dagster_core.identity import checks_job_name
@@ -74,7 +72,8 @@ def unfinished(source: Source, run_state: RunState, error: ErrorFacts | None) ->
     rounds = dict(progress.check_rounds)
     for key in progress.planned_checks.keys() - {key for key, _ in progress.evaluations}:
         rounds[(key, None)] = progress.check_round((key, None), now)
-    for checked, checks in sorted(rounds.items(), key=_by_name):
+    for checked in sorted(rounds, key=lambda checked: (checked[0], checked[1] or "")):
+        checks = rounds[checked]
         if not policy.allows_asset(source, checked[0], Family.CHECK):
             continue
         planned = progress.planned_checks.get(checked[0], {})
@@ -94,11 +93,6 @@ def _why(checks: CheckRound, error: ErrorFacts | None) -> ErrorFacts:
     again = " again" if checks.is_late else ""
     said = f"These planned checks were not evaluated{again}: {', '.join(sorted(checks.missing))}."
     return ErrorFacts(f"{said} {error.message}" if error is not None else said)
-
-
-def _by_name(item: tuple[AssetPartition, object]) -> tuple[AssetKey, str]:
-    (key, partition), _ = item
-    return key, partition or ""
 
 
 def _event(

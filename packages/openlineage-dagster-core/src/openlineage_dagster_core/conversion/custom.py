@@ -38,7 +38,6 @@ PLACES = {
     "input": "InputDatasetFacet",
     "output": "OutputDatasetFacet",
 }
-
 FACET_KEYS = {f"{place}_facets": place for place in PLACES}
 # What may follow `openlineage/` in metadata
 KNOWN_KEYS = frozenset(
@@ -47,9 +46,7 @@ KNOWN_KEYS = frozenset(
 
 # Facets of runs and jobs that conversion makes, or that the client adds to
 RESERVED = frozenset({"jobType", "processing_engine", "dagster_run", "parent", "tags"})
-
 _SCHEMA = "https://openlineage.io/spec/2-0-2/OpenLineage.json#/$defs/"
-
 # A URI with a scheme, of the characters that one may have
 _ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:[!-;=?-\[\]_a-z~]+")
 
@@ -78,10 +75,7 @@ Provider = Callable[[Subject], Facets | None]
 
 
 def load_provider(name: str) -> Provider:
-    """Import a function of the user's, named as `package.module:function`.
-
-    Raises ConfigurationError if there is no such function.
-    """
+    """Import a user's function, named `package.module:function`, or raise ConfigurationError."""
     module, _, function = name.partition(":")
     try:
         found = getattr(importlib.import_module(module), function)
@@ -104,48 +98,34 @@ def _provider(name: str) -> Provider | None:
         return None
 
 
-def with_additions(event: Event, source: Source, key: AssetKey | None) -> Event:
-    """Add what an asset's definition and the user's functions say to an event, in place.
-
-    Events of runs and steps have no asset key.
-    """
+def with_additions(
+    event: Event, source: Source, key: AssetKey | None, metadata: Mapping[str, Any] | None = None
+) -> Event:
+    """Add what a materialization's metadata, an asset's definition and users' functions say."""
+    if metadata and (added := additions(metadata)):
+        _put(event, _checked(added, str(key)), ("run", "job"))
     asset = source.facts.assets.get(key) if key is not None else None
     if asset is not None and asset.additions:
         _put(event, _of_definition(asset), ("run", "job"))
     for name in source.identity.settings.facet_providers:
         provider = _provider(name)
-        if provider is not None:
-            _provide(
-                event, Subject(event, source.entry, source.facts.run, key, asset), provider, name
-            )
+        if provider is None:
+            continue
+        try:
+            provided = provider(Subject(event, source.entry, source.facts.run, key, asset))
+            if provided is not None:
+                facets = {f"{place}_facets": facets for place, facets in provided.items()}
+                _put(event, _checked(facets, name), tuple(PLACES))
+        except Exception as error:
+            # A user's function may raise anything, with any message.
+            _mistake(name, fault.described(error))
     return event
-
-
-def _provide(event: Event, subject: Subject, provider: Provider, name: str) -> None:
-    try:
-        provided = provider(subject)
-        if provided is not None:
-            facets = {f"{place}_facets": facets for place, facets in provided.items()}
-            _put(event, _checked(facets, name), tuple(PLACES))
-    except Exception as error:
-        # A user's function may raise anything, with any message.
-        _mistake(name, fault.described(error))
-
-
-def materialized(event: Event, metadata: Mapping[str, Any], key: AssetKey) -> None:
-    """Add what a materialization's metadata says of its run and job, in place."""
-    added = additions(metadata)
-    if added:
-        _put(event, _checked(added, str(key)), ("run", "job"))
 
 
 def dataset_facets(
     key: AssetKey, asset: AssetFacts | None, metadata: Mapping[str, Any] | None
 ) -> dict[str, Any]:
-    """Return the dataset facets, by name, that a user adds to an asset on either side.
-
-    The metadata is that of the event, if the event describes this asset.
-    """
+    """Return the dataset facets, by name, that a user adds to an asset on either side."""
     found: dict[str, Any] = {}
     if asset is not None and asset.additions:
         found.update(_of_definition(asset).get("dataset", {}))
@@ -173,25 +153,16 @@ def with_datasets(
         (asset.additions, _of_definition(asset)) if asset is not None else ({}, {}),
         (made, _checked(made, str(key))),
     ):
-        inputs += (_as_input(dataset, named) for dataset in _datasets(added, "inputs", key))
-        for dataset in _datasets(added, "outputs", key):
-            as_input = _as_input(dataset, named)
-            outputs.append(
-                OutputDataset(
-                    namespace=as_input.namespace, name=as_input.name, facets=as_input.facets
-                )
-            )
+        inputs += _datasets(added, "inputs", key, named)
+        outputs += (
+            OutputDataset(namespace=dataset.namespace, name=dataset.name, facets=dataset.facets)
+            for dataset in _datasets(added, "outputs", key, named)
+        )
         facets = found.get("output")
         if facets:
             own = outputs[0]
             own.outputFacets = {**(own.outputFacets or {}), **facets}
     return Lineage(_once(inputs), _once(outputs))
-
-
-def _as_input(
-    dataset: AssetKey | InputDataset, named: Callable[[AssetKey], InputDataset]
-) -> InputDataset:
-    return named(dataset) if isinstance(dataset, AssetKey) else dataset
 
 
 def _once(datasets: list[_Dataset]) -> tuple[_Dataset, ...]:
@@ -203,8 +174,8 @@ def _once(datasets: list[_Dataset]) -> tuple[_Dataset, ...]:
 
 
 def _datasets(
-    added: Mapping[str, object], side: str, key: AssetKey
-) -> Iterator[AssetKey | InputDataset]:
+    added: Mapping[str, object], side: str, key: AssetKey, named: Callable[[AssetKey], InputDataset]
+) -> Iterator[InputDataset]:
     given = added.get(side, [])
     if not isinstance(given, list):
         _mistake(f"openlineage/{side} of {key}", "expected a list")
@@ -212,7 +183,7 @@ def _datasets(
     for item in given:
         asset = named_asset(item)
         if asset is not None:
-            yield asset
+            yield named(asset)
         elif isinstance(item, dict) and all(
             isinstance(item.get(part), str) and item[part] for part in ("namespace", "name")
         ):

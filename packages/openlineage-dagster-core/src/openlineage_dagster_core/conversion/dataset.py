@@ -5,40 +5,20 @@ A dataset has these facets in every event and on either side: backends forget wh
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from functools import lru_cache
 from typing import Any
 
 from dagster import AssetKey, AssetMaterialization, AssetObservation
 from openlineage.client.event_v2 import InputDataset, OutputDataset
 from openlineage.client.generated.base import DatasetFacet, InputDatasetFacet, OutputDatasetFacet
-from openlineage.client.generated.base_subset_dataset import (
-    InputSubsetInputDatasetFacet,
-    OutputSubsetOutputDatasetFacet,
-)
-from openlineage.client.generated.column_lineage_dataset import ColumnLineageDatasetFacet
-from openlineage.client.generated.datasource_dataset import DatasourceDatasetFacet
 
 from openlineage_dagster_core.caches import PerValue
 from openlineage_dagster_core.conversion import custom, described
 from openlineage_dagster_core.conversion.envelope import Source
-from openlineage_dagster_core.facets.dataset_state import (
-    Partition,
-    data_version_facet,
-    input_subset_facet,
-    input_version_facet,
-    output_subset_facet,
-)
-from openlineage_dagster_core.facets.metrics import (
-    column_metrics_in,
-    dataset_metrics_facet,
-    metrics_facet,
-    output_statistics_facet,
-)
+from openlineage_dagster_core.facets import data_quality, dataset_state, storage
 from openlineage_dagster_core.facets.schema import FieldLineage, column_lineage_facet
-from openlineage_dagster_core.facets.storage import data_source_facet, symlinks_facet
 from openlineage_dagster_core.facts.materialized import described as asset_of
 from openlineage_dagster_core.facts.metadata import column_lineage, table_schema
-from openlineage_dagster_core.facts.model import AssetFacts, Facts
+from openlineage_dagster_core.facts.model import Facts
 from openlineage_dagster_core.facts.partitions import dimensions_in_tags
 from openlineage_dagster_core.identity import DatasetName
 from openlineage_dagster_core.serialisation import shared
@@ -65,27 +45,24 @@ def read_dataset(
     facets = _facets(source, key, namespace)
     inputs = dict(input_facets or {})
     if read_by is not None:
-        _add(facets, "version", input_version_facet(read_by.tags or {}, key))
+        _add(facets, "version", dataset_state.input_version_facet(read_by.tags or {}, key))
     if partitions is not None:
         inputs["subset"] = _input_subset(_parts(source.facts, key, partitions))
     return InputDataset(namespace=namespace, name=name, facets=facets, inputFacets=inputs)
 
 
 def observed_dataset(source: Source, observation: AssetObservation) -> InputDataset:
-    """Return an observed asset as an input.
-
-    Metrics are both dataset facets and input facets: an event of either form shows them.
-    """
+    """Return an observed asset as an input, with metrics for both forms of events."""
     key, metadata = observation.asset_key, observation.metadata
     namespace, name = _dataset_name(source, key)
     facets = _facets(source, key, namespace, metadata)
     columns = table_schema(metadata)
     if columns is not None:
         facets["schema"] = described.table_schema_facet(columns)
-    _add(facets, "version", data_version_facet(observation.tags or {}))
-    _add(facets, "dataQualityMetrics", dataset_metrics_facet(metadata))
+    _add(facets, "version", dataset_state.data_version_facet(observation.tags or {}))
+    _add(facets, "dataQualityMetrics", data_quality.dataset_metrics_facet(metadata))
     inputs: dict[str, InputDatasetFacet] = {}
-    _add(inputs, "dataQualityMetrics", metrics_facet(metadata))
+    _add(inputs, "dataQualityMetrics", data_quality.metrics_facet(metadata))
     if observation.partition is not None:
         inputs["subset"] = _input_subset(_parts(source.facts, key, [observation.partition]))
     return InputDataset(namespace=namespace, name=name, facets=facets, inputFacets=inputs)
@@ -106,18 +83,15 @@ def written_dataset(
         outputs["subset"] = _output_subset(_parts(source.facts, key, [partition]))
     if made_by is not None:
         _add(facets, "columnLineage", _column_lineage(source, metadata))
-        _add(facets, "version", data_version_facet(made_by.tags or {}))
-        _add(outputs, "outputStatistics", output_statistics_facet(metadata))
-        if column_metrics_in(metadata):
-            _add(facets, "dataQualityMetrics", dataset_metrics_facet(metadata))
+        _add(facets, "version", dataset_state.data_version_facet(made_by.tags or {}))
+        _add(outputs, "outputStatistics", data_quality.output_statistics_facet(metadata))
+        if data_quality.column_metrics_in(metadata):
+            _add(facets, "dataQualityMetrics", data_quality.dataset_metrics_facet(metadata))
     return OutputDataset(namespace=namespace, name=name, facets=facets, outputFacets=outputs)
 
 
 def child_datasets(source: Source, key: AssetKey) -> Iterator[OutputDataset]:
-    """Yield the tables of an asset's nested fields as outputs, if datasets are named after tables.
-
-    Dagster has no assets for them.
-    """
+    """Yield the tables of an asset's nested fields, which Dagster does not know as assets."""
     identity, asset = source.identity, asset_of(source.facts, key)
     is_physical = identity.settings.dataset_identity is DatasetIdentity.PHYSICAL
     if asset is None or asset.physical.table_name is None or not is_physical:
@@ -129,7 +103,7 @@ def child_datasets(source: Source, key: AssetKey) -> Iterator[OutputDataset]:
         physical = identity.physical(key, child)
         if physical is not None:
             facets = dict(described.dataset_facets(child))
-            facets["dataSource"] = _data_source(physical.namespace)
+            facets["dataSource"] = storage.data_source_facet(physical.namespace)
             yield OutputDataset(physical.namespace, physical.name, facets=facets, outputFacets={})
 
 
@@ -143,55 +117,41 @@ def _facets(
     asset = asset_of(source.facts, key)
     facets = dict(described.dataset_facets(asset)) if asset is not None else {}
     physical = source.identity.physical(key, asset)
-    facets["dataSource"] = _data_source(namespace if physical is None else physical.namespace)
-    if source.identity.settings.dataset_symlinks:
-        _add(facets, "symlinks", _symlinks(source, key, asset))
+    facets["dataSource"] = storage.data_source_facet(
+        namespace if physical is None else physical.namespace
+    )
+    if source.identity.settings.dataset_symlinks and (
+        symlink := source.identity.symlink(source.facts.run, key, asset)
+    ):
+        (other_namespace, other_name), kind = symlink
+        facets["symlinks"] = storage.symlinks_facet(other_namespace, other_name, kind.value)
     facets.update(custom.dataset_facets(key, asset, metadata))
     return facets
 
 
-@lru_cache(maxsize=4096)
-def _data_source(name: str) -> DatasourceDatasetFacet:
-    return shared(data_source_facet(name))
-
-
-def _symlinks(source: Source, key: AssetKey, asset: AssetFacts | None) -> DatasetFacet | None:
-    found = source.identity.symlink(source.facts.run, key, asset)
-    if found is None:
-        return None
-    other, kind = found
-    return symlinks_facet([(other.namespace, other.name, kind.value)])
-
-
-_Parts = tuple[tuple[str, tuple[tuple[str, str], ...]], ...]
+_Parts = tuple[dataset_state.Partition, ...]
 
 
 def _parts(facts: Facts, key: AssetKey, partitions: Sequence[str]) -> _Parts:
     asset = facts.assets.get(key)
     of = asset.partitions if asset is not None else None
     if of is not None and of.definition is not None:
-        found = ((partition, of.dimensions(partition)) for partition in partitions)
+        found = (of.dimensions(partition) for partition in partitions)
     else:
-        tags = facts.run.tags
-        found = ((partition, dimensions_in_tags(partition, tags)) for partition in partitions)
-    return tuple((partition, tuple(dimensions.items())) for partition, dimensions in found)
+        found = (dimensions_in_tags(partition, facts.run.tags) for partition in partitions)
+    parts = (tuple(dimensions.items()) for dimensions in found)
+    return tuple(zip(partitions, parts, strict=True))
 
 
-def _partitions(parts: _Parts) -> list[Partition]:
-    return [(partition, dict(dimensions)) for partition, dimensions in parts]
-
-
-_input_subset = PerValue[_Parts, InputSubsetInputDatasetFacet](
-    lambda parts: shared(input_subset_facet(_partitions(parts))), len, PARTITIONS_KEPT
+_input_subset = PerValue[_Parts, InputDatasetFacet](
+    lambda parts: shared(dataset_state.input_subset_facet(parts)), len, PARTITIONS_KEPT
 )
-_output_subset = PerValue[_Parts, OutputSubsetOutputDatasetFacet](
-    lambda parts: shared(output_subset_facet(_partitions(parts))), len, PARTITIONS_KEPT
+_output_subset = PerValue[_Parts, OutputDatasetFacet](
+    lambda parts: shared(dataset_state.output_subset_facet(parts)), len, PARTITIONS_KEPT
 )
 
 
-def _column_lineage(
-    source: Source, metadata: Mapping[str, Any]
-) -> ColumnLineageDatasetFacet | None:
+def _column_lineage(source: Source, metadata: Mapping[str, Any]) -> DatasetFacet | None:
     lineage = column_lineage(metadata)
     if lineage is None:
         return None
@@ -210,7 +170,7 @@ def _column_lineage(
     return _shared_column_lineage(tuple(fields))
 
 
-_shared_column_lineage = PerValue[tuple[FieldLineage, ...], ColumnLineageDatasetFacet](
+_shared_column_lineage = PerValue[tuple[FieldLineage, ...], DatasetFacet](
     lambda fields: shared(column_lineage_facet(fields)),
     lambda fields: 1 + sum(1 + len(made_from) for _, made_from in fields),
     FIELDS_KEPT,

@@ -9,29 +9,10 @@ from typing import Any, TypeVar
 
 from dagster import TableSchema
 from openlineage.client.generated.base import BaseFacet, DatasetFacet, JobFacet
-from openlineage.client.generated.schema_dataset import SchemaDatasetFacet
 
 from openlineage_dagster_core.caches import PerObject, PerValue
-from openlineage_dagster_core.facets.description import (
-    dataset_documentation_facet,
-    dataset_ownership_facet,
-    dataset_tags_facet,
-    definition_tags_facet,
-    job_documentation_facet,
-    job_ownership_facet,
-    job_tags_facet,
-)
+from openlineage_dagster_core.facets import description, source_code, storage
 from openlineage_dagster_core.facets.schema import schema_facet
-from openlineage_dagster_core.facets.source_code import (
-    source_code_facet,
-    source_code_location_facet,
-    sql_facet,
-)
-from openlineage_dagster_core.facets.storage import (
-    dataset_type_facet,
-    hierarchy_facet,
-    storage_facet,
-)
 from openlineage_dagster_core.facts.model import AssetFacts, CheckFacts, JobFacts, StepFacts
 from openlineage_dagster_core.serialisation import shared
 
@@ -48,7 +29,7 @@ def _only_known(facets: Mapping[str, _Facet | None]) -> dict[str, _Facet]:
 def dataset_facets(asset: AssetFacts) -> dict[str, DatasetFacet]:
     """Return an asset's dataset facets by name."""
     physical = asset.physical
-    dataset_type = dataset_type_facet(
+    dataset_type = storage.dataset_type_facet(
         kinds=asset.kinds,
         table_name=physical.table_name,
         uri=physical.address,
@@ -56,16 +37,16 @@ def dataset_facets(asset: AssetFacts) -> dict[str, DatasetFacet]:
     )
     hierarchy = None
     if physical.table_name and dataset_type is not None:
-        hierarchy = hierarchy_facet(physical.table_name, dataset_type.datasetType)
+        hierarchy = storage.hierarchy_facet(physical.table_name, dataset_type.datasetType)
     return _only_known(
         {
-            "documentation": dataset_documentation_facet(asset.description),
-            "ownership": dataset_ownership_facet(asset.owners),
-            "tags": dataset_tags_facet(asset, asset.columns),
+            "documentation": description.dataset_documentation_facet(asset.description),
+            "ownership": description.dataset_ownership_facet(asset.owners),
+            "tags": description.dataset_tags_facet(asset, asset.columns),
             "schema": table_schema_facet(asset.columns) if asset.columns else None,
             "datasetType": dataset_type,
             "hierarchy": hierarchy,
-            "storage": storage_facet(
+            "storage": storage.storage_facet(
                 kinds=asset.kinds, storage_kind=physical.storage_kind, uri=physical.address
             ),
         }
@@ -77,12 +58,12 @@ def asset_job_facets(asset: AssetFacts) -> dict[str, JobFacet]:
     """Return the facets of the job that makes an asset, by name."""
     return _only_known(
         {
-            "documentation": job_documentation_facet(asset.description),
-            "ownership": job_ownership_facet(asset.owners),
-            "tags": job_tags_facet(asset),
-            "sourceCode": source_code_facet(asset.source_text),
-            "sourceCodeLocation": source_code_location_facet(asset.source_code),
-            "sql": sql_facet(asset.sql, asset.physical.storage_kind),
+            "documentation": description.job_documentation_facet(asset.description),
+            "ownership": description.job_ownership_facet(asset.owners),
+            "tags": description.job_tags_facet(asset),
+            "sourceCode": source_code.source_code_facet(asset.source_text),
+            "sourceCodeLocation": source_code.source_code_location_facet(asset.source_code),
+            "sql": source_code.sql_facet(asset.sql, asset.physical.storage_kind),
         }
     )
 
@@ -92,10 +73,10 @@ def job_facets(job: JobFacts) -> dict[str, JobFacet]:
     """Return the facets of a Dagster job by name."""
     return _only_known(
         {
-            "documentation": job_documentation_facet(job.description),
-            "ownership": job_ownership_facet(job.owners),
-            "tags": definition_tags_facet(job.tags),
-            "sourceCodeLocation": source_code_location_facet(job.source_code),
+            "documentation": description.job_documentation_facet(job.description),
+            "ownership": description.job_ownership_facet(job.owners),
+            "tags": description.definition_tags_facet(job.tags),
+            "sourceCodeLocation": source_code.source_code_location_facet(job.source_code),
         }
     )
 
@@ -105,22 +86,21 @@ def step_facets(step: StepFacts) -> dict[str, JobFacet]:
     """Return the job facets of a step by name."""
     return _only_known(
         {
-            "documentation": job_documentation_facet(step.description),
-            "tags": definition_tags_facet(step.tags),
+            "documentation": description.job_documentation_facet(step.description),
+            "tags": description.definition_tags_facet(step.tags),
         }
     )
 
 
 def check_facets(checks: Mapping[str, CheckFacts]) -> dict[str, JobFacet]:
     """Return the facets of the job of an asset's checks: all descriptions, and the first code."""
-    said = [
-        f"**{name}**: {check.description}" for name, check in checks.items() if check.description
-    ]
+    texts = ((name, check.description) for name, check in checks.items())
+    said = (f"**{name}**: {text}" for name, text in texts if text)
     code = next((check.source_code for check in checks.values() if check.source_code), None)
     return _only_known(
         {
-            "documentation": job_documentation_facet("\n\n".join(said)),
-            "sourceCodeLocation": source_code_location_facet(code),
+            "documentation": description.job_documentation_facet("\n\n".join(said)),
+            "sourceCodeLocation": source_code.source_code_location_facet(code),
         }
     )
 
@@ -133,13 +113,13 @@ class _Columns:
     schema: TableSchema = field(compare=False)
 
 
-def table_schema_facet(schema: TableSchema) -> SchemaDatasetFacet:
+def table_schema_facet(schema: TableSchema) -> DatasetFacet:
     """Return the `schema` facet, the same object for equal schemas."""
     value = tuple((column.name, column.type, column.description) for column in schema.columns)
     return _schema_facet(_Columns(value, schema))
 
 
-_schema_facet = PerValue[_Columns, SchemaDatasetFacet](
+_schema_facet = PerValue[_Columns, DatasetFacet](
     lambda columns: shared(schema_facet(columns.schema)),
     lambda columns: 1 + len(columns.value),
     COLUMNS_KEPT,

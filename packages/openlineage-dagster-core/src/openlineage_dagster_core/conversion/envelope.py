@@ -3,7 +3,6 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
-from functools import lru_cache
 
 import attr
 from dagster import AssetKey, EventLogEntry
@@ -17,9 +16,6 @@ from openlineage.client.event_v2 import (
     RunState,
 )
 from openlineage.client.generated.base import JobFacet, RunFacet
-from openlineage.client.generated.job_type_job import JobTypeJobFacet
-from openlineage.client.generated.processing_engine_run import ProcessingEngineRunFacet
-from openlineage.client.generated.tags_run import TagsRunFacet
 
 from openlineage_dagster_core.caches import PerObject
 from openlineage_dagster_core.facets.description import run_tags_facet
@@ -44,8 +40,6 @@ Event = RunEvent | DatasetEvent  # What conversion makes
 Draft = Callable[[], Event]
 
 END_STATES = frozenset({RunState.COMPLETE, RunState.FAIL, RunState.ABORT})
-
-
 DAGSTER_RUN_FACETS_KEPT = 256  # Cached facets of one run: those of the steps under way
 
 _DagsterRunKey = tuple[str | None, int | None, str | None, str | None, str | None]
@@ -89,12 +83,9 @@ class Envelope:
         lineage: Lineage = Lineage(),
         error: ErrorFacts | None = None,
     ) -> RunEvent:
-        """Make an event of this run (OpenLineage 2-0-2, RunEvent).
-
-        By default its time, in seconds since the epoch, is the Dagster event's.
-        """
+        """Make an event of this run, by default at the time of the Dagster event."""
         facts, identity = self.source.facts, self.source.identity
-        run_facets: dict[str, RunFacet] = {"processing_engine": _processing_engine_facet()}
+        run_facets: dict[str, RunFacet] = {"processing_engine": processing_engine_facet()}
         if facts.run.run_id:
             run_facets["dagster_run"] = self._dagster_run_facet()
             tags = _run_tags(facts.run)
@@ -111,57 +102,41 @@ class Envelope:
             Job(
                 namespace=identity.job_namespace(facts.run),
                 name=self.name,
-                facets={"jobType": _job_type_facet(self.family), **self.job_facets},
+                facets={"jobType": job_type_facet(self.family), **self.job_facets},
             ),
             list(lineage.inputs),
             list(lineage.outputs),
         )
 
     def _dagster_run_facet(self) -> DagsterRunFacet:
-        facts = self.source.facts
+        facts, url = self.source.facts, self.source.identity.settings.dagster_url
+        run, step_key = facts.run, self.step_key
         asset = facts.assets.get(self.asset) if self.asset is not None else None
-        step_key = self.step_key
+        attempt = facts.progress.retries.get(step_key, 0) + 1 if step_key else None
+        code_version = asset.code_version if asset is not None else None
         # START and COMPLETE mostly share one, and so do a step and its assets.
-        key = (
-            step_key,
-            facts.progress.retries.get(step_key, 0) + 1 if step_key else None,
-            self.partition,
-            asset.code_version if asset is not None else None,
-            self.source.identity.settings.dagster_url,
-        )
-        known = _dagster_run_facets(facts.run)
+        key = (step_key, attempt, self.partition, code_version, url)
+        known = _dagster_run_facets(run)
         if key not in known:
             if len(known) >= DAGSTER_RUN_FACETS_KEPT:
                 known.clear()
-            known[key] = _made_dagster_run_facet(facts.run, *key)
+            facet = DagsterRunFacet(
+                runId=run.run_id,
+                jobName=run.job_name,
+                stepKey=_name(step_key),
+                attempt=attempt,
+                partition=_name(self.partition),
+                codeLocation=run.code_location,
+                repository=run.repository,
+                codeVersion=_name(code_version),
+                parentRunId=run.parent_run_id,
+                rootRunId=run.root_run_id,
+                launch=launch_in_tags(run.tags),
+                url=f"{url}/runs/{run.run_id}" if url else None,
+                producer=PRODUCER,
+            )
+            known[key] = shared(facet)
         return known[key]
-
-
-def _made_dagster_run_facet(
-    run: RunFacts,
-    step_key: str | None,
-    attempt: int | None,
-    partition: str | None,
-    code_version: str | None,
-    url: str | None,
-) -> DagsterRunFacet:
-    return shared(
-        DagsterRunFacet(
-            runId=run.run_id,
-            jobName=run.job_name,
-            stepKey=_name(step_key),
-            attempt=attempt,
-            partition=_name(partition),
-            codeLocation=run.code_location,
-            repository=run.repository,
-            codeVersion=_name(code_version),
-            parentRunId=run.parent_run_id,
-            rootRunId=run.root_run_id,
-            launch=launch_in_tags(run.tags),
-            url=f"{url}/runs/{run.run_id}" if url else None,
-            producer=PRODUCER,
-        )
-    )
 
 
 _dagster_run_facets = PerObject[RunFacts, dict[_DagsterRunKey, DagsterRunFacet]](lambda _: {})
@@ -171,18 +146,8 @@ def _name(text: str | None) -> str | None:
     return limited(text, NAME_BYTES) if text is not None else None
 
 
-@lru_cache(maxsize=1)
-def _processing_engine_facet() -> ProcessingEngineRunFacet:
-    return shared(processing_engine_facet())
-
-
-@lru_cache(maxsize=len(Family))
-def _job_type_facet(family: Family) -> JobTypeJobFacet:
-    return shared(job_type_facet(family))
-
-
 @PerObject
-def _run_tags(run: RunFacts) -> TagsRunFacet | None:
+def _run_tags(run: RunFacts) -> RunFacet | None:
     facet = run_tags_facet(run.tags)
     return shared(facet) if facet is not None else None
 
@@ -212,24 +177,17 @@ def made_event(
     wrote the first, and the others are constants.
     """
     event = RunEvent.__new__(RunEvent)
-    for name, value in _EVENT_FIELDS.items():
+    fields = {"eventType": state, "eventTime": time, "run": run, "job": job}
+    for name, value in {**_EVENT_FIELDS, **fields, "inputs": inputs, "outputs": outputs}.items():
         _put(event, name, value)
-    _put(event, "eventType", state)
-    _put(event, "eventTime", time)
-    _put(event, "run", run)
-    _put(event, "job", job)
-    _put(event, "inputs", inputs)
-    _put(event, "outputs", outputs)
     return event
 
 
 def made_run(run_id: str, facets: dict[str, RunFacet]) -> Run:
     """Make the run of an event, like `made_event`; `Identity` gives the id, a UUID."""
     run = Run.__new__(Run)
-    for name, value in _RUN_FIELDS.items():
+    for name, value in {**_RUN_FIELDS, "runId": run_id, "facets": facets}.items():
         _put(run, name, value)
-    _put(run, "runId", run_id)
-    _put(run, "facets", facets)
     return run
 
 

@@ -1,30 +1,30 @@
 """The nominal time of Dagster runs and steps, from their partition or schedule."""
 
+import re
 from collections.abc import Iterator, Mapping
-from datetime import datetime
+from datetime import datetime, timedelta, timezone
 from functools import lru_cache
 
 from openlineage.client.generated.base import RunFacet
 from openlineage.client.generated.nominal_time_run import NominalTimeRunFacet
 
 from openlineage_dagster_core.caches import PerObject
-from openlineage_dagster_core.facets.nominal_time import guessed_window, nominal_time_facet
 from openlineage_dagster_core.facts.model import AssetFacts, Facts, RunFacts
 from openlineage_dagster_core.facts.partitions import Partitions
 from openlineage_dagster_core.serialisation import shared
+from openlineage_dagster_core.version import PRODUCER
 
 PARTITION_TAG = "dagster/partition"
 RANGE_TAGS = ("dagster/asset_partition_range_start", "dagster/asset_partition_range_end")
 SCHEDULED_TAG = ".dagster/scheduled_execution_time"
+_ISO_DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
+_ISO_DATE_HOUR = re.compile(r"(\d{4}-\d{2}-\d{2})[-T](\d{2}:\d{2})(?::\d{2})?")
 
 Window = tuple[datetime, datetime]
 
 
 def run_nominal_time(facts: Facts) -> Mapping[str, RunFacet]:
-    """Return the `nominalTime` facet of a run by its name; empty if it has no nominal time.
-
-    It is the window of the run's partition or range of partitions, else the time of its schedule.
-    """
+    """Return the `nominalTime` facet of a run's partitions or schedule by its name, if any."""
     # Cached, as each step asks. The planned assets decide, and grow until the run starts.
     found = _of_run(facts.run)
     planned = len(facts.progress.planned_keys)
@@ -82,12 +82,36 @@ def _partitions(facts: Facts) -> Iterator[Partitions]:
 
 
 def _facet(start: datetime, end: datetime | None) -> dict[str, RunFacet]:
-    return {"nominalTime": _shared_facet(start, end)}
+    return {"nominalTime": nominal_time_facet(start, end)}
 
 
 @lru_cache(maxsize=1024)
-def _shared_facet(start: datetime, end: datetime | None) -> NominalTimeRunFacet:
-    return shared(nominal_time_facet(start, end))
+def nominal_time_facet(start: datetime, end: datetime | None) -> NominalTimeRunFacet:
+    """Build the facet (NominalTimeRunFacet 1-0-1), in UTC; a time without a zone is one in UTC."""
+    until = _in_utc(end) if end is not None else None
+    return shared(NominalTimeRunFacet(_in_utc(start), until, producer=PRODUCER))
+
+
+def _in_utc(time: datetime) -> str:
+    if time.tzinfo is None:
+        time = time.replace(tzinfo=timezone.utc)
+    return time.astimezone(timezone.utc).isoformat()
+
+
+def guessed_window(partition: str) -> tuple[datetime, datetime] | None:
+    """Read an ISO date as a day in UTC, and one with a time of day as an hour."""
+    try:
+        if _ISO_DATE.fullmatch(partition):
+            start = datetime.fromisoformat(partition).replace(tzinfo=timezone.utc)
+            return start, start + timedelta(days=1)
+        if match := _ISO_DATE_HOUR.fullmatch(partition):
+            text = "T".join(match.groups())
+            start = datetime.fromisoformat(text).replace(tzinfo=timezone.utc)
+            return start, start + timedelta(hours=1)
+    except (ValueError, OverflowError):
+        # A date that does not exist, such as 2026-02-31, or the last day of `datetime`.
+        return None
+    return None
 
 
 # By the number of planned assets, the nominal time of a run

@@ -43,10 +43,7 @@ def observed(source: Source) -> list[Draft]:
 
 
 def wiped(source: Source) -> list[Draft]:
-    """Return the drafts for ASSET_WIPED.
-
-    Dagster has deleted its records of an asset, or of some partitions.
-    """
+    """Return the drafts for ASSET_WIPED: Dagster deleted its records of an asset or partitions."""
     data = source.entry.get_dagster_event().asset_wiped_data
     key: AssetKey = data.asset_key
     if not policy.allows_asset(source, key, Family.OBSERVATION):
@@ -74,12 +71,9 @@ def _drafts(
 
 def _dataset_event(source: Source, key: AssetKey, read: _ReadDataset) -> Event:
     dataset = read()
+    static = StaticDataset(namespace=dataset.namespace, name=dataset.name, facets=dataset.facets)
     event = DatasetEvent(
-        eventTime=event_time(source.entry.timestamp),
-        dataset=StaticDataset(
-            namespace=dataset.namespace, name=dataset.name, facets=dataset.facets
-        ),
-        producer=PRODUCER,
+        eventTime=event_time(source.entry.timestamp), dataset=static, producer=PRODUCER
     )
     return custom.with_additions(event, source, key)
 

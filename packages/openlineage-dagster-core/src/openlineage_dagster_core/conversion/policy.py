@@ -16,10 +16,7 @@ _ALL = Globs()
 
 
 def allows_job(settings: Settings, run: RunFacts) -> bool:
-    """Return True if the settings allow events of a Dagster run.
-
-    Events reported outside any run have no job and are always allowed.
-    """
+    """Return True if the settings allow events of a run; those outside any run are allowed."""
     return not run.run_id or _allows(settings.jobs, run.job_name)
 
 

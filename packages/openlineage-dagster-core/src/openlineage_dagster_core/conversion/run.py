@@ -10,10 +10,10 @@ from openlineage.client.generated.base import RunFacet
 from openlineage_dagster_core.conversion import asset, check, custom, described, step
 from openlineage_dagster_core.conversion.envelope import Draft, Envelope, Event, Source
 from openlineage_dagster_core.conversion.nominal_time import run_nominal_time
-from openlineage_dagster_core.facets.execution_parameters import execution_parameters_facet
 from openlineage_dagster_core.facets.run import (
     Upstream,
     environment_variables_facet,
+    execution_parameters_facet,
     job_dependencies_facet,
     launch_in_tags,
     parent_facet,
@@ -28,7 +28,6 @@ END_STATE = {
     DagsterEventType.RUN_FAILURE: RunState.FAIL,
     DagsterEventType.RUN_CANCELED: RunState.ABORT,
 }
-
 RETRY = "RETRY"  # The type of the dependency on the run that this one retries
 
 # What launches runs and is itself a job

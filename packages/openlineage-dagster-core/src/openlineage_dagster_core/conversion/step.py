@@ -1,6 +1,6 @@
 """Runs of steps: children of the Dagster run, without datasets of their own."""
 
-from functools import lru_cache, partial
+from functools import partial
 
 from openlineage.client.event_v2 import RunState
 from openlineage.client.generated.base import JobFacet
@@ -12,12 +12,7 @@ from openlineage_dagster_core.conversion.nominal_time import run_nominal_time
 from openlineage_dagster_core.facets.run import parent_facet
 from openlineage_dagster_core.facts.model import ErrorFacts, KnownRun
 from openlineage_dagster_core.families import Family
-from openlineage_dagster_core.identity import (
-    run_job_name,
-    step_job_name,
-    without_mapping_index,
-)
-from openlineage_dagster_core.serialisation import shared
+from openlineage_dagster_core.identity import run_job_name, step_job_name, without_mapping_index
 
 # Facets that a step has from the asset that it makes
 OF_THE_ASSET = ("documentation", "sourceCodeLocation")
@@ -33,12 +28,8 @@ def changed(
     """
     facts = source.facts
     has_started = step_key in facts.progress.started
-    has_ended = step_key in facts.progress.ended
-    if (
-        Family.STEP not in source.identity.settings.families
-        or has_ended
-        or (state is RunState.START and has_started)
-    ):
+    is_again = step_key in facts.progress.ended or (state is RunState.START and has_started)
+    if is_again or Family.STEP not in source.identity.settings.families:
         return []
     drafts: list[Draft] = []
     if state in END_STATES and not has_started:
@@ -55,14 +46,14 @@ def step_as_parent(source: Source, step_key: str) -> ParentRunFacet:
         name=step_job_name(run.job_name, step_key),
         run_id=identity.step_run_id(run, step_key),
     )
-    return _parent_facet(step, _root(source))
+    return parent_facet(step, _root(source))
 
 
 def _event(
     source: Source, step_key: str, state: RunState, error: ErrorFacts | None = None
 ) -> Event:
     facts, identity = source.facts, source.identity
-    parent = _parent_facet(_dagster_run(source), _root(source))
+    parent = parent_facet(_dagster_run(source), _root(source))
     envelope = Envelope(
         source,
         run_id=identity.step_run_id(facts.run, step_key),
@@ -86,11 +77,6 @@ def _job_facets(source: Source, step_key: str) -> dict[str, JobFacet]:
         **{name: of_asset[name] for name in OF_THE_ASSET if name in of_asset},
         **(described.step_facets(step) if step is not None else {}),
     }
-
-
-@lru_cache(maxsize=4096)
-def _parent_facet(parent: KnownRun, root: KnownRun) -> ParentRunFacet:
-    return shared(parent_facet(parent, root))
 
 
 def _dagster_run(source: Source) -> KnownRun:

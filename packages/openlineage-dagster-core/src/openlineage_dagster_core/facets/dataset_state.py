@@ -1,6 +1,6 @@
 """The facets of the state of a dataset in an event: `version`, `subset`, `lifecycleStateChange`."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
 
 from dagster import AssetKey
@@ -12,13 +12,14 @@ from openlineage.client.generated.lifecycle_state_change_dataset import (
 )
 
 from openlineage_dagster_core.facets.text import limited
-from openlineage_dagster_core.facts.upstream import INPUT_DATA_VERSION_PREFIX
+from openlineage_dagster_core.facts.metadata import INPUT_DATA_VERSION_PREFIX
 from openlineage_dagster_core.serialisation import shared
 from openlineage_dagster_core.version import PRODUCER
 
 DATA_VERSION = "dagster/data_version"  # A tag of materializations and observations
 
-Partition = tuple[str, Mapping[str, str]]  # A partition's key, and its key in each dimension
+# A partition's key, and the names of its dimensions with the key in each
+Partition = tuple[str, tuple[tuple[str, str], ...]]
 
 
 def data_version_facet(tags: Mapping[str, str]) -> DatasetVersionDatasetFacet | None:
@@ -41,7 +42,7 @@ def _version_facet(version: str | None) -> DatasetVersionDatasetFacet | None:
 
 
 def input_subset_facet(
-    partitions: Sequence[Partition],
+    partitions: Iterable[Partition],
 ) -> base_subset_dataset.InputSubsetInputDatasetFacet:
     """Build an input's facet (InputSubsetInputDatasetFacet of BaseSubsetDatasetFacet 1-0-0).
 
@@ -53,7 +54,7 @@ def input_subset_facet(
 
 
 def output_subset_facet(
-    partitions: Sequence[Partition],
+    partitions: Iterable[Partition],
 ) -> base_subset_dataset.OutputSubsetOutputDatasetFacet:
     """Build an output's facet (OutputSubsetOutputDatasetFacet of BaseSubsetDatasetFacet 1-0-0)."""
     return base_subset_dataset.OutputSubsetOutputDatasetFacet(
@@ -61,15 +62,12 @@ def output_subset_facet(
     )
 
 
-def _condition(
-    partitions: Sequence[Partition],
-) -> base_subset_dataset.PartitionSubsetCondition:
+def _condition(partitions: Iterable[Partition]) -> base_subset_dataset.PartitionSubsetCondition:
     return base_subset_dataset.PartitionSubsetCondition(
         partitions=[
             base_subset_dataset.Partition(
                 dimensions={
-                    limited(dimension): limited(value)
-                    for dimension, value in sorted(dimensions.items())
+                    limited(dimension): limited(value) for dimension, value in sorted(dimensions)
                 },
                 identifier=limited(key),
             )
@@ -79,10 +77,8 @@ def _condition(
 
 
 def wiped_facet() -> LifecycleStateChangeDatasetFacet:
-    """Build the facet (LifecycleStateChangeDatasetFacet 1-0-1) of an asset that was wiped.
-
-    It says TRUNCATE: Dagster forgets what was made, and the asset stays defined.
-    """
+    """Build the facet (LifecycleStateChangeDatasetFacet 1-0-1) of an asset that was wiped."""
+    # Dagster forgets what was made, and the asset stays defined.
     return LifecycleStateChangeDatasetFacet(
         lifecycleStateChange=LifecycleStateChange.TRUNCATE, producer=PRODUCER
     )

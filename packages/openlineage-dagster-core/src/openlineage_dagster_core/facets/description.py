@@ -20,13 +20,10 @@ from openlineage_dagster_core.redaction import redacted
 from openlineage_dagster_core.version import PRODUCER
 
 MARKDOWN = "text/markdown"  # Dagster renders every description as Markdown
-
 TEAM_PREFIX = "team:"  # Dagster writes teams so; every other owner is an email address
-
 SOURCE = "DAGSTER"
 KIND = "dagster/kind"
 GROUP = "dagster/group"
-
 HIDDEN_PREFIX = ".dagster/"  # Run tags that Dagster keeps for itself
 
 

@@ -1,9 +1,9 @@
-"""The facets of runs, and the `jobType` of their jobs.
+"""The facets of runs, and the `jobType` of their jobs; those of many events are shared."""
 
-A run has an engine, the Dagster run behind it, a parent, runs before it, errors and variables.
-"""
-
-from collections.abc import Mapping, Sequence
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from fnmatch import fnmatchcase
+from functools import cache, lru_cache
 from typing import NamedTuple
 from uuid import UUID
 
@@ -15,6 +15,10 @@ from openlineage.client.generated.environment_variables_run import (
     EnvironmentVariablesRunFacet,
 )
 from openlineage.client.generated.error_message_run import ErrorMessageRunFacet
+from openlineage.client.generated.execution_parameters_run import (
+    ExecutionParameter,
+    ExecutionParametersRunFacet,
+)
 from openlineage.client.generated.job_dependencies_run import (
     JobDependenciesRunFacet,
     JobDependency,
@@ -30,13 +34,13 @@ from openlineage_dagster_core.facets.text import limited
 from openlineage_dagster_core.facts.model import ErrorFacts, KnownRun
 from openlineage_dagster_core.families import Family
 from openlineage_dagster_core.names import safe_job_namespace, safe_name
-from openlineage_dagster_core.redaction import redacted, without_secrets
+from openlineage_dagster_core.redaction import MASK, redacted, secrets_within, without_secrets
+from openlineage_dagster_core.serialisation import shared
 from openlineage_dagster_core.version import PRODUCER, SCHEMAS_URL, __version__
 
 DAGSTER_RUN_SCHEMA = f"{SCHEMAS_URL}/1-0-0/DagsterRunFacet.json#/$defs/DagsterRunFacet"
-
 INTEGRATION = "DAGSTER"  # Backends choose the service by it (OpenMetadata: `dagster_openlineage`)
-
+DEEPEST = 64  # Levels of a run's config; deeper ones are left out
 NAME_BYTES = 4096  # Of a name or key in `dagster_run`, which the size limit of events never drops
 
 # Run tags that name what launched a run; the first that exists counts
@@ -81,20 +85,18 @@ class DagsterRunFacet(RunFacet):
         return DAGSTER_RUN_SCHEMA
 
 
+@cache
 def job_type_facet(family: Family) -> JobTypeJobFacet:
     """Build the facet (JobTypeJobFacet 2-0-4)."""
-    return JobTypeJobFacet(
-        processingType="BATCH", integration=INTEGRATION, jobType=family.value, producer=PRODUCER
-    )
+    facet = JobTypeJobFacet("BATCH", INTEGRATION, jobType=family.value, producer=PRODUCER)
+    return shared(facet)
 
 
+@cache
 def processing_engine_facet() -> ProcessingEngineRunFacet:
     """Build the facet (ProcessingEngineRunFacet 1-1-1); DataHub finds its orchestrator by it."""
-    return ProcessingEngineRunFacet(
-        version=dagster_version,
-        name="Dagster",
-        openlineageAdapterVersion=__version__,
-        producer=PRODUCER,
+    return shared(
+        ProcessingEngineRunFacet(dagster_version, "Dagster", __version__, producer=PRODUCER)
     )
 
 
@@ -107,18 +109,15 @@ def launch_in_tags(tags: Mapping[str, str]) -> Launch | None:
     return None
 
 
+@lru_cache(maxsize=4096)
 def parent_facet(parent: KnownRun, root: KnownRun | None = None) -> ParentRunFacet:
     """Build the facet (ParentRunFacet 1-2-0); without a root, the parent is the root."""
     first = root or parent
-    return ParentRunFacet(
-        run=Run(runId=parent.run_id),
-        job=Job(namespace=safe_job_namespace(parent.namespace), name=safe_name(parent.name)),
-        root=Root(
-            run=RootRun(runId=first.run_id),
-            job=RootJob(namespace=safe_job_namespace(first.namespace), name=safe_name(first.name)),
-        ),
-        producer=PRODUCER,
-    )
+    job = Job(namespace=safe_job_namespace(parent.namespace), name=safe_name(parent.name))
+    root_job = RootJob(namespace=safe_job_namespace(first.namespace), name=safe_name(first.name))
+    root_run = Root(run=RootRun(runId=first.run_id), job=root_job)
+    facet = ParentRunFacet(Run(runId=parent.run_id), job, root=root_run, producer=PRODUCER)
+    return shared(facet)
 
 
 class Upstream(NamedTuple):
@@ -131,10 +130,7 @@ class Upstream(NamedTuple):
 
 
 def job_dependencies_facet(upstream: Sequence[Upstream]) -> JobDependenciesRunFacet | None:
-    """Build the facet (JobDependenciesRunFacet 1-0-1) of what a run came after, sorted.
-
-    A run id that is not a UUID is left out. Without upstream jobs the facet is None.
-    """
+    """Build the facet (JobDependenciesRunFacet 1-0-1), sorted; a run id must be a UUID."""
     found = sorted(
         {
             (safe_job_namespace(namespace), safe_name(name), _uuid(run_id), limited(kind))
@@ -189,3 +185,60 @@ def environment_variables_facet(
         ],
         producer=PRODUCER,
     )
+
+
+def execution_parameters_facet(
+    run_config: Mapping[str, object], allowed: Sequence[str]
+) -> ExecutionParametersRunFacet | None:
+    """Build the facet (ExecutionParametersRunFacet 1-0-0), sorted; None if nothing is allowed.
+
+    `allowed` are shell patterns of keys such as `ops.load.config.*`; an item of a list has its
+    index for a key. All values below a secret's name are masked, and so is the value next to it, as
+    in {"name": "DB_PASSWORD", "value": …}.
+    """
+    values: dict[str, str] = {}
+    for key, value in sorted(_flat("", run_config, 0)):
+        if any(fnmatchcase(key, pattern) for pattern in allowed):
+            # 1 and '1' may be keys of the same mapping.
+            values.setdefault(limited(without_secrets(key)), limited(redacted(key, limited(value))))
+    if not values:
+        return None
+    return ExecutionParametersRunFacet(
+        parameters=[
+            ExecutionParameter(key=key, value=value) for key, value in sorted(values.items())
+        ],
+        producer=PRODUCER,
+    )
+
+
+def _flat(
+    key: str, value: object, depth: int, *, is_secret: bool = False
+) -> Iterator[tuple[str, str]]:
+    if depth > DEEPEST:
+        return
+    prefix = f"{key}." if key else ""
+    items: Iterable[tuple[object, object]]
+    if isinstance(value, Mapping) and value:
+        items = value.items()
+    elif isinstance(value, (list, tuple)) and value:
+        items = enumerate(value)
+    else:
+        text = _text(value) if key else None
+        if text is not None:
+            yield key, MASK if is_secret and text else text
+        return
+    secrets = secrets_within(value)
+    for name, inner in items:
+        yield from _flat(
+            f"{prefix}{name}", inner, depth + 1, is_secret=is_secret or name in secrets
+        )
+
+
+def _text(value: object) -> str | None:
+    if isinstance(value, str):
+        return value
+    try:
+        return json.dumps(value, ensure_ascii=False, allow_nan=False)
+    except (TypeError, ValueError):
+        # Not JSON, or not a finite number.
+        return None

@@ -8,10 +8,7 @@ from openlineage.client.generated.column_lineage_dataset import (
     Fields,
     InputField,
 )
-from openlineage.client.generated.schema_dataset import (
-    SchemaDatasetFacet,
-    SchemaDatasetFacetFields,
-)
+from openlineage.client.generated.schema_dataset import SchemaDatasetFacet, SchemaDatasetFacetFields
 
 from openlineage_dagster_core.facets.nested_types import NestedField, nested_fields
 from openlineage_dagster_core.facets.text import limited
@@ -23,10 +20,7 @@ FieldLineage = tuple[str, tuple[tuple[str, str, str], ...]]
 
 
 def schema_facet(columns: TableSchema) -> SchemaDatasetFacet:
-    """Build the facet (SchemaDatasetFacet 1-2-0), with the fields of structs.
-
-    Of columns with the same name, the first one counts.
-    """
+    """Build the facet (SchemaDatasetFacet 1-2-0); of columns with one name the first counts."""
     return SchemaDatasetFacet(
         fields=_first_of_each_name(
             SchemaDatasetFacetFields(

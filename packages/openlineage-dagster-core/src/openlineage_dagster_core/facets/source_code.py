@@ -13,7 +13,6 @@ from openlineage_dagster_core.version import PRODUCER
 
 GIT = "git"
 FILE = "file"
-
 _SHA = re.compile(r"[0-9a-fA-F]{40}")
 _GITHUB = re.compile(r"(/[^/]+/[^/]+)/(?:tree|blob)/([^/]+)(?:/(.*))?")
 _GITLAB = re.compile(r"(/[^/]+/.*?[^/])/-/(?:tree|blob)/([^/]+)(?:/(.*))?")

@@ -1,10 +1,8 @@
-"""The dataset facets that say where an asset is kept, and as what.
-
-These are `datasetType`, `hierarchy`, `storage`, `dataSource` and `symlinks`.
-"""
+"""The dataset facets that say where an asset is kept, under which names, and as what."""
 
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
+from functools import lru_cache
 from posixpath import splitext
 from urllib.parse import quote, urlsplit
 
@@ -20,12 +18,11 @@ from openlineage.client.generated.symlinks_dataset import Identifier, SymlinksDa
 from openlineage_dagster_core.facets.text import limited
 from openlineage_dagster_core.names import safe_dataset_namespace, safe_name
 from openlineage_dagster_core.redaction import public_uri
+from openlineage_dagster_core.serialisation import shared
 from openlineage_dagster_core.version import PRODUCER
 
 FILES = "file"  # The namespace of files on disks
-
 TABLE = "TABLE"  # DataHub takes a symlink of this type for the dataset's own identity
-
 # dbt's materializations, and what each makes
 _TYPE_OF_MATERIALIZATION: dict[str, tuple[str, str | None]] = {
     "view": ("VIEW", None),
@@ -34,20 +31,13 @@ _TYPE_OF_MATERIALIZATION: dict[str, tuple[str, str | None]] = {
     "ephemeral": ("VIEW", "TEMPORARY"),
     **dict.fromkeys(("table", "incremental", "snapshot", "seed"), ("TABLE", None)),
 }
-
 # Formats by a kind's name or a file's extension
 _FORMAT_OF_NAME = {
-    **{
-        name: name
-        for name in (
-            "avro", "csv", "excel", "feather", "geojson", "json", "orc", "parquet", "text", "tsv",
-            "xml", "yaml",
-        )
-    },
-    "jsonl": "json", "ndjson": "json", "txt": "text", "xls": "excel", "xlsx": "excel",
-    "yml": "yaml",
+    "avro": "avro", "csv": "csv", "excel": "excel", "feather": "feather", "geojson": "geojson",
+    "json": "json", "jsonl": "json", "ndjson": "json", "orc": "orc", "parquet": "parquet",
+    "text": "text", "tsv": "tsv", "txt": "text", "xls": "excel", "xlsx": "excel", "xml": "xml",
+    "yaml": "yaml", "yml": "yaml",
 }  # fmt: skip
-
 _COMPRESSIONS = frozenset({".bz2", ".gz", ".lz4", ".snappy", ".xz", ".zip", ".zst"})
 
 # The storage that keeps files, by the scheme of their addresses
@@ -55,35 +45,23 @@ _FILE_SCHEMES = {
     "abfs": "adls", "abfss": "adls", "dbfs": "dbfs", "file": "file", "gcs": "gcs", "gs": "gcs",
     "hdfs": "hdfs", "s3": "s3", "s3a": "s3", "s3n": "s3", "wasb": "adls", "wasbs": "adls",
 }  # fmt: skip
-
 _TABLE_FORMATS = {
     "delta": "delta", "delta_lake": "delta", "deltalake": "delta", "hudi": "hudi",
     "iceberg": "iceberg", "paimon": "paimon",
 }  # fmt: skip
-
-_STORAGES = {
-    **{
-        name: name
-        for name in (
-            "adls", "athena", "bigquery", "cassandra", "clickhouse", "cockroachdb", "databricks",
-            "dbfs", "duckdb", "dynamodb", "elasticsearch", "gcs", "hdfs", "hive", "kafka",
-            "mariadb", "mongodb", "motherduck", "mysql", "oracle", "postgres", "redis", "redshift",
-            "s3", "snowflake", "sqlite", "sqlserver", "synapse", "teradata", "trino",
-        )
-    },
-    "mssql": "sqlserver", "postgresql": "postgres",
-}  # fmt: skip
+_STORAGES = {name: name for name in (
+    "adls", "athena", "bigquery", "cassandra", "clickhouse", "cockroachdb", "databricks", "dbfs",
+    "duckdb", "dynamodb", "elasticsearch", "gcs", "hdfs", "hive", "kafka", "mariadb", "mongodb",
+    "motherduck", "mysql", "oracle", "postgres", "redis", "redshift", "s3", "snowflake", "sqlite",
+    "sqlserver", "synapse", "teradata", "trino",
+)} | {"mssql": "sqlserver", "postgresql": "postgres"}  # fmt: skip
 
 # One part of a table's name, in any of the quotes of databases
 _PART = re.compile(r'"([^"]+)"|`([^`]+)`|\[([^\]]+)\]|([^."`\[\]]+)')
 
 
 def dataset_type_facet(
-    *,
-    kinds: Collection[str],
-    table_name: str | None,
-    uri: str | None,
-    materialization: str | None,
+    *, kinds: Collection[str], table_name: str | None, uri: str | None, materialization: str | None
 ) -> DatasetTypeDatasetFacet | None:
     """Build the facet (DatasetTypeDatasetFacet 1-0-1); None if nothing tells the type.
 
@@ -114,10 +92,7 @@ def _type_of(
 
 
 def hierarchy_facet(table_name: str, table_type: str) -> HierarchyDatasetFacet | None:
-    """Build the facet (HierarchyDatasetFacet 1-0-0) of `database.schema.table` or `schema.table`.
-
-    The type of the last level is TABLE or VIEW. Other numbers of parts give None.
-    """
+    """Build the facet (HierarchyDatasetFacet 1-0-0) of `schema.table` or `db.schema.table`."""
     parts = [match[match.lastindex or 0] for match in _PART.finditer(table_name)]
     if len(parts) not in (2, 3):
         return None
@@ -161,6 +136,7 @@ def storage_facet(
     )
 
 
+@lru_cache(maxsize=4096)
 def data_source_facet(name: str) -> DatasourceDatasetFacet:
     """Build the facet (DatasourceDatasetFacet 1-0-1) of a namespace, with its public URI or a URN.
 
@@ -170,27 +146,16 @@ def data_source_facet(name: str) -> DatasourceDatasetFacet:
     uri = public_uri(name) if "://" in name else None
     if name == FILES:
         uri = f"{FILES}:///"
-    return DatasourceDatasetFacet(
-        name=limited(name),
-        uri=uri or f"urn:dagster:{quote(name, safe='/:', errors='replace')}",
-        producer=PRODUCER,
-    )
+    uri = uri or f"urn:dagster:{quote(name, safe='/:', errors='replace')}"
+    return shared(DatasourceDatasetFacet(name=limited(name), uri=uri, producer=PRODUCER))
 
 
-def symlinks_facet(identifiers: Sequence[tuple[str, str, str]]) -> SymlinksDatasetFacet:
-    """Build the facet (SymlinksDatasetFacet 1-0-1) of namespaces, names and types, each once.
-
-    Raises ValueError if a type is TABLE, which only our own code could have chosen.
-    """
-    if any(kind.strip().upper() == TABLE for _, _, kind in identifiers):
+def symlinks_facet(namespace: str, name: str, kind: str) -> SymlinksDatasetFacet:
+    """Build the facet (SymlinksDatasetFacet 1-0-1) of a dataset's other name; never for a TABLE."""
+    if kind.strip().upper() == TABLE:
         raise ValueError(f"a symlink of type {TABLE} takes the dataset's identity in DataHub")
-    found = {
-        (safe_dataset_namespace(namespace), safe_name(name), limited(kind))
-        for namespace, name, kind in identifiers
-    }
-    return SymlinksDatasetFacet(
-        identifiers=[Identifier(*identifier) for identifier in sorted(found)], producer=PRODUCER
-    )
+    symlink = Identifier(safe_dataset_namespace(namespace), safe_name(name), limited(kind))
+    return SymlinksDatasetFacet(identifiers=[symlink], producer=PRODUCER)
 
 
 def _folded(name: str) -> str:

@@ -1,6 +1,4 @@
-"""Reads from the error of a dbt command which models failed; dbt skips what depends on them."""
-
-from __future__ import annotations
+"""Reads which models failed from the error of a dbt command; dbt skips what depends on them."""
 
 import re
 from collections.abc import Collection, Mapping
@@ -9,12 +7,10 @@ from dagster import AssetKey
 
 from openlineage_dagster_core.facts.model import ErrorFacts
 
+# The error of dagster-dbt for a command that failed; its message has dbt's own lines
 _COMMAND_FAILED = "DagsterDbtCliRuntimeError"
-"""The error that dagster-dbt raises for a command that failed; its message has dbt's own lines."""
-
+# Nodes of dbt that are assets; a test that fails is a check
 _BUILDS = frozenset({"model", "seed", "snapshot"})
-"""The kinds of dbt nodes that are assets; a test that fails is a check."""
-
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 _HEADING = re.compile(
     r"^[ \t]*(?:Failure|\w+ Error) in (?P<kind>[a-z_ ]+) (?P<name>\S+) \(.*\)[ \t]*$", re.MULTILINE
@@ -26,15 +22,10 @@ def skipped_or_failed(
 ) -> Mapping[AssetKey, tuple[bool, ErrorFacts]]:
     """Return which assets of a dbt command failed and which dbt skipped, and why.
 
-    Args:
-        error: why the step that ran the command failed.
-        keys: the assets that the step was to make.
-
-    Returns:
-        By asset: True and dbt's error for a model that failed, False and the names of what failed
-        for every other asset: dbt skipped it, unless it was made. Empty where the error is not one
-        of dbt's. Where the name of a failed model ends no asset key, any asset may be that model:
-        then only the failed ones are returned.
+    `error` is why the step failed that was to make the assets. A failed model gets True and dbt's
+    error, every other asset False and the names of what failed: dbt skipped it, unless it was made.
+    If the name of a failed model ends no asset key, any asset may be that model: then the result
+    has the failed ones only. It is empty if the error is not dbt's.
     """
     if _COMMAND_FAILED not in error.message.partition("\n")[0]:
         return {}

@@ -1,7 +1,5 @@
 """Reads assets and jobs from their definitions."""
 
-from __future__ import annotations
-
 import inspect
 import logging
 import re
@@ -10,9 +8,17 @@ from collections import defaultdict
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import replace
 from functools import cached_property, lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from dagster import AssetKey, GraphDefinition, TableSchema
+from dagster import (
+    AssetCheckSpec,
+    AssetKey,
+    GraphDefinition,
+    JobDefinition,
+    RepositoryDefinition,
+    TableSchema,
+)
+from dagster._core.definitions.assets.graph.asset_graph import AssetGraph, AssetNode
 
 from openlineage_dagster_core.facets.text import limited
 from openlineage_dagster_core.facts.metadata import (
@@ -26,24 +32,13 @@ from openlineage_dagster_core.facts.metadata import (
     text_of,
     value_of,
 )
-from openlineage_dagster_core.facts.model import (
-    AssetFacts,
-    CheckFacts,
-    JobFacts,
-    StepFacts,
-)
+from openlineage_dagster_core.facts.model import AssetFacts, CheckFacts, JobFacts, StepFacts
 from openlineage_dagster_core.facts.partitions import Partitions, UpstreamPartitions
 from openlineage_dagster_core.redaction import without_secrets
 
-if TYPE_CHECKING:
-    from dagster import AssetCheckSpec, JobDefinition, RepositoryDefinition
-    from dagster._core.definitions.assets.graph.asset_graph import AssetGraph, AssetNode
-
 JINJA = re.compile(r"\{[{%#]")
 STUB = "dagster/auto_created_stub_asset"
-TYPE_SCHEMA = "schema"
-"""Metadata of a type, as dagster-pandera writes it."""
-
+TYPE_SCHEMA = "schema"  # Metadata of a type, as dagster-pandera writes it
 DBT_MANIFEST = "dagster_dbt/manifest"
 DBT_UNIQUE_ID = "dagster_dbt/unique_id"
 
@@ -53,9 +48,8 @@ logger = logging.getLogger(__name__)
 class DefinedAssets(Mapping[AssetKey, AssetFacts]):
     """The assets of an asset graph, each read when it is asked for.
 
-    Args:
-        graph: `repository_def.asset_graph` in a sensor, or that of an executing job.
-        source_code_bytes: how much to read of the function that makes an asset.
+    The graph is `repository_def.asset_graph` in a sensor, or that of an executing job.
+    `source_code_bytes` limits what is read of the function that makes an asset; 0 reads none.
     """
 
     def __init__(self, graph: AssetGraph, source_code_bytes: int = 0) -> None:
@@ -76,9 +70,9 @@ class DefinedAssets(Mapping[AssetKey, AssetFacts]):
             text = _source_text(node, self._source_code_bytes) if self._source_code_bytes else None
             return replace(facts, source_text=text) if text else facts
         except Exception:
-            # What is odd about one asset must not cost its run, nor those that read it.
+            # A fault in one definition must not affect the run, nor what reads the asset.
             logger.exception(
-                "OpenLineage: the definition of %s cannot be read; only what it depends on is told",
+                "OpenLineage: the definition of %s cannot be read; only its dependencies are sent",
                 node.key,
             )
             return AssetFacts(
@@ -112,7 +106,7 @@ def _asset_facts(
     return AssetFacts(
         key=node.key,
         upstream=tuple(sorted(node.parent_keys)),
-        # For a dependency without a definition Dagster creates a stub, with a default group.
+        # Dagster gives a dependency without a definition a stub, with a default group.
         group=None if metadata.get(STUB) else node.group_name,
         description=node.description or None,
         owners=tuple(node.owners),
@@ -126,7 +120,7 @@ def _asset_facts(
         physical=replace(
             physical,
             storage_kind=physical.storage_kind or node.tags.get(STORAGE_KIND) or None,
-            # Of a definition it may be any path: only an I/O manager's is where the data is.
+            # Only an I/O manager's path is where the data is; a definition's may be any path.
             path=None,
         ),
         code_version=node.code_version,
@@ -137,7 +131,7 @@ def _asset_facts(
 
 
 def _source_text(node: AssetNode, longest: int) -> str | None:
-    """Read the function that makes an asset, in its own process: no other may have the file."""
+    """Return the function that makes an asset; other processes may not have its file."""
     definition = getattr(node, "assets_def", None)
     if definition is None or not definition.is_executable or not node.is_materializable:
         return None
@@ -152,9 +146,9 @@ def _text_of_function(function: Callable[..., object], longest: int) -> str | No
     try:
         text = textwrap.dedent(inspect.getsource(function))
     except OSError:
-        # Made at runtime: there is no file.
+        # The function was made at runtime.
         return None
-    # Secrets go first: half of one is not recognised as one.
+    # Secrets first: a secret that was cut in two is not recognised.
     return limited(without_secrets(limited(text)), longest)
 
 
@@ -183,7 +177,7 @@ def _upstream_partitions(graph: AssetGraph, node: AssetNode) -> dict[AssetKey, U
         if not graph.has(parent) or not graph.get(parent).is_partitioned:
             continue
         mapping = graph.get_partition_mapping(node.key, parent)
-        # A mapping of the user's own is code that not every process has, and all must agree.
+        # Not every process has the code of a user's own mapping, and all must agree.
         if type(mapping).__module__.startswith("dagster."):
             found[parent] = UpstreamPartitions(
                 mapping, Partitions(graph.get(parent).partitions_def)
@@ -192,7 +186,7 @@ def _upstream_partitions(graph: AssetGraph, node: AssetNode) -> dict[AssetKey, U
 
 
 def _dbt_node(metadata: Mapping[str, Any], unique_id: str | None) -> Mapping[str, Any]:
-    """Find a model or a test in the manifest that dagster-dbt keeps with each asset."""
+    """Return a model or a test from the manifest that dagster-dbt keeps with each asset."""
     manifest = getattr(value_of(metadata, DBT_MANIFEST), "manifest", None)
     nodes = manifest.get("nodes") if isinstance(manifest, Mapping) else None
     node = nodes.get(unique_id) if isinstance(nodes, Mapping) else None
@@ -204,12 +198,12 @@ def _dbt_query(metadata: Mapping[str, Any]) -> str | None:
     if node.get("language", "sql") != "sql":
         return None
     query = text_of(node, "compiled_code") or text_of(node, "raw_code")
-    # What dbt has not compiled is Jinja, and no SQL.
+    # A query that dbt has not compiled is Jinja, not SQL.
     return None if query is None or JINJA.search(query) else query
 
 
 def _type_columns(node: AssetNode) -> TableSchema | None:
-    """Find the schema that the type of an asset's output has, such as one of dagster-pandera."""
+    """Return the schema of the type of an asset's output, such as a dagster-pandera type."""
     definition = getattr(node, "assets_def", None)
     if definition is None or not definition.is_executable:
         return None
@@ -220,11 +214,7 @@ def _type_columns(node: AssetNode) -> TableSchema | None:
 
 
 class DefinedJobs(Mapping[str, JobFacts]):
-    """The jobs of a repository, each read when it is asked for.
-
-    Args:
-        repository: `context.repository_def` in a sensor.
-    """
+    """The jobs of a repository, each read when it is asked for."""
 
     def __init__(self, repository: RepositoryDefinition) -> None:
         self._repository = repository
@@ -250,20 +240,13 @@ class DefinedJobs(Mapping[str, JobFacts]):
         try:
             return job_facts(self._repository.get_job(name))
         except Exception as error:
-            # An asset job is resolved when it is asked for: what is wrong with it is the user's.
+            # Dagster resolves an asset job only now, and the user's mistakes show.
             logger.debug("OpenLineage: job %s cannot be read: %s", name, type(error).__name__)
             return None
 
 
 def job_facts(job: JobDefinition) -> JobFacts:
-    """Read a job from its definition.
-
-    Args:
-        job: the definition.
-
-    Returns:
-        The facts.
-    """
+    """Return what the definition of a job says."""
     return JobFacts(
         description=job.description or None,
         owners=tuple(getattr(job, "owners", None) or ()),
@@ -279,7 +262,7 @@ def _steps(graph: GraphDefinition, prefix: str = "") -> Iterator[tuple[str, Step
         if isinstance(node.definition, GraphDefinition):
             yield from _steps(node.definition, f"{prefix}{node.name}.")
         elif node.definition.description or node.tags:
-            # Some tags are no texts: integrations keep objects there.
+            # Integrations keep objects in tags, too.
             tags = {key: value for key, value in node.tags.items() if isinstance(value, str)}
             yield f"{prefix}{node.name}", StepFacts(node.definition.description or None, tags)
 
@@ -287,29 +270,14 @@ def _steps(graph: GraphDefinition, prefix: str = "") -> Iterator[tuple[str, Step
 def with_upstream(
     assets: Mapping[AssetKey, AssetFacts], keys: Collection[AssetKey]
 ) -> dict[AssetKey, AssetFacts]:
-    """Choose assets, and those that they or their checks read, or that users name beside them.
-
-    Args:
-        assets: all that are at hand.
-        keys: which to choose; one that is not at hand is left out.
-
-    Returns:
-        The chosen ones and what is directly upstream of them, in the order of their keys.
-    """
+    """Return the known ones of these assets and of those they, their checks or users name."""
     chosen = {key: assets[key] for key in sorted(keys) if key in assets}
     upstream = {key for asset in chosen.values() for key in upstream_of(asset)} - chosen.keys()
     return chosen | {key: assets[key] for key in sorted(upstream) if key in assets}
 
 
 def upstream_of(asset: AssetFacts) -> set[AssetKey]:
-    """List what an asset is told with.
-
-    Args:
-        asset: as its definition describes it.
-
-    Returns:
-        The keys of what it or its checks read, and what its user names in its metadata.
-    """
+    """Return what an asset or its checks read, and what its user names in its metadata."""
     found = {*asset.upstream, *named_assets(asset.additions)}
     found.update(key for check in asset.checks.values() for key in check.reads)
     return found

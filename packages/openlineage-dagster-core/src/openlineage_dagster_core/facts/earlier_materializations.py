@@ -1,82 +1,60 @@
-"""What was known of each asset before a run by its materializations: read once, then followed."""
-
-from __future__ import annotations
+"""What materializations before a run said of each asset: read once, then followed."""
 
 from bisect import bisect_left
 from collections import OrderedDict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from dagster import (
     AssetKey,
     AssetMaterialization,
     AssetRecordsFilter,
     DagsterEventType,
+    DagsterInstance,
     EventLogEntry,
 )
 
+from openlineage_dagster_core.event_log.stored_event import StoredEvent
 from openlineage_dagster_core.event_log.tables import EventTables
 from openlineage_dagster_core.facts.materialized import text_of_materialization
-from openlineage_dagster_core.facts.upstream import tells_upstream, upstream_in_tags
-
-if TYPE_CHECKING:
-    from dagster import DagsterInstance
-
-    from openlineage_dagster_core.event_log.stored_event import StoredEvent
+from openlineage_dagster_core.facts.metadata import tells_upstream, upstream_in_tags
 
 ASSETS_REMEMBERED = 20_000
-CHARACTERS_REMEMBERED = 20_000_000
-"""Text of what materializations said that is kept, of all assets."""
-
-CHANGES_REMEMBERED = 100
-"""Changes of one asset that are remembered, the latest ones."""
-
-CLOCKS_DIFFER_SECONDS = 10.0
-"""Seconds by which an event may seem older than those that were stored before it."""
-
-ROUNDS = 20
-"""How often an asset is asked for an event before one that does not name its upstream assets."""
-
-PAGE = 100
-"""Materializations of one asset that are read where the log has no tables."""
+CHARACTERS_REMEMBERED = 20_000_000  # Of the texts of all assets
+CHANGES_REMEMBERED = 100  # The latest ones of one asset
+CLOCKS_DIFFER_SECONDS = 10.0  # An event may seem that much older than one stored before it
+ROUNDS = 20  # How often to ask for an event before one that does not name its upstream assets
+PAGE = 100  # Materializations of one asset that are read if the log has no tables
 
 Upstream = tuple[AssetKey, ...]
 
 
 class Made(NamedTuple):
-    """A materialization, as far as later events of its asset need it.
-
-    Args:
-        key: the asset's key.
-        text: what it says of the asset, from `text_of_materialization`.
-        upstream: what it was made from; None where it does not say so.
-    """
+    """A materialization, as far as later events of its asset need it."""
 
     key: AssetKey
-    text: str
-    upstream: Upstream | None
+    text: str  # From `text_of_materialization`
+    upstream: Upstream | None  # None if it does not say what it was made from
 
 
 class _History:
-    """What the materializations of one asset said over time, without gaps from a time on.
+    """What the materializations of one asset said over time, without gaps since a time.
 
-    Args:
-        since: from when on it is known, in seconds since the epoch.
-        has_first: whether the last materialization before that time is known, or that there is
-            none.
+    `has_first` is True if the last materialization before that time is known, or that there is
+    none.
     """
 
     def __init__(self, since: float, *, has_first: bool) -> None:
         self.since = since
+        # What the asset was made from before `since`; None until the log was asked
         self.older_upstream: Upstream | None = None
-        """What the asset was made from before `since`; None until the log was asked."""
         self.characters = 0
         self._has_first = has_first
         self._times: list[float] = []
         self._made: list[Made] = []
 
     def add(self, timestamp: float, made: Made) -> None:
-        """Note a materialization; one that says what the one before it said changes nothing."""
+        """Note a materialization, unless it says the same as the one before it."""
         place = bisect_left(self._times, timestamp)
         if place < len(self._times) and self._times[place] == timestamp:
             return
@@ -89,14 +67,14 @@ class _History:
         self.characters += len(made.text)
 
     def shorten(self) -> None:
-        """Forget the oldest changes where there are too many."""
+        """Forget the oldest changes if there are too many."""
         while len(self._times) > CHANGES_REMEMBERED:
             oldest = self._made.pop(0)
             self.characters -= len(oldest.text)
             if oldest.upstream is not None:
                 self.older_upstream = oldest.upstream
             del self._times[0]
-            # What was before the oldest one that is left is not known any more.
+            # What was before the oldest remaining one is not known any more.
             self.since, self._has_first = max(self.since, self._times[0]), True
 
     def changes(self) -> Iterable[tuple[float, Made]]:
@@ -121,10 +99,9 @@ class _History:
 class EarlierMaterializations:
     """Asks the log once for each asset, and follows what it says after that.
 
-    Args:
-        instance: gives the Dagster instance.
-        follows_all: whether every event of the log is observed; where only those of some runs are,
-            each run asks anew.
+    If `follows_all`, every event of the log is observed; otherwise only those of some runs are, and
+    each run asks anew. All times are in seconds since the epoch; `now` is that of the next event
+    that is observed.
     """
 
     def __init__(self, instance: Callable[[], DagsterInstance], *, follows_all: bool) -> None:
@@ -139,16 +116,7 @@ class EarlierMaterializations:
     def of(
         self, keys: Collection[AssetKey], before: float, *, now: float
     ) -> Mapping[AssetKey, str]:
-        """Find what assets were said to be.
-
-        Args:
-            keys: the assets.
-            before: only materializations before then count, in seconds since the epoch.
-            now: when the next event happened that is observed.
-
-        Returns:
-            The text of the last materialization by asset; an asset that was never made is left out.
-        """
+        """Return the text of the last materialization before a time, of assets that have one."""
         self._prepare(keys, before, now)
         found = {key: self._assets[key].before(before) for key in keys}
         self._shorten()
@@ -157,16 +125,7 @@ class EarlierMaterializations:
     def upstream_of(
         self, keys: Collection[AssetKey], before: float, *, now: float
     ) -> Mapping[AssetKey, Upstream]:
-        """Find what assets were made from, by the last materialization that says so.
-
-        Args:
-            keys: the assets.
-            before: only materializations before then count, in seconds since the epoch.
-            now: when the next event happened that is observed.
-
-        Returns:
-            The upstream keys by asset; empty where nothing is known.
-        """
+        """Return what each asset was made from before a time; empty if nothing says so."""
         self._prepare(keys, before, now)
         found = {key: self._assets[key].upstream_before(before) for key in keys}
         silent = [key for key, upstream in found.items() if upstream is None]
@@ -177,12 +136,7 @@ class EarlierMaterializations:
         return {key: upstream or () for key, upstream in found.items()}
 
     def observe(self, made: Made, timestamp: float) -> None:
-        """Follow a materialization, the next one of the log.
-
-        Args:
-            made: the materialization.
-            timestamp: when it was stored, in seconds since the epoch.
-        """
+        """Follow the next materialization of the log, stored at this time."""
         if self._observing_since is None:
             self._observing_since = timestamp
         self._add(made, timestamp)
@@ -210,7 +164,7 @@ class EarlierMaterializations:
         ):
             _, history = self._assets.popitem(last=False)
             self._characters -= history.characters
-            # Of an asset that comes again, what was between is not known.
+            # If the asset comes again, what was in between is not known.
             self._observing_since = None
 
     def _prepare(self, keys: Collection[AssetKey], before: float, now: float) -> None:
@@ -225,7 +179,7 @@ class EarlierMaterializations:
         ]
         if unknown:
             observed = now if self._observing_since is None else self._observing_since
-            # Each run that asks anew needs no more than what was before it.
+            # A run that asks anew only needs what was before it.
             until = observed + CLOCKS_DIFFER_SECONDS if self._follows_all else before
             self._read(unknown, before, until)
 
@@ -235,23 +189,23 @@ class EarlierMaterializations:
             known = self._assets.pop(key, None)
             self._assets[key] = _History(since, has_first=True)
             if known is not None:
-                # What was observed since is not read again.
+                # Keep what was observed since, instead of reading it again.
                 self._characters -= known.characters
                 for timestamp, made in known.changes():
                     self._add(made, timestamp)
         tables = EventTables.of(instance.event_log_storage)
-        if tables is None:
-            entries = _asked_one_by_one(instance, keys, since, until)
-        else:
-            found = _decoded(tables.materializations(keys, since, until))
-            entries = (entry for _, entry in found)
+        entries = (
+            _asked_one_by_one(instance, keys, since, until)
+            if tables is None
+            else (entry for _, entry in _decoded(tables.materializations(keys, since, until)))
+        )
         for entry in entries:
             materialization = made_by(entry)
             if materialization is not None:
                 self._add(materialization, entry.timestamp)
 
     def _ask_older_upstream(self, keys: Collection[AssetKey], before: float) -> None:
-        """Look further back for a materialization of each asset that says what it was made from."""
+        """Look further back for what the assets were made from."""
         for key in keys:
             self._assets[key].older_upstream = ()
         instance = self._instance()
@@ -275,7 +229,7 @@ class EarlierMaterializations:
             events = tables.last_versioned(silent)
 
     def _is_older_upstream(self, entry: EventLogEntry) -> bool:
-        """Note what an asset was made from; return False where the event does not say it."""
+        """Note what an asset was made from; return False if the event does not say it."""
         made = made_by(entry)
         if made is None or made.upstream is None:
             return False
@@ -284,14 +238,7 @@ class EarlierMaterializations:
 
 
 def made_by(entry: EventLogEntry) -> Made | None:
-    """Read what a materialization says of its asset.
-
-    Args:
-        entry: an event of the log.
-
-    Returns:
-        What it says; None for any event but ASSET_MATERIALIZATION.
-    """
+    """Return what an event says of the asset it materialized; None for any other event."""
     materialization = made_in(entry)
     if materialization is None:
         return None
@@ -304,14 +251,7 @@ def made_by(entry: EventLogEntry) -> Made | None:
 
 
 def made_in(entry: EventLogEntry) -> AssetMaterialization | None:
-    """Find the materialization that an event holds.
-
-    Args:
-        entry: an event of the log.
-
-    Returns:
-        The materialization; None for any event but ASSET_MATERIALIZATION.
-    """
+    """Return the materialization that an event holds; None for any other event."""
     event = entry.dagster_event
     if event is None or event.event_type_value != DagsterEventType.ASSET_MATERIALIZATION.value:
         return None
@@ -330,7 +270,7 @@ def _decoded(events: Iterable[StoredEvent]) -> Iterator[tuple[int, EventLogEntry
 def _asked_one_by_one(
     instance: DagsterInstance, keys: Collection[AssetKey], since: float, until: float
 ) -> Iterable[EventLogEntry]:
-    """Ask for the latest materializations together, and one by one where those are too new."""
+    """Yield the latest materializations, and for those that are too new earlier ones."""
     for record in instance.get_asset_records(list(keys)):
         latest = record.asset_entry.last_materialization
         if latest is None:
@@ -338,9 +278,8 @@ def _asked_one_by_one(
         if latest.timestamp < since:
             yield latest
             continue
-        wanted = AssetRecordsFilter(
-            record.asset_entry.asset_key, before_timestamp=max(since, until)
-        )
+        key = record.asset_entry.asset_key
+        wanted = AssetRecordsFilter(key, before_timestamp=max(since, until))
         for found in instance.fetch_materializations(wanted, limit=PAGE).records:
             yield found.event_log_entry
             if found.timestamp < since:

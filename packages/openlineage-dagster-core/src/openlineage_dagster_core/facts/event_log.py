@@ -1,18 +1,17 @@
 """Finds the facts of a run in the instance: its row, and its part of the event log."""
 
-from __future__ import annotations
-
 from collections import ChainMap, OrderedDict
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
-from dagster import AssetKey, DagsterEventType, EventLogEntry
+from dagster import AssetKey, DagsterEventType, DagsterInstance, DagsterRun, EventLogEntry
+from dagster._core.storage.dagster_run import RunRecord
 
 from openlineage_dagster_core.errors import FactsUnavailableError, RunDeletedError
 from openlineage_dagster_core.event_log.run_log import events_of_run
-from openlineage_dagster_core.event_log.stored_event import asset_of
+from openlineage_dagster_core.event_log.stored_event import StoredEvent, asset_of
 from openlineage_dagster_core.event_log.tables import EventTables
 from openlineage_dagster_core.facts.definitions import upstream_of, with_upstream
 from openlineage_dagster_core.facts.earlier_materializations import (
@@ -21,7 +20,13 @@ from openlineage_dagster_core.facts.earlier_materializations import (
     made_by,
     made_in,
 )
-from openlineage_dagster_core.facts.metadata import additions, column_lineage, named_assets
+from openlineage_dagster_core.facts.metadata import (
+    additions,
+    column_lineage,
+    named_assets,
+    tells_upstream,
+    upstream_in_tags,
+)
 from openlineage_dagster_core.facts.model import (
     AssetFacts,
     Definitions,
@@ -32,47 +37,34 @@ from openlineage_dagster_core.facts.model import (
 from openlineage_dagster_core.facts.outside import parent_in_tags
 from openlineage_dagster_core.facts.progress import ProgressLog
 from openlineage_dagster_core.facts.run_records import run_records
-from openlineage_dagster_core.facts.upstream import tells_upstream, upstream_in_tags
 from openlineage_dagster_core.families import ASSET_FAMILY, RUN_ENDS
 
-if TYPE_CHECKING:
-    from dagster import DagsterInstance, DagsterRun
-    from dagster._core.storage.dagster_run import RunRecord
-
-    from openlineage_dagster_core.event_log.stored_event import StoredEvent
-
-CODE_LOCATION_TAG = "dagster/code_location"
-"""Set by Dagster 1.12 and later."""
-
+CODE_LOCATION_TAG = "dagster/code_location"  # Set by Dagster 1.12 and later
+# Tags that Dagster adds when a run ends: a replay of the first events must not have them
 TAGS_SET_LATER = frozenset(
     {"dagster/failure_reason", "dagster/will_retry", "dagster/auto_retry_run_id"}
 )
-"""Tags that Dagster adds when a run ends: a replay of the first events must not have them."""
 
-EVENTS_REMEMBERED = 100_000
-"""Number of events of unfinished runs in memory: some 100 MB at most."""
-
+EVENTS_REMEMBERED = 100_000  # Number of events of unfinished runs in memory: some 100 MB at most
+# Number of unfinished runs that are known to be dropped: their logs must be read again
 FORGOTTEN_REMEMBERED = 100_000
-"""Number of unfinished runs that are known to be dropped: their logs must be read again."""
-
+# Number of ended runs that are known as such: later events of theirs give nothing
 ENDED_REMEMBERED = 5000
-"""Number of ended runs that are known as such: later events of theirs give nothing."""
-
+# The events that may end assets which were not materialized
 UNFINISHED = RUN_ENDS | {DagsterEventType.STEP_FAILURE, DagsterEventType.STEP_SKIPPED}
-"""The events that may end assets which were not materialized."""
 
 
 class DefinitionsSource(Protocol):
-    """Gives the definitions that were valid for a run."""
+    """Gives the definitions that were valid for a run; times are in seconds since the epoch."""
 
     def prepare(self, run_ids: Collection[str], keys: Collection[AssetKey]) -> None:
         """Read together the runs that start, and the assets that these and runless events name."""
 
     def of_run(self, run_id: str, job_name: str, at: float) -> Definitions:
-        """Return the definitions of a run that started at a time in seconds since the epoch."""
+        """Return the definitions of a run that started at this time."""
 
     def at(self, at: float) -> Definitions:
-        """Return the definitions for a runless event, at a time in seconds since the epoch."""
+        """Return the definitions for a runless event at this time."""
 
 
 class GivenDefinitions:
@@ -105,14 +97,12 @@ class _Run:
     definitions: Definitions | None = None
     earlier_upstream: dict[AssetKey, tuple[AssetKey, ...]] = field(default_factory=dict)
     assets: Mapping[AssetKey, AssetFacts] = field(default_factory=dict)
-    planned: int = -1
-    """Number of planned assets and checks for which `assets` was chosen."""
+    planned: int = -1  # Number of planned assets and checks for which `assets` was chosen
     is_job_like_asset: bool | None = None
     last_partitions: dict[str, str] = field(default_factory=dict)
+    # The assets for which `last_partitions` was read
     with_last_partitions: Mapping[AssetKey, AssetFacts] | None = None
-    """The assets for which `last_partitions` was read."""
-    asked: int = -1
-    """The same number for which `made_before` was read."""
+    asked: int = -1  # The value of `planned` for which `made_before` was read
 
     def observe(self, entry: EventLogEntry, made: Made | None) -> None:
         """Follow the run; `made` is read from the event if that is a materialization."""
@@ -143,13 +133,9 @@ class EventLogFacts:
     """Finds the facts of events of many runs, in the order of the log.
 
     A run is read from the instance at its first event; after that, its events tell its progress.
-    Runs without an event for a long time are dropped from memory, and read again when needed.
-
-    Args:
-        instance: returns the Dagster instance to read from.
-        definitions: the definitions by run.
-        follows_all: whether `advance` receives every event of the log, or those of some runs only.
-        events_remembered: the number of events of unfinished runs that are kept in memory.
+    Runs without an event for a long time are dropped from memory, and read again when needed: at
+    most `events_remembered` events of unfinished runs are kept. If `follows_all`, `advance`
+    receives every event of the log, otherwise those of some runs only.
     """
 
     def __init__(
@@ -177,12 +163,8 @@ class EventLogFacts:
     ) -> None:
         """Read together what the next events need.
 
-        Args:
-            entries: the next events.
-            complete: returns the ids of those runs all of whose events are still to come.
-
-        Raises:
-            FactsUnavailableError: the instance cannot be read now.
+        `complete` returns the ids of those runs all of whose events are still to come. Raises
+        FactsUnavailableError if the instance cannot be read now.
         """
         entries = list(entries)
         unknown = sorted(
@@ -192,10 +174,18 @@ class EventLogFacts:
             - self._forgotten.keys()
         )
         try:
-            if unknown:
-                self._begin(unknown, complete)
+            records = run_records(self._instance(), unknown) if unknown else ()
+            whole = set(complete(records)) if records else set()
+            for record in records:
+                if record.dagster_run.run_id in whole:
+                    self.begin(record)
             starting = {entry.run_id for entry in entries if _is_start(entry)}
-            keys = _subjects(entries, starting)
+            keys: set[AssetKey] = set()
+            for entry in entries:
+                if not entry.run_id:
+                    keys |= _subject(entry)
+                elif entry.run_id in starting:
+                    keys |= _planned(entry)
             for run_id in starting & self._runs.keys():
                 run = self._runs[run_id]
                 keys |= {*run.log.progress.planned_keys, AssetKey([run.facts.job_name])}
@@ -204,15 +194,6 @@ class EventLogFacts:
             self._prepare_earlier(entries)
         except Exception as error:
             raise _unavailable("runs", error) from error
-
-    def _begin(
-        self, run_ids: list[str], complete: Callable[[Sequence[RunRecord]], Collection[str]]
-    ) -> None:
-        records = run_records(self._instance(), run_ids)
-        whole = set(complete(records)) if records else set()
-        for record in records:
-            if record.dagster_run.run_id in whole:
-                self.begin(record)
 
     def _prepare_earlier(self, entries: Collection[EventLogEntry]) -> None:
         """Read the earlier materializations of all assets that these events name."""
@@ -240,13 +221,8 @@ class EventLogFacts:
     def facts_of(self, event: StoredEvent, entry: EventLogEntry) -> Facts | None:
         """Return the facts of an event; None if the event is not to be delivered.
 
-        Args:
-            event: the event's place in the log.
-            entry: the event. `progress` in its facts is valid until `advance`.
-
-        Raises:
-            FactsUnavailableError: the instance cannot be read now.
-            RunDeletedError: the instance does not have the run any more.
+        Their `progress` is valid until `advance`. Raises FactsUnavailableError if the instance
+        cannot be read now, and RunDeletedError if it does not have the run any more.
         """
         try:
             return self._facts_of(event, entry)
@@ -261,7 +237,11 @@ class EventLogFacts:
             return self._runless(entry)
         if entry.run_id in self._ended and not event.is_again:
             return None
-        run = self._remembered(event, entry)
+        run = self._runs.get(entry.run_id)
+        if run is None:
+            run = self._read(event, entry)
+            self._remember(entry.run_id, run)
+        self._runs.move_to_end(entry.run_id)
         if entry.dagster_event_type is DagsterEventType.RUN_START:
             run.start(entry.timestamp)
         definitions = self._definitions_of(run)
@@ -417,15 +397,6 @@ class EventLogFacts:
         facts = run_facts(record.dagster_run, record.create_timestamp)
         self._remember(record.dagster_run.run_id, _Run(facts, ProgressLog()))
 
-    def _remembered(self, event: StoredEvent, entry: EventLogEntry) -> _Run:
-        run = self._runs.get(entry.run_id)
-        if run is None:
-            run = self._read(event, entry)
-            self._remember(entry.run_id, run)
-        else:
-            self._runs.move_to_end(entry.run_id)
-        return run
-
     def _remember(self, run_id: str, run: _Run) -> None:
         self.forget(run_id)
         del self._forgotten[run_id]
@@ -486,17 +457,6 @@ def _read_by(entry: EventLogEntry) -> set[AssetKey]:
     return found
 
 
-def _subjects(entries: Iterable[EventLogEntry], starting: Collection[str]) -> set[AssetKey]:
-    """Return the assets that starting runs plan, and those of runless events."""
-    found: set[AssetKey] = set()
-    for entry in entries:
-        if not entry.run_id:
-            found |= _subject(entry)
-        elif entry.run_id in starting:
-            found |= _planned(entry)
-    return found
-
-
 def _subject(entry: EventLogEntry) -> set[AssetKey]:
     key = asset_of(entry)
     return {key} if key is not None else set()
@@ -534,14 +494,10 @@ def _assets_of_run(
     key = asset_of(entry)
     if key is None or key in planned or key in checked or key not in assets:
         return run.assets
-    if assets[key].is_external and _is_made_by_step(entry):
+    made = made_in(entry)
+    if assets[key].is_external and made is not None and tells_upstream(made.tags or {}):
         return run.assets
     return {**run.assets, **with_upstream(assets, [key])}
-
-
-def _is_made_by_step(entry: EventLogEntry) -> bool:
-    made = made_in(entry)
-    return made is not None and tells_upstream(made.tags or {})
 
 
 def _ended_without_definition(
@@ -553,8 +509,7 @@ def _ended_without_definition(
         for step_key in steps
         if step_key not in progress.ended
         for key, partitions in progress.planned.get(step_key, {}).items()
-        if key not in assets
-        and any((key, partition) not in progress.materialized for partition in partitions)
+        if key not in assets and not partitions <= progress.materialized.get(key, set())
     }
 
 
@@ -565,15 +520,8 @@ def _logged_by_hand(entry: EventLogEntry) -> set[AssetKey]:
 
 
 def runless(entry: EventLogEntry) -> RunFacts:
-    """Return a run without id and name for a runless event, created at the event's time.
-
-    Ids that derive from it belong to this event alone.
-    """
-    return RunFacts(
-        run_id="",
-        job_name="",
-        created_at=datetime.fromtimestamp(entry.timestamp, timezone.utc),
-    )
+    """Return a run for a runless event, without id and name; its ids belong to this event alone."""
+    return RunFacts("", "", created_at=datetime.fromtimestamp(entry.timestamp, timezone.utc))
 
 
 def run_facts(run: DagsterRun, created_at: datetime) -> RunFacts:

@@ -3,11 +3,9 @@
 Dagster hands an event log storage the event and nothing else. While RUN_START is logged, the job's
 definition is a caller's local variable (`job_context` of `log_job_event`, the same from Dagster
 1.11.6 on), and no public API leads to it: `OpExecutionContext.get()` answers only while a step's
-own code runs, which is too late for a step that fails at once. Where a later Dagster moves it,
-nothing is found and the inputs come from the materializations' tags.
+own code runs, which is too late for a step that fails at once. If a later Dagster moves it, the
+result is None and the inputs come from the materializations' tags.
 """
-
-from __future__ import annotations
 
 import sys
 from types import FrameType
@@ -22,15 +20,12 @@ _VARIABLE = "job_context"
 
 
 def executing_definitions(source_code_bytes: int = 0) -> Definitions | None:
-    """Look for the executing job among this thread's callers.
+    """Return the definitions of the job that a caller of this thread is executing.
 
-    Args:
-        source_code_bytes: how much to read of the function that makes an asset.
-
-    Returns:
-        The job, the assets that the run is to make or check, the external assets of the code
-        location that have dependencies, and what all these depend on. None where this process is
-        not logging an event of a job that it executes.
+    They are the job; the assets that the run is to make or check; the external assets of the code
+    location that have dependencies; and what all these depend on. `source_code_bytes` limits what
+    is read of a function that makes an asset. None if this process logs no event of a job it
+    executes.
     """
     frame: FrameType | None = sys._getframe(1)  # noqa: SLF001 -- the only way to the caller
     while frame is not None:
@@ -52,10 +47,7 @@ def _definitions_of(context: Any, source_code_bytes: int) -> Definitions:
     repository = context.job.get_repository_definition()
     if repository is not None:
         graph = repository.asset_graph
-        # No run makes them: what they depend on is known here or nowhere.
+        # No run makes them, so only this place knows what they depend on.
         external = {key for key in graph.external_asset_keys if graph.get(key).parent_keys}
         assets = {**with_upstream(DefinedAssets(graph), external), **assets}
-    return Definitions(
-        assets=assets,
-        jobs={run.job_name: job_facts(job)},
-    )
+    return Definitions(assets, jobs={run.job_name: job_facts(job)})

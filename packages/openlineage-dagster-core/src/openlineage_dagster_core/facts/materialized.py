@@ -1,10 +1,8 @@
-"""What an asset is: its definition, and what its latest materialization says of it, merged.
+"""What an asset is: its definition, merged with what its latest materialization says of it.
 
 A materialization's part is kept as a text: a table of 1,000 columns takes 30 KB so, and 1 MB as
 objects.
 """
-
-from __future__ import annotations
 
 import json
 from collections.abc import Mapping
@@ -18,48 +16,24 @@ from dagster import AssetKey, AssetMaterialization, TableColumn, TableSchema
 
 from openlineage_dagster_core.caches import PerValue
 from openlineage_dagster_core.facts.metadata import (
-    COLUMN_SCHEMA,
-    DLT_DESTINATION,
-    PATH,
+    DESCRIBING_KEYS,
     QUERY,
-    STORAGE_KIND,
-    TABLE_NAME,
-    URI,
     child_tables,
     place,
     table_schema,
     text_of,
 )
-from openlineage_dagster_core.facts.model import (
-    AssetFacts,
-    Facts,
-    MaterializedFacts,
-    PhysicalFacts,
-)
+from openlineage_dagster_core.facts.model import AssetFacts, Facts, MaterializedFacts, PhysicalFacts
 
-NOTHING = ""
-"""The text of a materialization that says nothing of its asset."""
-
-UNTYPED = frozenset({"", "?"})
-"""Types of columns whose type is not known; dagster-dbt writes the second."""
-
-CHARACTERS_KEPT = 1_000_000
-"""Text of materializations whose merged facts are kept: they take some 40 times as much."""
-
-_READ = frozenset({*COLUMN_SCHEMA, *TABLE_NAME, *URI, PATH, STORAGE_KIND, DLT_DESTINATION, *QUERY})
+NOTHING = ""  # The text of a materialization that says nothing of its asset
+UNTYPED = frozenset({"", "?"})  # Types of columns of unknown type; dagster-dbt writes the second
+CHARACTERS_KEPT = 1_000_000  # Texts whose merged facts are cached; those take some 40 times as much
 
 
 def text_of_materialization(materialization: AssetMaterialization) -> str:
-    """Write down what a materialization says of its asset.
-
-    Args:
-        materialization: of an event.
-
-    Returns:
-        JSON, the same for materializations that say the same; `NOTHING` for one that is silent.
-    """
+    """Return what a materialization says of its asset, as JSON, or `NOTHING`."""
     metadata = materialization.metadata
-    if _READ.isdisjoint(metadata):
+    if DESCRIBING_KEYS.isdisjoint(metadata):
         return NOTHING
     physical = place(metadata)
     columns, sql = table_schema(metadata), text_of(metadata, *QUERY)
@@ -79,7 +53,7 @@ def text_of_materialization(materialization: AssetMaterialization) -> str:
 
 
 def _whole(path: str | None, partition: str | None) -> str | None:
-    """Find where all partitions are: a path of one partition is no place of the asset."""
+    """Return the place of all partitions: the parent, if the path is that of one partition."""
     if path is None or partition is None:
         return path
     parent, _, name = path.rpartition("/")
@@ -97,14 +71,7 @@ def _written(columns: TableSchema) -> list[list[Any]]:
 
 
 def facts_of_materialization(text: str) -> MaterializedFacts:
-    """Read what `text_of_materialization` wrote.
-
-    Args:
-        text: JSON, or `NOTHING`.
-
-    Returns:
-        The facts.
-    """
+    """Read what `text_of_materialization` wrote."""
     if text == NOTHING:
         return MaterializedFacts()
     columns, where, sql, children = json.loads(text)
@@ -128,13 +95,8 @@ def _columns(written: list[list[Any]]) -> TableSchema:
 def merged(asset: AssetFacts, made: MaterializedFacts) -> AssetFacts:
     """Describe an asset by its definition and what was made.
 
-    Args:
-        asset: as its definition describes it.
-        made: what its materialization says.
-
-    Returns:
-        The asset with the columns and types, the place and the query of what was made; its words
-        (descriptions, tags) are those of the definition, column by column, where it has some.
+    Columns and types, the place and the query are those of what was made; descriptions and tags are
+    those of the definition, column by column, if it has some.
     """
     return replace(
         asset,
@@ -148,7 +110,7 @@ def merged(asset: AssetFacts, made: MaterializedFacts) -> AssetFacts:
 def _merged_columns(defined: TableSchema | None, made: TableSchema | None) -> TableSchema | None:
     if defined is None or made is None:
         return made or defined
-    # Databases fold the names of columns: a definition's words are for the column all the same.
+    # Databases fold the case of names; a definition describes the column all the same.
     by_name = {column.name.lower(): column for column in reversed(defined.columns)}
     by_name |= {column.name: column for column in reversed(defined.columns)}
     return TableSchema(
@@ -190,15 +152,13 @@ class _Pair:
     asset: AssetFacts = field(compare=False)
 
 
-def _merge(pair: _Pair) -> AssetFacts:
-    return merged(pair.asset, facts_of_materialization(pair.text))
-
-
 def _length(pair: _Pair) -> int:
     return 100 + len(pair.text)
 
 
-_merged = PerValue(_merge, _length, CHARACTERS_KEPT)
+_merged = PerValue[_Pair, AssetFacts](
+    lambda pair: merged(pair.asset, facts_of_materialization(pair.text)), _length, CHARACTERS_KEPT
+)
 
 
 @lru_cache(maxsize=16384)
@@ -207,16 +167,7 @@ def _without_definition(key: AssetKey) -> AssetFacts:
 
 
 def described(facts: Facts, key: AssetKey) -> AssetFacts | None:
-    """Describe an asset at the time of an event.
-
-    Args:
-        facts: of the event.
-        key: the asset's key.
-
-    Returns:
-        Its definition merged with its latest materialization: that in the run, else the last one
-        before the run. None where neither is known.
-    """
+    """Describe an asset by its definition and the latest materialization, if either is known."""
     text = facts.made.get(key)
     if text is None:
         text = facts.made_before.get(key, NOTHING)
@@ -228,17 +179,11 @@ def described(facts: Facts, key: AssetKey) -> AssetFacts | None:
 
 
 def is_settled(facts: Facts, key: AssetKey, *, with_columns: bool) -> bool:
-    """Find out before an asset is made whether its materialization will say something new.
+    """Return True if, before an asset is made, its materialization will say nothing new.
 
-    Args:
-        facts: of an event of its run.
-        key: the asset's key.
-        with_columns: whether columns matter.
-
-    Returns:
-        True where the definition has all columns with their types and the materialization before
-        the run had no others. Where the data is, that materialization says as well: it seldom
-        moves. Nothing is certain of an asset that was never made.
+    The definition then has all columns with their types, if columns matter, and the materialization
+    before the run had no others. That one also says where the data is, which seldom moves. Nothing
+    is certain of an asset that was never made.
     """
     definition, before = facts.assets.get(key), facts.made_before.get(key)
     if definition is None or before is None:

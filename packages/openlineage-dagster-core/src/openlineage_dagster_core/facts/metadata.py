@@ -1,6 +1,4 @@
-"""Reads Dagster metadata, where values stand bare (definitions) or wrapped (events)."""
-
-from __future__ import annotations
+"""Reads what metadata and tags say; metadata is bare in definitions and wrapped in events."""
 
 import json
 import re
@@ -12,76 +10,48 @@ from dagster import AssetKey, TableColumnLineage, TableSchema
 
 from openlineage_dagster_core.facts.model import PhysicalFacts
 
-COLUMN_SCHEMA = ("dagster/column_schema", "column_schema", "dataframe_columns")
-"""Keys of a `TableSchema`, in a definition or in an event: the first that has one counts.
-
-The second is what `dagster-openlineage` 0.2 read, the third what the I/O managers of databases
-write.
-"""
-
-COLUMN_LINEAGE = ("dagster/column_lineage", "column_lineage")
-"""Keys of a `TableColumnLineage`, in a materialization; the second is from 0.2."""
-
-TABLE_NAME = ("dagster/table_name", "dagster/relation_identifier")
-"""Keys of a table's name, the second from before Dagster 1.8."""
-
-URI = ("dagster/uri", "uri")
-"""Keys of an address; the second is from 0.2."""
-
-PATH = "path"
-"""What I/O managers write: where a file is, as a path or an address."""
-
-DLT_DESTINATION, DLT_DATASET = "destination_name", "dataset_name"
-"""What dagster-dlt writes at each load: the dataset is the schema that the table is in.
-
-It writes a table's name only when a load has changed the table, and then with another schema.
-"""
-
+# Keys of metadata, in the order of preference
+COLUMN_SCHEMA = (
+    "dagster/column_schema",
+    "column_schema",  # Of `dagster-openlineage` 0.2
+    "dataframe_columns",  # Of the I/O managers of databases
+)
+COLUMN_LINEAGE = ("dagster/column_lineage", "column_lineage")  # The second is of 0.2
+TABLE_NAME = ("dagster/table_name", "dagster/relation_identifier")  # The second until Dagster 1.8
+URI = ("dagster/uri", "uri")  # The second is of 0.2
+PATH = "path"  # Where I/O managers put a file, as a path or an address
 STORAGE_KIND = "dagster/storage_kind"
-DUCKDB, MOTHERDUCK = "duckdb", "md:"
-"""DuckDB's storage kind, and what the address of a MotherDuck database begins with."""
-
+DUCKDB, MOTHERDUCK = "duckdb", "md:"  # A storage kind, and the prefix of a MotherDuck database
 DBT_MATERIALIZATION = "dagster-dbt/materialization_type"
-
-OWN_QUERY = "openlineage/sql"
-"""Key of a query that the user gives."""
-
-QUERY = (OWN_QUERY, "Query")
-"""Keys of a query in a materialization; the second is from the I/O managers of databases."""
-
+# dagster-dlt writes these at each load; the dataset is the schema of the table. It writes a table's
+# name only when a load has changed the table, and then with another schema.
+DLT_DESTINATION, DLT_DATASET = "destination_name", "dataset_name"
+OWN_QUERY = "openlineage/sql"  # A query that the user gives
+QUERY = (OWN_QUERY, "Query")  # The second is of the I/O managers of databases
 CODE_REFERENCES = "dagster/code_references"
-"""Where the code of an asset is, in a definition."""
+# The keys by which a materialization describes its asset
+DESCRIBING_KEYS = frozenset(
+    {*COLUMN_SCHEMA, *TABLE_NAME, *URI, PATH, STORAGE_KIND, DLT_DESTINATION, *QUERY}
+)
+ADDITIONS_PREFIX = "openlineage/"  # What the user adds to events
 
-ADDITIONS_PREFIX = "openlineage/"
-"""What the user adds to events: inputs, outputs, facets and so on."""
+# Prefixes of tags of a materialization, before the key of an upstream asset: every declared one has
+# such a tag, even if there is no definition
+INPUT_DATA_VERSION_PREFIX = "dagster/input_data_version/"
+INPUT_TAG_PREFIXES = ("dagster/input_event_pointer/", INPUT_DATA_VERSION_PREFIX)
+STEP_TAG = "dagster/code_version"  # On every materialization that a step made of its own asset
 
 _Value = TypeVar("_Value")
 
 
 def value_of(metadata: Mapping[str, Any], key: str) -> Any:
-    """Take a value out of metadata.
-
-    Args:
-        metadata: of a definition or an event.
-        key: the metadata's key.
-
-    Returns:
-        The value without Dagster's wrapper, None where there is none.
-    """
+    """Return a value of metadata without Dagster's wrapper; None if there is none."""
     value = metadata.get(key)
     return getattr(value, "value", value)
 
 
 def text_of(metadata: Mapping[str, Any], *keys: str) -> str | None:
-    """Take a text out of metadata.
-
-    Args:
-        metadata: of a definition or an event.
-        keys: to look under, in this order.
-
-    Returns:
-        The first text that is not empty, None where there is none.
-    """
+    """Return the first text under one of these keys that is not empty."""
     for key in keys:
         value = value_of(metadata, key)
         if isinstance(value, PurePath):
@@ -92,26 +62,12 @@ def text_of(metadata: Mapping[str, Any], *keys: str) -> str | None:
 
 
 def table_schema(metadata: Mapping[str, Any]) -> TableSchema | None:
-    """Find the column schema in metadata.
-
-    Args:
-        metadata: of a definition or an event.
-
-    Returns:
-        The schema, None where there is none or it is none.
-    """
+    """Return the column schema in metadata, if there is a valid one."""
     return _first(metadata, COLUMN_SCHEMA, "schema", TableSchema)
 
 
 def child_tables(metadata: Mapping[str, Any]) -> dict[str, TableSchema]:
-    """Find the tables that dlt makes of nested fields, such as `items__children`.
-
-    Args:
-        metadata: of a materialization.
-
-    Returns:
-        Their schemas by name; dagster-dlt writes them beside that of the table itself.
-    """
+    """Return the schemas of the tables that dlt makes of nested fields (`items__children`)."""
     if DLT_DESTINATION not in metadata:
         return {}
     found = {name: table_schema({COLUMN_SCHEMA[0]: metadata[name]}) for name in sorted(metadata)}
@@ -119,14 +75,7 @@ def child_tables(metadata: Mapping[str, Any]) -> dict[str, TableSchema]:
 
 
 def column_lineage(metadata: Mapping[str, Any]) -> TableColumnLineage | None:
-    """Find the column lineage in metadata.
-
-    Args:
-        metadata: of a materialization.
-
-    Returns:
-        The lineage, None where there is none or it is none.
-    """
+    """Return the column lineage in a materialization's metadata, if there is a valid one."""
     return _first(metadata, COLUMN_LINEAGE, "column_lineage", TableColumnLineage)
 
 
@@ -140,14 +89,7 @@ def _first(
 
 
 def place(metadata: Mapping[str, Any]) -> PhysicalFacts:
-    """Find where an asset's data is.
-
-    Args:
-        metadata: of a definition or a materialization.
-
-    Returns:
-        What the metadata says of it.
-    """
+    """Return where the metadata of a definition or a materialization says that the data is."""
     storage_kind = text_of(metadata, STORAGE_KIND)
     table_name = text_of(metadata, *TABLE_NAME)
     return PhysicalFacts(
@@ -179,7 +121,7 @@ def _table(name: str, storage_kind: str | None) -> str:
 
 
 def _address(text: str | None) -> str | None:
-    """Write an absolute path as a URI; a relative one is no place that others know."""
+    """Return an absolute path as a URI; a relative one means nothing elsewhere."""
     if text is None or "://" in text:
         return text
     for path in (PurePosixPath(text), PureWindowsPath(text)):
@@ -190,37 +132,18 @@ def _address(text: str | None) -> str | None:
 
 
 def source_code(metadata: Mapping[str, Any]) -> str | None:
-    """Find the address of an asset's code.
-
-    Args:
-        metadata: of a definition.
-
-    Returns:
-        The first URL, else that of the first file; None where neither is known.
-    """
+    """Return the first URL of a definition's code, else the URI of its first absolute file."""
     references = getattr(metadata.get(CODE_REFERENCES), "code_references", ())
-    urls = [
-        url for reference in references if isinstance(url := getattr(reference, "url", None), str)
-    ]
-    paths = [
-        PurePath(path)
-        for reference in references
-        if isinstance(path := getattr(reference, "file_path", None), str)
-    ]
-    addresses = urls + [path.as_uri() for path in paths if path.is_absolute()]
+    urls = [getattr(reference, "url", None) for reference in references]
+    files = [getattr(reference, "file_path", None) for reference in references]
+    paths = [PurePath(path) for path in files if isinstance(path, str)]
+    addresses = [url for url in urls if isinstance(url, str)]
+    addresses += [path.as_uri() for path in paths if path.is_absolute()]
     return addresses[0] if addresses else None
 
 
 def additions(metadata: Mapping[str, Any]) -> dict[str, object]:
-    """Collect what the user adds to events.
-
-    Args:
-        metadata: of a definition or an event.
-
-    Returns:
-        The values under `openlineage/…`, by what follows the slash; those that JSON cannot hold
-        are left as texts, for the error message that they will give.
-    """
+    """Return the values that the user adds under `openlineage/…`, without that prefix."""
     return {
         key[len(ADDITIONS_PREFIX) :]: _plain(value_of(metadata, key))
         for key in sorted(metadata)
@@ -229,41 +152,38 @@ def additions(metadata: Mapping[str, Any]) -> dict[str, object]:
 
 
 def named_assets(added: Mapping[str, object]) -> tuple[AssetKey, ...]:
-    """Find the assets that a user names as inputs or outputs.
-
-    Args:
-        added: from `additions`.
-
-    Returns:
-        Their keys; other datasets are named in full.
-    """
+    """Return the assets that a user names as inputs or outputs in `additions`."""
     sides = (added.get(side) for side in ("inputs", "outputs"))
-    return tuple(
-        key
-        for side in sides
-        if isinstance(side, list)
-        for item in side
-        if (key := named_asset(item)) is not None
-    )
+    items = (item for side in sides if isinstance(side, list) for item in side)
+    return tuple(key for item in items if (key := named_asset(item)) is not None)
 
 
 def named_asset(item: object) -> AssetKey | None:
-    """Read what a user names as an input or an output.
-
-    Args:
-        item: of the list.
-
-    Returns:
-        The asset's key, None for what is not one as `a/b`.
-    """
+    """Return the key of an asset named as `a/b`; None for an item of any other form."""
     is_key = isinstance(item, str) and item.strip("/")
     return AssetKey.from_user_string(str(item)) if is_key else None
 
 
 def _plain(value: object) -> object:
-    """Make a value one that survives being written down, for that it is the same everywhere."""
+    """Return what JSON makes of a value, so that it is the same in all processes."""
     try:
         plain: object = json.loads(json.dumps(value))
     except Exception:
         return f"({type(value).__name__}, which is not JSON)"
     return plain
+
+
+def tells_upstream(tags: Mapping[str, str]) -> bool:
+    """Return True if tags say what an asset was made from; not if reported or logged by hand."""
+    return STEP_TAG in tags or bool(upstream_in_tags(tags))
+
+
+def upstream_in_tags(tags: Mapping[str, str]) -> tuple[AssetKey, ...]:
+    """Return the declared upstream assets that a materialization's tags name, sorted."""
+    found = {
+        AssetKey.from_user_string(tag[len(prefix) :])
+        for tag in tags
+        for prefix in INPUT_TAG_PREFIXES
+        if tag.startswith(prefix)
+    }
+    return tuple(sorted(found))

@@ -1,11 +1,10 @@
-"""What started a run from outside Dagster: its parent, from run tags or the environment.
+"""The run that started a Dagster run from outside Dagster, from run tags or the environment.
 
 The names and formats are those of OpenLineage's other integrations (dbt, Spark, Airflow):
 `OPENLINEAGE_PARENT_ID` and `OPENLINEAGE_ROOT_PARENT_ID` are `namespace/job/run id`, and
-`OPENLINEAGE_CONTEXT` is JSON with the `parent` and `root` of a ParentRunFacet.
+`OPENLINEAGE_CONTEXT` is JSON with the `parent` and `root` of a ParentRunFacet. Tags have precedence
+over the environment. A value that is not well formed gives None and a warning.
 """
-
-from __future__ import annotations
 
 import json
 import logging
@@ -16,38 +15,23 @@ from uuid import UUID
 from openlineage_dagster_core.facts.model import KnownRun, OutsideParent
 from openlineage_dagster_core.settings import ENV_CONTEXT, ENV_PARENT_ID, ENV_ROOT_PARENT_ID
 
+# Run tags
 TAG_PARENT_ID = "openlineage/parent_id"
 TAG_ROOT_PARENT_ID = "openlineage/root_parent_id"
 TAG_CONTEXT = "openlineage/context"
-"""The same as run tags; they win over the environment."""
 
 logger = logging.getLogger(__name__)
 
 
 def parent_in_tags(tags: Mapping[str, str]) -> OutsideParent | None:
-    """Find what started a run in its tags.
-
-    Args:
-        tags: the run's.
-
-    Returns:
-        The parent; None where no tag names one, or it is not well formed.
-    """
+    """Return what started a run, from its tags."""
     return _parent(tags.get(TAG_CONTEXT), tags.get(TAG_PARENT_ID), tags.get(TAG_ROOT_PARENT_ID))
 
 
 def parent_in_environment(environ: Mapping[str, str]) -> OutsideParent | None:
-    """Find what started a process in its environment.
-
-    Args:
-        environ: the process's environment.
-
-    Returns:
-        The parent; None where no variable names one, or it is not well formed.
-    """
-    return _parent(
-        environ.get(ENV_CONTEXT), environ.get(ENV_PARENT_ID), environ.get(ENV_ROOT_PARENT_ID)
-    )
+    """Return what started a process, from its environment."""
+    names = (ENV_CONTEXT, ENV_PARENT_ID, ENV_ROOT_PARENT_ID)
+    return _parent(*(environ.get(name) for name in names))
 
 
 @lru_cache(maxsize=256)
@@ -79,7 +63,7 @@ def _in_json(run: Mapping[str, Mapping[str, str]]) -> KnownRun:
 
 
 def _in_id(text: str) -> KnownRun | None:
-    # A namespace may be an address, with slashes of its own; neither a job nor an id has any.
+    # Only the namespace may contain slashes.
     namespace, _, rest = text.strip().rpartition("/")
     namespace, _, name = namespace.rpartition("/")
     try:
@@ -91,15 +75,14 @@ def _in_id(text: str) -> KnownRun | None:
 
 def _checked(namespace: object, name: object, run_id: object) -> KnownRun:
     if not (isinstance(namespace, str) and namespace and isinstance(name, str) and name):
-        msg = "a parent needs a namespace and a name"
-        raise ValueError(msg)
+        raise ValueError("a parent needs a namespace and a name")
     return KnownRun(namespace, name, str(UUID(str(run_id))))
 
 
 def _warn(text: str) -> None:
-    # Once for each text: the answer is kept.
+    # Once for each text, because the result is cached.
     logger.warning(
-        "OpenLineage: %.100r names no parent run; expected namespace/job/UUID, or the JSON of a "
-        "parent. The runs have none",
+        "OpenLineage: %.100r names no parent run, so the runs have none; expected "
+        "namespace/job/UUID, or the JSON of a parent",
         text,
     )

@@ -1,9 +1,7 @@
-"""Partitions: which time a key stands for, its dimensions, and what is upstream of it.
+"""Partitions: the time that a key stands for, its dimensions, and what is upstream of it.
 
-The only way to write a partitions definition down is a private class of Dagster's, used here alone.
+Only a private class of Dagster's can write a partitions definition down; it is used here alone.
 """
-
-from __future__ import annotations
 
 import logging
 from collections import OrderedDict
@@ -27,40 +25,26 @@ from dagster import (
 )
 from dagster._core.definitions.partitions.snap import PartitionsSnap
 
+# Between the parts of a multi-partition key, in the order of the dimensions' names
 DIMENSION_SEPARATOR = "|"
-"""Dagster writes a multi-partition key as its dimensions' keys, in the order of their names."""
-
-THE_DIMENSION = "partition"
-"""What the one dimension of a key without dimensions is called."""
-
-MOST_UPSTREAM_PARTITIONS = 1000
-"""More are not named: a part that large says no more than the whole."""
-
-MOST_REMEMBERED = 8192
-"""Of all assets together."""
+THE_DIMENSION = "partition"  # The name of the only dimension of other keys
+MOST_UPSTREAM_PARTITIONS = 1000  # More are not listed: so large a part says no more than the whole
+MOST_REMEMBERED = 8192  # Cached answers for all assets
 
 logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class Partitions:
-    """The partitions of an asset or a job.
-
-    Args:
-        definition: Dagster's own; None where it is of a kind that cannot be written down.
-    """
+    """The partitions of an asset or a job; the definition is None if it cannot be written down."""
 
     definition: PartitionsDefinition | None
 
     def window(self, key: str) -> tuple[datetime, datetime] | None:
-        """Find the time that a partition stands for.
+        """Return the begin (included) and the end (excluded) of a partition's time.
 
-        Args:
-            key: the partition key.
-
-        Returns:
-            Begin (included) and end (excluded). None where no part of the key is a time, however
-            it looks, or where the key is not one of this definition: it may have changed since.
+        None if no part of the key is a time, however it looks, or if the definition does not have
+        the key: it may have changed since.
         """
         definition: PartitionsDefinition | None = self.definition
         if isinstance(definition, MultiPartitionsDefinition):
@@ -81,14 +65,7 @@ class Partitions:
         return window.start, window.end
 
     def dimensions(self, key: str) -> dict[str, str]:
-        """Take a partition key apart.
-
-        Args:
-            key: the partition key.
-
-        Returns:
-            The key in each dimension, by the dimension's name.
-        """
+        """Return a partition key's parts, by the names of the dimensions."""
         if isinstance(self.definition, MultiPartitionsDefinition):
             # Dagster sorts the dimensions by name.
             names = [dimension.name for dimension in self.definition.partitions_defs]
@@ -100,12 +77,7 @@ class Partitions:
 
 @dataclass(frozen=True)
 class UpstreamPartitions:
-    """Which partitions of an upstream asset a partition is made from.
-
-    Args:
-        mapping: Dagster's own.
-        upstream: the partitions of the upstream asset.
-    """
+    """Which partitions of an upstream asset a partition is made from."""
 
     mapping: PartitionMapping
     upstream: Partitions
@@ -126,31 +98,25 @@ class UpstreamPartitions:
         now: datetime,
         last_partitions: Mapping[str, str],
     ) -> tuple[str, ...] | None:
-        """Find the upstream partitions.
+        """Return the upstream keys, sorted; None for the whole asset, or if they are unknown.
 
-        Args:
-            downstream: the partitions of the asset that is made, None for one without.
-            key: the partition that is made, None for an asset without partitions.
-            now: up to when partitions exist; a run's creation, so that it is always the same.
-            last_partitions: the last partition by the name of dynamic partitions.
-
-        Returns:
-            The upstream keys, sorted, and none at all where the first partition reads the one
-            before; None where it is the whole asset, or cannot be told.
+        They are empty if the first partition reads the one before. An asset without partitions has
+        None as `downstream` and `key`. Only partitions up to `now` exist: the run's creation, so
+        that the result stays the same. `last_partitions` is by the name of dynamic partitions.
         """
         if isinstance(self.mapping, AllPartitionMapping):
             return None
         if self.only_last_of is not None:
             last = last_partitions.get(self.only_last_of)
             return None if last is None else (last,)
-        # Asked for each event of a partition's run, and answered slowly.
+        # Cached: each event of a run asks, and Dagster answers slowly.
         asked = (id(self), key, now)
         answer = _answers.get(asked)
         if answer is None or answer[0] is not self:
-            # Kept with this object, so that no other can have its identity meanwhile.
+            # With this object, so that no other object can get its identity.
             answer = _answers[asked] = (self, self._mapped(downstream, key, now))
             while len(_answers) > MOST_REMEMBERED:
-                # At one stroke: several threads may be at it.
+                # Atomic, as other threads may do the same.
                 _answers.popitem(last=False)
         return answer[1]
 
@@ -167,11 +133,11 @@ class UpstreamPartitions:
             )
             keys = set(map(str, found.partitions_subset.get_partition_keys()))
             if isinstance(self.upstream.definition, TimeWindowPartitionsDefinition):
-                # A window that is not over yet: the run was early, and reads it none the less.
+                # An early run also reads a window that is not over yet.
                 keys |= set(map(str, found.required_but_nonexistent_subset.get_partition_keys()))
         except Exception as error:
-            # A key that is no longer one, dynamic partitions that only the instance knows, or a
-            # mapping of the user's own: the whole asset is right, if less exact.
+            # The key may be gone, only the instance knows dynamic partitions, or the mapping is the
+            # user's own. The whole asset is right, but less exact.
             logger.debug("OpenLineage: upstream partitions unknown: %s", type(error).__name__)
             is_same = isinstance(self.mapping, IdentityPartitionMapping) and key is not None
             return (str(key),) if is_same else None
@@ -184,11 +150,7 @@ _answers: OrderedDict[
 
 
 class PartitionsTable:
-    """Writes partitions definitions and mappings down, each once: many assets share one.
-
-    Args:
-        texts: what has been written, where it is to be read.
-    """
+    """Writes partitions definitions and mappings to `texts`, each once: many assets share one."""
 
     def __init__(self, texts: Sequence[str] = ()) -> None:
         self.texts = list(texts)
@@ -197,46 +159,32 @@ class PartitionsTable:
         self._read: dict[int, Any] = {}
 
     def encode(self, partitions: Partitions) -> int | None:
-        """Write partitions down.
-
-        Args:
-            partitions: to write.
-
-        Returns:
-            Their place in the table; None where they cannot be written.
-        """
+        """Write partitions, and return their place; None if they cannot be written."""
         definition = partitions.definition
         if definition is None:
             return None
         if id(definition) not in self._definitions:
             position = self._append(lambda: PartitionsSnap.from_def(definition))
-            # With the definition, so that its identity stays its own.
+            # With the definition, so that no other object can get its identity.
             self._definitions[id(definition)] = (definition, position)
         return self._definitions[id(definition)][1]
 
     def encode_mapping(self, mapping: PartitionMapping) -> int | None:
-        """Write a partition mapping down.
-
-        Args:
-            mapping: Dagster's own, or a class of the user's.
-
-        Returns:
-            Its place in the table; None for a class that another process may not have.
-        """
+        """Write a partition mapping, and return its place; None for a user's own class."""
         try:
-            # Dagster infers one for each dependency, and most are equal.
+            # Dagster infers a mapping for each dependency, and most are equal.
             if mapping not in self._mappings:
                 self._mappings[mapping] = self._append(lambda: mapping)
             return self._mappings[mapping]
         except TypeError:
-            # Some hold what cannot be hashed.
+            # Some mappings cannot be hashed.
             return self._append(lambda: mapping)
 
     def _append(self, make: Callable[[], Any]) -> int | None:
         try:
             text = serialize_value(make())
         except Exception as error:
-            # A class of the user's own, or dynamic partitions by a function.
+            # A user's own class, or dynamic partitions by a function.
             logger.debug("OpenLineage: partitions not kept: %s", type(error).__name__)
             return None
         if text not in self.texts:
@@ -244,14 +192,7 @@ class PartitionsTable:
         return self.texts.index(text)
 
     def decode(self, position: int | None) -> Partitions:
-        """Read partitions.
-
-        Args:
-            position: their place in the table; None for those that could not be written.
-
-        Returns:
-            The partitions.
-        """
+        """Return the partitions at a place; None is the place of those not written."""
         if position is None:
             return Partitions(None)
         if position not in self._read:
@@ -260,29 +201,14 @@ class PartitionsTable:
         return cast("Partitions", self._read[position])
 
     def decode_mapping(self, position: int) -> PartitionMapping:
-        """Read a partition mapping.
-
-        Args:
-            position: its place in the table.
-
-        Returns:
-            The mapping.
-        """
+        """Return the partition mapping at a place."""
         if position not in self._read:
             self._read[position] = deserialize_value(self.texts[position])
         return cast("PartitionMapping", self._read[position])
 
 
 def dimensions_in_tags(key: str, tags: Mapping[str, str]) -> dict[str, str]:
-    """Take a partition key apart where no definition is at hand.
-
-    Args:
-        key: the partition key.
-        tags: the run's; a run for a multi-partition has a tag for each dimension.
-
-    Returns:
-        The key in each dimension, by the dimension's name.
-    """
+    """Return a key's parts from the tags of its run, which has one for each dimension."""
     prefix = "dagster/partition/"
     parts = {tag[len(prefix) :]: value for tag, value in tags.items() if tag.startswith(prefix)}
     if parts and DIMENSION_SEPARATOR.join(parts[name] for name in sorted(parts)) == key:

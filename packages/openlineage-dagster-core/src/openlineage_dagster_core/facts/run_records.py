@@ -1,61 +1,41 @@
 """Reads the rows of runs with one query; the adapter for Dagster's table of runs.
 
 Private parts used: `RunsTable`, and the run storage's `connect`. They are the same from Dagster
-1.11.6 on. The public call asks the database's catalog before each answer: four queries in all.
+1.11.6 on. The public call also asks the database's catalog, with three more queries.
 """
-
-from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from datetime import timezone
-from typing import TYPE_CHECKING
+from typing import Any
 
-from dagster import DagsterRun, DagsterRunStatus, RunsFilter, deserialize_value
+from dagster import DagsterInstance, DagsterRun, DagsterRunStatus, RunsFilter, deserialize_value
 from dagster._core.storage.dagster_run import RunRecord
 from dagster._core.storage.runs.schema import RunsTable
 from sqlalchemy import select
 
-if TYPE_CHECKING:
-    from dagster import DagsterInstance
-    from dagster._core.storage.runs.sql_run_storage import SqlRunStorage
-
-RUNS_A_QUERY = 500
-"""Runs named in one query; an old SQLite allows 999 parameters."""
+RUNS_A_QUERY = 500  # An old SQLite allows 999 parameters
 
 _run = RunsTable.c
 
 
 def run_records(instance: DagsterInstance, run_ids: Collection[str]) -> Sequence[RunRecord]:
-    """Read the rows of runs.
+    """Return a record for each of these runs that the instance knows, perhaps without times."""
+    # Not imported above: Dagster's SQL storages take a while.
+    from dagster._core.storage.runs.sql_run_storage import SqlRunStorage
 
-    Args:
-        instance: holds the runs.
-        run_ids: the Dagster run ids.
-
-    Returns:
-        A record for each run that the instance knows. `start_time` and `end_time` may be None.
-    """
-    storage = _with_tables(instance)
+    storage = instance.run_storage
     wanted = sorted(run_ids)
     records: list[RunRecord] = []
     for first in range(0, len(wanted), RUNS_A_QUERY):
         some = wanted[first : first + RUNS_A_QUERY]
-        if storage is not None:
+        if isinstance(storage, SqlRunStorage):
             records += _rows(storage, some)
         else:
             records += instance.get_run_records(RunsFilter(run_ids=some), limit=len(some))
     return records
 
 
-def _with_tables(instance: DagsterInstance) -> SqlRunStorage | None:
-    # A later import: Dagster's SQL storages take a while.
-    from dagster._core.storage.runs.sql_run_storage import SqlRunStorage
-
-    storage = instance.run_storage
-    return storage if isinstance(storage, SqlRunStorage) else None
-
-
-def _rows(storage: SqlRunStorage, run_ids: list[str]) -> list[RunRecord]:
+def _rows(storage: Any, run_ids: list[str]) -> list[RunRecord]:
     query = select(
         _run.id, _run.run_body, _run.status, _run.create_timestamp, _run.update_timestamp
     ).where(_run.run_id.in_(run_ids))
@@ -64,7 +44,7 @@ def _rows(storage: SqlRunStorage, run_ids: list[str]) -> list[RunRecord]:
     return [
         RunRecord(
             storage_id=number,
-            # The status in the body may be an older one.
+            # The body may have an older status.
             dagster_run=deserialize_value(body, DagsterRun).with_status(DagsterRunStatus(status)),
             create_timestamp=created_at.replace(tzinfo=timezone.utc),
             update_timestamp=updated_at.replace(tzinfo=timezone.utc),

@@ -1,23 +1,27 @@
-"""The facets of what metadata counts and measures: `outputStatistics` and `dataQualityMetrics`.
-
-Metadata that measures nothing gives None.
-"""
+"""The facets of what checks and metadata say of data; without a measurement, they are None."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime, timezone
 from typing import Any
 
+from dagster import AssetCheckEvaluation, AssetCheckSeverity
 from openlineage.client.generated import (
     data_quality_metrics_dataset,
     data_quality_metrics_input_dataset,
 )
+from openlineage.client.generated.data_quality_assertions_dataset import (
+    Assertion,
+    DataQualityAssertionsDatasetFacet,
+)
 from openlineage.client.generated.output_statistics_output_dataset import (
     OutputStatisticsOutputDatasetFacet,
 )
+from openlineage.client.generated.test_run import TestExecution, TestRunFacet
 
 from openlineage_dagster_core.facets.text import limited
 from openlineage_dagster_core.facts.metadata import value_of
+from openlineage_dagster_core.facts.model import CheckFacts
 from openlineage_dagster_core.names import safe_name
 from openlineage_dagster_core.version import PRODUCER
 
@@ -33,14 +37,84 @@ FILE_COUNT = "openlineage/file_count"  # Files that were written
 LAST_UPDATED = "dagster/last_updated_timestamp"  # Seconds since the epoch
 COLUMN_METRICS = "openlineage/column_metrics"  # JSON: by column, the metrics of the facet
 STATS = "stats"  # A table of dagster-polars: a row for each statistic
+# Metadata of an evaluation that name the column a check is about
+COLUMN_KEYS = ("dagster/column", "column")
+_UNDEFINED = CheckFacts()
 
 LARGEST = 2**63 - 1  # Backends keep counts in 64 bits
 
 _OF_STATS = {"count": "count", "null_count": "nullCount", "min": "min", "max": "max"}
 _QUANTILES = {"25%": "0.25", "50%": "0.5", "75%": "0.75"}
-
 _COUNTS = ("nullCount", "distinctCount")
 _NUMBERS = ("sum", "count", "min", "max")
+
+
+def assertions_facet(
+    evaluations: Mapping[str, AssetCheckEvaluation],
+    defined: Mapping[str, CheckFacts],
+    *,
+    strict: bool,
+) -> DataQualityAssertionsDatasetFacet:
+    """Build the facet (DataQualityAssertionsDatasetFacet 1-1-0), sorted by the checks' names.
+
+    Evaluations and definitions are by check; some definitions may be missing. If `strict`, a check
+    that passes with severity WARN counts as failed.
+    """
+    assertions = []
+    for name, evaluation in sorted(evaluations.items()):
+        check = defined.get(name, _UNDEFINED)
+        description = evaluation.description or check.description
+        assertions.append(
+            Assertion(
+                assertion=limited(check.kind or name),
+                success=_passed(evaluation, strict=strict),
+                column=_checked_column(evaluation.metadata, check),
+                severity=evaluation.severity.value.lower(),
+                name=limited(name),
+                description=limited(description) if description else None,
+            )
+        )
+    return DataQualityAssertionsDatasetFacet(assertions=assertions, producer=PRODUCER)
+
+
+def results_facet(
+    evaluations: Mapping[str, AssetCheckEvaluation],
+    skipped: Iterable[str],
+    defined: Mapping[str, CheckFacts],
+    *,
+    strict: bool,
+) -> TestRunFacet:
+    """Build the facet (TestRunFacet 1-0-1); like `assertions_facet`, with the skipped checks."""
+    tests = []
+    for name in sorted({*evaluations, *skipped}):
+        evaluation, check = evaluations.get(name), defined.get(name, _UNDEFINED)
+        status, severity, description = "skip", None, check.description
+        if evaluation is not None:
+            status = "pass" if _passed(evaluation, strict=strict) else "fail"
+            severity = evaluation.severity.value.lower()
+            description = description or evaluation.description
+        tests.append(
+            TestExecution(
+                name=limited(name),
+                status=status,
+                severity=severity,
+                type=limited(check.kind) if check.kind else None,
+                description=limited(description) if description else None,
+            )
+        )
+    return TestRunFacet(tests=tests, producer=PRODUCER)
+
+
+def _passed(evaluation: AssetCheckEvaluation, *, strict: bool) -> bool:
+    return evaluation.passed and not (strict and evaluation.severity is AssetCheckSeverity.WARN)
+
+
+def _checked_column(metadata: Mapping[str, Any], check: CheckFacts) -> str | None:
+    for key in COLUMN_KEYS:
+        value = getattr(metadata.get(key), "value", None)
+        if isinstance(value, str) and value:
+            return safe_name(value)
+    return safe_name(check.column) if check.column else None
 
 
 def output_statistics_facet(

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from openlineage.client.serde import Serde
 
-from openlineage_dagster_core.facets.metrics import (
+from openlineage_dagster_core.facets.data_quality import (
     COLUMN_METRICS,
     LAST_UPDATED,
     dataset_metrics_facet,

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from openlineage_dagster_core.facets.nominal_time import guessed_window, nominal_time_facet
+from openlineage_dagster_core.conversion.nominal_time import guessed_window, nominal_time_facet
 
 
 def window(partition: str) -> tuple[str, str | None] | None:
