@@ -65,10 +65,8 @@ class Integration:
         name: for the ids of tests.
         project: makes the project in an empty folder; the project is usable inside the context.
         runs: by name, one after another. The first two are `first` and `second`, and do the same.
-        faults: by name of a test, why it fails for this integration.
     """
 
     name: str
     project: Callable[[Path], AbstractContextManager[Project]]
     runs: Mapping[str, Run]
-    faults: Mapping[str, str] = field(default_factory=dict)

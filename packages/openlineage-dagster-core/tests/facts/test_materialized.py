@@ -242,3 +242,14 @@ def test_what_is_written_is_read_back(columns: list[dg.TableColumn], table: str 
         for column in found.columns.columns
     ] == [(column.name, column.type, column.description, column.tags) for column in columns]
     assert found.physical.table_name == (table if table and table.strip() else None)
+
+
+def test_a_definition_that_names_the_database_as_well_keeps_its_name() -> None:
+    definition = AssetFacts(KEY, physical=PhysicalFacts(table_name="Shop.raw.items"))
+    load = text(destination_name="duckdb", dataset_name="raw")
+
+    found = merged(definition, facts_of_materialization(load))
+    renamed = merged(definition, facts_of_materialization(text(dagster__table_name="x.items")))
+
+    assert found.physical.table_name == "Shop.raw.items"
+    assert renamed.physical.table_name == "x.items"

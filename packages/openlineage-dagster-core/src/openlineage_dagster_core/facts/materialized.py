@@ -137,10 +137,14 @@ def _merged_place(defined: PhysicalFacts, made: PhysicalFacts) -> PhysicalFacts:
     if not said:
         return defined
     found = replace(defined, **said)
-    if found.schema is None or found.table_name is None:
-        return found
-    table = found.table_name.rpartition(".")[2]
-    return replace(found, table_name=f"{found.schema}.{table}")
+    table = found.table_name
+    if found.schema is not None and table is not None:
+        table = f"{found.schema}.{table.rpartition('.')[2]}"
+    whole = defined.table_name
+    if whole and table and whole.lower().endswith(f".{table.lower()}"):
+        # The definition names the database, too, which dagster-dlt does not know.
+        table = whole
+    return replace(found, table_name=table)
 
 
 @dataclass(frozen=True)
