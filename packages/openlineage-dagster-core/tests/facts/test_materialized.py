@@ -181,9 +181,7 @@ TYPED = AssetFacts(KEY, columns=schema(id="int"))
         (AssetFacts(KEY, columns=schema(id="?")), NOTHING, False),
         (TYPED, None, False),
         (TYPED, NOTHING, True),
-        (TYPED, text(dagster__column_schema=schema(id="int")), True),
-        (TYPED, text(dagster__column_schema=schema(id="text")), False),
-        (TYPED, text(dagster__column_schema=schema(id="int", more="int")), False),
+        (TYPED, text(dagster__column_schema=schema(id="int")), False),
         (TYPED, text(path=dg.MetadataValue.path("/a")), True),
     ],
 )

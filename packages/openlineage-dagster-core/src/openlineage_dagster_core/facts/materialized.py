@@ -5,7 +5,6 @@ objects.
 """
 
 import json
-from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import PurePosixPath
@@ -186,8 +185,8 @@ def is_settled(facts: Facts, key: AssetKey, *, with_columns: bool) -> bool:
     """Return True if, before an asset is made, its materialization will say nothing new.
 
     The definition then has all columns with their types, if columns matter, and the materialization
-    before the run had no others. That one also says where the data is, which seldom moves. Nothing
-    is certain of an asset that was never made.
+    before the run had none. That one also says where the data is, which seldom moves. Nothing is
+    certain of an asset that was never made.
     """
     definition, before = facts.assets.get(key), facts.made_before.get(key)
     if definition is None or before is None:
@@ -195,17 +194,11 @@ def is_settled(facts: Facts, key: AssetKey, *, with_columns: bool) -> bool:
     return not with_columns or _has_its_columns(_Pair(id(definition), before, definition))
 
 
-def _compare_columns(pair: _Pair) -> bool:
-    defined, made = pair.asset.columns, facts_of_materialization(pair.text).columns
+def _only_definition_has_columns(pair: _Pair) -> bool:
+    defined = pair.asset.columns
     if defined is None or any(column.type in UNTYPED for column in defined.columns):
         return False
-    return made is None or _values(defined) == _values(_merged_columns(defined, made) or defined)
+    return facts_of_materialization(pair.text).columns is None
 
 
-def _values(columns: TableSchema) -> list[tuple[str, str, str | None, Mapping[str, str]]]:
-    return [
-        (column.name, column.type, column.description, column.tags) for column in columns.columns
-    ]
-
-
-_has_its_columns = PerValue(_compare_columns, _length, CHARACTERS_KEPT)
+_has_its_columns = PerValue(_only_definition_has_columns, _length, CHARACTERS_KEPT)
