@@ -144,6 +144,7 @@ def test_a_secret_by_its_looks_is_masked_in_text(secret: str) -> None:
         ('.option("password", "x", )', '.option("password", "***", )'),
         ("'[\\'password\\', \\'x\\']'", "'[\\'password\\', \\'***\\']'"),
         ("CREATE USER u IDENTIFIED BY 'x''y'", "CREATE USER u IDENTIFIED BY '***'"),
+        ("create user u identified by x;", "create user u identified by ***;"),
         (
             "CREATE SECRET s (TYPE s3, KEY_ID 'abc', SECRET 'x''y', REGION 'eu');",
             "CREATE SECRET s (TYPE s3, KEY_ID '***', SECRET '***', REGION 'eu');",

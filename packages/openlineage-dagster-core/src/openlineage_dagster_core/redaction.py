@@ -53,7 +53,6 @@ _PEM = re.compile(
 )
 _BEARER = re.compile(r"(?i)bearer\s+[a-z0-9._~+/=-]+")
 
-
 # Values: the last group that matches is the value, without its quotes.
 _BRACKETS = "(?!)"
 for _ in range(4):
@@ -122,6 +121,7 @@ _IS = (
 _KEY, _NAME_BEHIND = r"(?<![\w.-])(?:name|key)", r"(?P<name>[\w./-]{1,128})(?![\w./-])"
 _GIVEN = rf"{_KEY}{_IS}[bfru]{{0,2}}\\{{0,8}}[\"'`]?{_NAME_BEHIND}"
 _BY = r"identified\s{1,8}(?:with\s{1,8}[^\s']{1,64}\s{1,8})?by(?:\s{1,8}(?:password|values))?"
+_ACCOUNT = r"(?i:(?:create|alter)\s{1,8}(?:user|role)\s[^;]{1,256}?\s)"
 _QUOTED_NEXT = r"(?='[^\s),+;])"  # not: ValueError('wrong password ' + name)
 _TAG, _NAMED_TAG = r"<(?P<tag>[a-z][\w.:-]{0,128})", r"<(?P<tag>(?P<name>[a-z][\w.:-]{0,128}))"
 _UP_TO_CONTENT = rf"[^<>]{{0,1024}}>{_S}(?:<!\[CDATA\[)?(?=[^<]*<\\?/(?P=tag))"
@@ -142,8 +142,8 @@ _RULES = (
         rf"|[(,]{_S}(?:secret|token|credentials)\s{{1,8}}){_QUOTED_NEXT}"
     ),
     _rule(rf"(?<!\w)(?P<name>[A-Za-z]{{1,32}}_\w{{1,32}})\s{{1,8}}{_QUOTED_NEXT}"),
-    # IDENTIFIED BY x, but not in 'rows identified by a key'
-    _rule(rf"(?<!\w)(?=IDENTIFIED)(?i:{_BY}\s{{1,8}}(?!(?:password|values)\b))"),
+    # IDENTIFIED BY x, create user u identified by x, but not in 'rows identified by a key'
+    _rule(rf"(?<!\w)(?:(?=IDENTIFIED)|{_ACCOUNT})(?i:{_BY}\s{{1,8}}(?!(?:password|values)\b))"),
     # <password value="x"/>, <password>x</password>, <entry key="password">x</entry>, <name> <value>
     _rule(rf"(?i){_NAMED_TAG}\s[^<>]{{0,1024}}?(?<![\w-])value{_S}={_S}(?=[\"'])", mark="<"),
     _rule(rf"(?i){_NAMED_TAG}(?![\w.:-]){_UP_TO_CONTENT}", _CONTENT),

@@ -551,3 +551,21 @@ def test_an_event_that_dagster_cannot_read_hides_no_other(
         connection.execute("UPDATE event_logs SET event = 'x' WHERE id = ?", (broken,))
     connection.close()
     assert delivered(opened(instance)) == list(range(1, 11))
+
+
+def test_a_beginning_that_fails_is_found_at_the_next_attempt(
+    instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(5):
+        instance.event_log_storage.store_event(step_event(str(number), time.time()))
+    reader = WholeLog(instance, Cursor(after_storage_id=3))
+    with monkeypatch.context() as patched, pytest.raises(ConnectionError):
+        patched.setattr(type(instance), "get_run_records", raises_connection_error)
+        reader.begin(None)
+    assert reader.cursor.after_storage_id == 3
+    reader.begin(None)
+    assert [event.id.storage_id for event in read(reader)] == [4, 5]
+
+
+def raises_connection_error(*_: object, **__: object) -> None:
+    raise ConnectionError

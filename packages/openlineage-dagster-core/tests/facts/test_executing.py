@@ -21,8 +21,18 @@ def fails() -> None:
 def never_runs() -> None: ...
 
 
+@dg.asset
+def of_another_job() -> None: ...
+
+
 DEFINITIONS = dg.Definitions(
-    assets=[SOURCE, fails, never_runs, dg.AssetSpec("dashboard", deps=["source"])],
+    assets=[
+        SOURCE,
+        fails,
+        never_runs,
+        of_another_job,
+        dg.AssetSpec("dashboard", deps=["source", "of_another_job"]),
+    ],
     executor=dg.in_process_executor,
     jobs=[
         dg.define_asset_job(
@@ -77,8 +87,10 @@ def test_a_process_that_knows_the_code_location_finds_what_external_assets_depen
     with dg.DagsterInstance.local_temp(str(tmp_path)) as instance:
         dg.execute_job(job, instance)
     [definitions] = found
-    assert definitions.assets[AssetKey("dashboard")].upstream == (AssetKey("source"),)
+    dashboard = definitions.assets[AssetKey("dashboard")]
+    assert dashboard.upstream == (AssetKey("of_another_job"), AssetKey("source"))
     assert AssetKey("never_runs") in definitions.assets
+    assert AssetKey("of_another_job") not in definitions.assets, "its own job keeps it"
 
 
 def test_elsewhere_nothing_is_found() -> None:

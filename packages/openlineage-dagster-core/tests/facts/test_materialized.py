@@ -195,6 +195,13 @@ def test_a_start_waits_where_the_materialization_may_say_more(
 def test_without_columns_their_types_are_not_waited_for() -> None:
     assert is_settled(facts(AssetFacts(KEY), before=NOTHING), KEY, with_columns=False)
     assert not is_settled(facts(AssetFacts(KEY)), KEY, with_columns=False)
+    load = {
+        "destination_name": "duckdb",
+        "dataset_name": "shop",
+        "items__tags": schema(value="text"),
+    }
+    nested = text_of_materialization(dg.AssetMaterialization(KEY, metadata=load))
+    assert not is_settled(facts(AssetFacts(KEY), before=nested), KEY, with_columns=False)
 
 
 def test_a_table_of_dlt_is_in_its_dataset_whether_the_load_names_it_or_not() -> None:

@@ -92,6 +92,7 @@ def test_additions_are_what_json_can_hold() -> None:
         ("/data/bakery.raw.orders", "duckdb", "bakery.raw.orders"),
         (":memory:.raw.orders", "duckdb", "memory.raw.orders"),
         ("md:bakery?motherduck_token=secret.raw.orders", None, "bakery.raw.orders"),
+        ("md:?motherduck_token=secret.raw.orders", None, "raw.orders"),
         ("bakery.raw.orders", "duckdb", "bakery.raw.orders"),
         ("raw.orders", "duckdb", "raw.orders"),
         ("orders", "duckdb", "orders"),

@@ -130,7 +130,9 @@ def openlineage_sensor(
     Raises:
         ConfigurationError: an argument or `OPENLINEAGE_URL` is wrong.
     """
-    options = {name: value for name, value in locals().items() if name in SHARED_OPTIONS}
+    # Copied first: a debugger adds to the live mapping.
+    given = dict(locals())
+    options = {option: given[option] for option in SHARED_OPTIONS if option in given}
     check(os.environ)
     if not include_asset_events:
         options["families"] = ["run", "step"]

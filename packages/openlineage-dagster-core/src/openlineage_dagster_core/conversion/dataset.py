@@ -98,7 +98,9 @@ def child_datasets(source: Source, key: AssetKey) -> Iterator[OutputDataset]:
         return
     schema = asset.physical.table_name.rpartition(".")[0]
     for name, columns in asset.children.items():
-        place = replace(asset.physical, table_name=f"{schema}.{name}", uri=None, path=None)
+        place = replace(
+            asset.physical, table_name=f"{schema}.{name}" if schema else name, uri=None, path=None
+        )
         child = replace(asset, description=None, columns=columns, physical=place)
         physical = identity.physical(key, child)
         if physical is not None:

@@ -8,7 +8,7 @@ from datetime import datetime, timezone
 
 from dagster import AssetKey, DagsterInstance, EventRecordsFilter, RunRecord, RunsFilter
 
-from openlineage_dagster_core.event_log.cursor import LONGEST_BITS, Cursor
+from openlineage_dagster_core.event_log.cursor import Cursor
 from openlineage_dagster_core.event_log.outstanding import Outstanding
 from openlineage_dagster_core.event_log.reader import (
     CLOCKS_DIFFER_SECONDS,
@@ -27,6 +27,9 @@ from openlineage_dagster_core.families import FOLLOWED
 LOOKS = ((10.0, 5.0), (120.0, 15.0), (LATE_SECONDS, 60.0))
 # Seconds between two looks for late events, at least, while the reader is behind
 LOOK_BEHIND_SECONDS = 30.0
+# Storage ids before the beginning within which a run must have begun to be read whole: the cursor
+# keeps the ids of other runs in between, and has 16,000 characters in a sensor
+FURTHEST_BACK = 80_000
 MARK_SECONDS = 60.0  # Seconds between two notes of how far the log was read at a time
 
 
@@ -96,7 +99,7 @@ class WholeLog(EventLogReader):
         cursor = self.cursor
         newest = self._storage.get_maximum_record_id() or 0
         if start is None:
-            low, cursor.after_storage_id = cursor.after_storage_id, 0
+            low = cursor.after_storage_id
         elif start >= time.time():
             low = newest
         else:
@@ -119,6 +122,7 @@ class WholeLog(EventLogReader):
         self._events = Outstanding(begin, delivered)
         cursor.low = cursor.seen = self._read_to = begin
         cursor.recent = self._events.delivered
+        cursor.after_storage_id = 0
 
     def _runs_under_way(self, low: int) -> dict[str, int]:
         """Return the first storage id of each run that had begun at `low` and not ended."""
@@ -126,14 +130,17 @@ class WholeLog(EventLogReader):
         following = self._source.rows(low).events
         if following:
             since = following[0].timestamp
-            changed = RunsFilter(updated_after=datetime.fromtimestamp(since, timezone.utc))
+            changed = RunsFilter(
+                updated_after=datetime.fromtimestamp(since, timezone.utc),
+                created_before=datetime.fromtimestamp(since + CLOCKS_DIFFER_SECONDS, timezone.utc),
+            )
             found |= {
                 record.dagster_run.run_id
                 for record in all_runs(self._instance, changed)
                 if record.end_time is not None and record.end_time >= since
             }
         first = self._source.first_ids(found) if found else {}
-        return {run: each for run, each in first.items() if low - LONGEST_BITS // 2 < each <= low}
+        return {run: each for run, each in first.items() if low - FURTHEST_BACK < each <= low}
 
     def has_news(self) -> bool:
         """Return True where the newest event was not read, or a look for late ones is due."""

@@ -94,7 +94,7 @@ def _type_of(
 def hierarchy_facet(table_name: str, table_type: str) -> HierarchyDatasetFacet | None:
     """Build the facet (HierarchyDatasetFacet 1-0-0) of `schema.table` or `db.schema.table`."""
     parts = [match[match.lastindex or 0] for match in _PART.finditer(table_name)]
-    if len(parts) not in (2, 3):
+    if len(parts) not in (2, 3) or ".." in table_name:
         return None
     types = ["DATABASE", "SCHEMA", table_type][-len(parts) :]
     return HierarchyDatasetFacet(

@@ -4,6 +4,7 @@ import inspect
 import logging
 import re
 import textwrap
+import tokenize
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import replace
@@ -145,8 +146,8 @@ def _source_text(node: AssetNode, longest: int) -> str | None:
 def _text_of_function(function: Callable[..., object], longest: int) -> str | None:
     try:
         text = textwrap.dedent(inspect.getsource(function))
-    except OSError:
-        # The function was made at runtime.
+    except (OSError, SyntaxError, TypeError, tokenize.TokenError):
+        # The function was made at runtime, or its file has changed since.
         return None
     # Secrets first: a secret that was cut in two is not recognised.
     return limited(without_secrets(limited(text)), longest)

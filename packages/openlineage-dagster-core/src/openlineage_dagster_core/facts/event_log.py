@@ -99,7 +99,7 @@ class _Run:
     assets: Mapping[AssetKey, AssetFacts] = field(default_factory=dict)
     planned: int = -1  # Number of planned assets and checks for which `assets` was chosen
     is_job_like_asset: bool | None = None
-    last_partitions: dict[str, str] = field(default_factory=dict)
+    last_partitions: dict[str, str | None] = field(default_factory=dict)
     # The assets for which `last_partitions` was read
     with_last_partitions: Mapping[AssetKey, AssetFacts] | None = None
     asked: int = -1  # The value of `planned` for which `made_before` was read
@@ -250,7 +250,7 @@ class EventLogFacts:
         assets = _assets_of_run(run, entry, definitions.assets)
         if run.with_last_partitions is not assets:
             run.with_last_partitions = assets
-            run.last_partitions |= self._last_partitions(assets, run.facts.created_at)
+            self._add_last_partitions(run.last_partitions, assets, run.facts.created_at)
         made_before = self._made_before(run, entry, assets)
         if run.is_job_like_asset is None:
             key = AssetKey([run.facts.job_name])
@@ -269,17 +269,21 @@ class EventLogFacts:
             last_partitions=run.last_partitions,
         )
 
-    def _last_partitions(
-        self, assets: Mapping[AssetKey, AssetFacts], before: datetime
-    ) -> dict[str, str]:
-        """Return the last key of each dynamic partitioning that an asset reads only the last of."""
+    def _add_last_partitions(
+        self,
+        known: dict[str, str | None],
+        assets: Mapping[AssetKey, AssetFacts],
+        before: datetime,
+    ) -> Mapping[str, str | None]:
+        """Add the last key of each dynamic partitioning that an asset reads only the last of.
+
+        What is known stays: all events of a run name the same key.
+        """
         read = (each for asset in assets.values() for each in asset.upstream_partitions.values())
-        found = {
-            name: last_dynamic_partition(self._instance(), name, before)
-            for name in {each.only_last_of for each in read}
-            if name is not None
-        }
-        return {name: last for name, last in found.items() if last is not None}
+        for name in {each.only_last_of for each in read} - known.keys():
+            if name is not None:
+                known[name] = last_dynamic_partition(self._instance(), name, before)
+        return known
 
     def _made_before(
         self, run: _Run, entry: EventLogEntry, assets: Mapping[AssetKey, AssetFacts]
@@ -332,7 +336,7 @@ class EventLogFacts:
             earlier_upstream=upstream,
             made_before=self._earlier.of(about, entry.timestamp, now=entry.timestamp),
             made=self._made_by_now({}, entry),
-            last_partitions=self._last_partitions(assets, run.created_at),
+            last_partitions=self._add_last_partitions({}, assets, run.created_at),
         )
 
     def _made(self, entry: EventLogEntry) -> Made | None:

@@ -47,7 +47,9 @@ def _definitions_of(context: Any, source_code_bytes: int) -> Definitions:
     repository = context.job.get_repository_definition()
     if repository is not None:
         graph = repository.asset_graph
-        # No run makes them, so only this place knows what they depend on.
+        defined = DefinedAssets(graph)
+        # No run makes them, so only this place knows what they depend on. What other jobs make is
+        # left to these: two versions of one asset would replace each other at each run.
         external = {key for key in graph.external_asset_keys if graph.get(key).parent_keys}
-        assets = {**with_upstream(DefinedAssets(graph), external), **assets}
+        assets = {**{key: defined[key] for key in sorted(external)}, **assets}
     return Definitions(assets, jobs={run.job_name: job_facts(job)})

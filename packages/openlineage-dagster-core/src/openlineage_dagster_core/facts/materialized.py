@@ -191,7 +191,9 @@ def is_settled(facts: Facts, key: AssetKey, *, with_columns: bool) -> bool:
     definition, before = facts.assets.get(key), facts.made_before.get(key)
     if definition is None or before is None:
         return False
-    return not with_columns or _has_its_columns(_Pair(id(definition), before, definition))
+    if with_columns:
+        return _has_its_columns(_Pair(id(definition), before, definition))
+    return not facts_of_materialization(before).children
 
 
 def _only_definition_has_columns(pair: _Pair) -> bool:

@@ -117,7 +117,9 @@ def _table(name: str, storage_kind: str | None) -> str:
     # MotherDuck's token may follow the name.
     path = database.removeprefix(MOTHERDUCK).partition("?")[0].strip(":")
     file = re.split(r"[/\\]", path)[-1]
-    return ".".join([file.strip(".").partition(".")[0] or file, *rest])
+    database = file.strip(".").partition(".")[0] or file
+    # MotherDuck's default database has no name.
+    return ".".join([database, *rest] if database.strip(".") else rest)
 
 
 def _address(text: str | None) -> str | None:

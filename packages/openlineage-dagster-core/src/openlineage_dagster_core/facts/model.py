@@ -224,4 +224,4 @@ class Facts:
     made: Mapping[AssetKey, str] = field(default_factory=dict)
     # The last partition when the run was stored, by the name of dynamic partitions, of those of
     # which an asset reads the last one only
-    last_partitions: Mapping[str, str] = field(default_factory=dict)
+    last_partitions: Mapping[str, str | None] = field(default_factory=dict)

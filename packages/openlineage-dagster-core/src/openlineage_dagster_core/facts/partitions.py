@@ -96,7 +96,7 @@ class UpstreamPartitions:
         downstream: Partitions | None,
         key: str | None,
         now: datetime,
-        last_partitions: Mapping[str, str],
+        last_partitions: Mapping[str, str | None],
     ) -> tuple[str, ...] | None:
         """Return the upstream keys, sorted; None for the whole asset, or if they are unknown.
 
