@@ -559,9 +559,10 @@ def test_a_beginning_that_fails_is_found_at_the_next_attempt(
     for number in range(5):
         instance.event_log_storage.store_event(step_event(str(number), time.time()))
     reader = WholeLog(instance, Cursor(after_storage_id=3))
-    with monkeypatch.context() as patched, pytest.raises(ConnectionError):
+    with monkeypatch.context() as patched:
         patched.setattr(type(instance), "get_run_records", raises_connection_error)
-        reader.begin(None)
+        with pytest.raises(ConnectionError):
+            reader.begin(None)
     assert reader.cursor.after_storage_id == 3
     reader.begin(None)
     assert [event.id.storage_id for event in read(reader)] == [4, 5]
