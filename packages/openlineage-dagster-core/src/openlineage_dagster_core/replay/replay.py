@@ -133,7 +133,9 @@ class Replay:
                     if engine.is_idle and not outcome.has_more and not is_stopped:
                         return None
                     has_moved = bool(outcome.sent or outcome.parked or outcome.read)
-                    if has_moved or (outcome.has_more and not is_stopped):
+                    # An event under way that has not failed is waited for: its request has a limit.
+                    is_waiting = outcome.has_more or self.progress.waiting is None
+                    if has_moved or (is_waiting and not is_stopped):
                         moved_at = time.monotonic()
                         if not is_stopped:
                             continue
