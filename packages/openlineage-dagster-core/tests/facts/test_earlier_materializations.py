@@ -316,3 +316,27 @@ def test_whenever_it_is_asked_the_answer_is_that_of_the_whole_log() -> None:
                 assert answer == {wanted: expected[-1] if expected else ()}
 
         check()
+
+
+def test_where_the_log_could_not_be_read_the_next_attempt_asks_again(
+    instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if EventTables.of(instance.event_log_storage) is None:
+        pytest.skip("it has no tables")
+    store_all(
+        instance,
+        materialization("r1", BEGAN + 1, "orders", ["a"]),
+        materialization("r2", BEGAN + 2, "orders"),
+    )
+    found = of(instance)
+    for query in ("materializations", "versioned"):
+        with monkeypatch.context() as patched:
+            patched.setattr(EventTables, query, raises_connection_error)
+            with pytest.raises(ConnectionError):
+                found.upstream_of([ORDERS], BEGAN + 5, now=BEGAN + 5)
+    assert found.upstream_of([ORDERS], BEGAN + 5, now=BEGAN + 5) == {ORDERS: A}
+    assert found.of([ORDERS], BEGAN + 5, now=BEGAN + 5) == {ORDERS: NOTHING}
+
+
+def raises_connection_error(*_: object) -> None:
+    raise ConnectionError

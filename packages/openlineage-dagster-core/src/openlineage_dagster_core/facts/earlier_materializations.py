@@ -185,48 +185,50 @@ class EarlierMaterializations:
 
     def _read(self, keys: Collection[AssetKey], since: float, until: float) -> None:
         instance = self._instance()
-        for key in keys:
-            known = self._assets.pop(key, None)
-            self._assets[key] = _History(since, has_first=True)
-            if known is not None:
-                # Keep what was observed since, instead of reading it again.
-                self._characters -= known.characters
-                for timestamp, made in known.changes():
-                    self._add(made, timestamp)
         tables = EventTables.of(instance.event_log_storage)
         entries = (
             _asked_one_by_one(instance, keys, since, until)
             if tables is None
             else (entry for _, entry in _decoded(tables.materializations(keys, since, until)))
         )
-        for entry in entries:
-            materialization = made_by(entry)
-            if materialization is not None:
-                self._add(materialization, entry.timestamp)
+        # Read first: where the log could not be read, the next attempt asks again.
+        found = [(made, entry.timestamp) for entry in entries if (made := made_by(entry))]
+        for key in keys:
+            known = self._assets.pop(key, None)
+            self._assets[key] = _History(since, has_first=True)
+            if known is not None:
+                # Keep what was observed since, instead of reading it again.
+                self._characters -= known.characters
+                for timestamp, observed in known.changes():
+                    self._add(observed, timestamp)
+        for made, timestamp in found:
+            self._add(made, timestamp)
 
     def _ask_older_upstream(self, keys: Collection[AssetKey], before: float) -> None:
         """Look further back for what the assets were made from."""
-        for key in keys:
-            self._assets[key].older_upstream = ()
         instance = self._instance()
         tables = EventTables.of(instance.event_log_storage)
         if tables is None:
             for key in keys:
                 wanted = AssetRecordsFilter(key, before_timestamp=before)
-                records = instance.fetch_materializations(wanted, limit=PAGE).records
-                any(self._is_older_upstream(record.event_log_entry) for record in records)
-            return
-        self._has_versions = self._has_versions or tables.has_versions
-        events = tables.versioned(keys, before) if self._has_versions else []
-        for _ in range(ROUNDS):
-            silent = {}
-            for number, entry in _decoded(events):
-                asset = entry.get_dagster_event().asset_key
-                if asset is not None and not self._is_older_upstream(entry):
-                    silent[asset] = number
-            if not silent:
-                return
-            events = tables.last_versioned(silent)
+                for record in instance.fetch_materializations(wanted, limit=PAGE).records:
+                    if self._is_older_upstream(record.event_log_entry):
+                        break
+        else:
+            self._has_versions = self._has_versions or tables.has_versions
+            events = tables.versioned(keys, before) if self._has_versions else []
+            for _ in range(ROUNDS):
+                silent = {}
+                for number, entry in _decoded(events):
+                    asset = entry.get_dagster_event().asset_key
+                    if asset is not None and not self._is_older_upstream(entry):
+                        silent[asset] = number
+                if not silent:
+                    break
+                events = tables.last_versioned(silent)
+        # Last: where the log could not be read, the next attempt asks again.
+        for key in keys:
+            self._assets[key].older_upstream = self._assets[key].older_upstream or ()
 
     def _is_older_upstream(self, entry: EventLogEntry) -> bool:
         """Note what an asset was made from; return False if the event does not say it."""

@@ -249,8 +249,8 @@ class EventLogFacts:
             return None
         assets = _assets_of_run(run, entry, definitions.assets)
         if run.with_last_partitions is not assets:
-            run.with_last_partitions = assets
             self._add_last_partitions(run.last_partitions, assets, run.facts.created_at)
+            run.with_last_partitions = assets
         made_before = self._made_before(run, entry, assets)
         if run.is_job_like_asset is None:
             key = AssetKey([run.facts.job_name])
