@@ -72,7 +72,7 @@ class Heartbeat:
 
     @classmethod
     def from_text(cls, text: str | None) -> Heartbeat | None:
-        """Return the heartbeat in a row; None where there is none."""
+        """Return the heartbeat in a row; None if the row has no heartbeat."""
         stored = parsed(text)
         known = {name: stored[name] for name in cls.__dataclass_fields__ if name in stored}
         return cls(**known) if known else None

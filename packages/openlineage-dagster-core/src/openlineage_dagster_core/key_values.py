@@ -92,7 +92,7 @@ class KeyValues:
 
 
 def parsed(text: str | None) -> dict[str, Any]:
-    """Return a JSON object that a process wrote; empty where the text is missing or is none."""
+    """Return a JSON object that a process wrote; empty if the text is missing or not an object."""
     try:
         found = json.loads(text) if text else {}
     except ValueError:

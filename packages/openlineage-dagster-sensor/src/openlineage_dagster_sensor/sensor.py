@@ -267,8 +267,8 @@ def _event_types(
 def start_time(value: str | float | datetime | None) -> float | None:
     """Return where to begin, in seconds since the epoch; raise ConfigurationError if it is wrong.
 
-    Infinity stands for now, whenever that will be; None for the beginning. A time without a zone is
-    UTC.
+    Infinity means the time of the first tick, None the beginning of the log. A time without a zone
+    is UTC.
     """
     if value is None or value == "beginning":
         return None

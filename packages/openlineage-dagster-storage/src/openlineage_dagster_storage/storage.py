@@ -61,7 +61,7 @@ class OpenLineageEventLogStorage(DelegatingEventLogStorage, ConfigurableClass):
 
     The wrapped storage stores. What is ours never raises, never touches the network and starts no
     thread: it keeps the definitions of a run that starts, and looks now and then for a living
-    deliverer, and starts one where there is none.
+    deliverer, and starts one if none lives.
 
     Args:
         wrapped: the storage that keeps the event log.

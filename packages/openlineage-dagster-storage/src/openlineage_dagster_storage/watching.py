@@ -30,7 +30,7 @@ MOST_TURNS = 3  # Take-overs by one configuration; processes that differ for goo
 
 
 class DelivererWatch:
-    """Looks for a living deliverer now and then, and starts one where there is none.
+    """Looks for a living deliverer now and then, and starts one if none lives.
 
     `instance` returns None when the instance is gone; `starts` is False where a service delivers.
     """

@@ -16,7 +16,7 @@ def status_of(error: BaseException, handled: BaseException | None = None) -> int
 
 
 def answer_of(error: BaseException, handled: BaseException | None = None) -> str:
-    """Return the backend's text that comes with the status; empty where there is none."""
+    """Return the backend's text that comes with the status; empty without a text."""
     return next((_answer(each) for each in chain(error, handled) if _status(each)), "")
 
 

@@ -72,6 +72,6 @@ class Outstanding:
         self.low = max(self.low, until)
 
     def oldest(self) -> float:
-        """Return when the oldest undelivered event happened; 0 where there is none, or unknown."""
+        """Return when the oldest undelivered event happened; 0 if unknown or without one."""
         times = (timestamp for each, timestamp in self._read if each not in self.delivered)
         return next(times, 0.0)

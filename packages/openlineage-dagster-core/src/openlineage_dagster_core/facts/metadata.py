@@ -45,7 +45,7 @@ _Value = TypeVar("_Value")
 
 
 def value_of(metadata: Mapping[str, Any], key: str) -> Any:
-    """Return a value of metadata without Dagster's wrapper; None if there is none."""
+    """Return a value of metadata without Dagster's wrapper; None if the key is missing."""
     value = metadata.get(key)
     return getattr(value, "value", value)
 

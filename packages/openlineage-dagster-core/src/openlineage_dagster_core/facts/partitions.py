@@ -1,4 +1,4 @@
-"""Partitions: the time that a key stands for, its dimensions, and what is upstream of it.
+"""Partitions: the time window of a key, its dimensions, and what is upstream of it.
 
 Only a private class of Dagster's can write a partitions definition down; it is used here alone.
 """
