@@ -248,8 +248,7 @@ class _Service:
 
 def _transport_kind() -> str:
     """Check that a transport is configured; return its type."""
-    from openlineage_dagster_core.cli.doctor import configured
-    from openlineage_dagster_core.delivery import transport
+    from openlineage_dagster_core.delivery import configured, transport
     from openlineage_dagster_core.errors import ConfigurationError
     from openlineage_dagster_core.settings import ENV_DISABLED, is_disabled
 

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from openlineage_dagster_core.cli.doctor import connectivity
-from openlineage_dagster_core.cli.doctor.configured import Destination
 from openlineage_dagster_core.cli.doctor.connectivity import Answer
 from openlineage_dagster_core.cli.doctor.finding import Finding, Status
+from openlineage_dagster_core.delivery.configured import Destination
 
 
 def check(answers: list[Answer] | None = None, **config: object) -> list[Finding]:

@@ -9,9 +9,9 @@ from openlineage.client.serde import Serde
 
 import every_event_is_valid
 from openlineage_dagster_core.cli.doctor import sending
-from openlineage_dagster_core.cli.doctor.configured import Destination
 from openlineage_dagster_core.cli.doctor.connectivity import Address
 from openlineage_dagster_core.cli.doctor.finding import Finding, Status
+from openlineage_dagster_core.delivery.configured import Destination
 from openlineage_dagster_core.settings import Settings
 from receiver import Receiver
 

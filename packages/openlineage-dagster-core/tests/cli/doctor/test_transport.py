@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from openlineage_dagster_core.cli.doctor import transport
-from openlineage_dagster_core.cli.doctor.configured import Destination
 from openlineage_dagster_core.cli.doctor.finding import Finding, Status
+from openlineage_dagster_core.delivery.configured import Destination
 
 
 def check(

@@ -89,10 +89,10 @@ def examine(
         transport,
         versions,
     )
-    from openlineage_dagster_core.cli.doctor.configured import Destination
     from openlineage_dagster_core.cli.doctor.connectivity import Answer
     from openlineage_dagster_core.cli.doctor.finding import findings_of, named
     from openlineage_dagster_core.cli.doctor.subject import Opening
+    from openlineage_dagster_core.delivery.configured import Destination
 
     yield from findings_of(
         "versions", lambda: versions.check(versions.installed(), versions.facade())

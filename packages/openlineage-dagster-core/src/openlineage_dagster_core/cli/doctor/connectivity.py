@@ -16,10 +16,10 @@ from urllib.request import url2pathname
 
 import requests
 
-from openlineage_dagster_core.cli.doctor.configured import DEFAULT_ENDPOINT, Destination
 from openlineage_dagster_core.cli.doctor.finding import Finding, fine, note, problem, warning
 from openlineage_dagster_core.cli.terminal import cause_of
 from openlineage_dagster_core.delivery.bounded_http import redirect_target
+from openlineage_dagster_core.delivery.configured import DEFAULT_ENDPOINT, Destination
 from openlineage_dagster_core.redaction import without_secrets
 from openlineage_dagster_core.validation import without_credentials
 

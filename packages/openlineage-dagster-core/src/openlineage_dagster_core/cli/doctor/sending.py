@@ -10,7 +10,6 @@ from urllib.parse import quote
 
 from openlineage.client.event_v2 import Job, Run, RunEvent, RunState
 
-from openlineage_dagster_core.cli.doctor.configured import Destination
 from openlineage_dagster_core.cli.doctor.connectivity import (
     CHECK_BACKEND,
     HTTP,
@@ -23,6 +22,7 @@ from openlineage_dagster_core.cli.doctor.connectivity import (
 from openlineage_dagster_core.cli.doctor.finding import Finding, fine, note, problem, warning
 from openlineage_dagster_core.conversion.envelope import event_time
 from openlineage_dagster_core.delivery.client import LineageClient
+from openlineage_dagster_core.delivery.configured import Destination
 from openlineage_dagster_core.errors import BackendUnavailableError, EventRefusedError
 from openlineage_dagster_core.facets.run import job_type_facet, processing_engine_facet
 from openlineage_dagster_core.facts.model import RunFacts

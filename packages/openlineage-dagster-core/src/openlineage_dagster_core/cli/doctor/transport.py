@@ -6,21 +6,19 @@ import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from openlineage_dagster_core.cli.doctor import configured
-from openlineage_dagster_core.cli.doctor.configured import Configured, Destination
 from openlineage_dagster_core.cli.doctor.finding import Finding, fine, note, problem, warning
 from openlineage_dagster_core.cli.terminal import cause_of
-from openlineage_dagster_core.delivery import transport as delivery_transport
+from openlineage_dagster_core.delivery import configured, transport
+from openlineage_dagster_core.delivery.configured import ConfiguredTransport, Destination
 from openlineage_dagster_core.errors import ConfigurationError
 from openlineage_dagster_core.redaction import MASK, redacted
 from openlineage_dagster_core.settings import ENV_CONFIG, ENV_DISABLED, ENV_URL, is_disabled
 
 _KAFKA = frozenset({"kafka", "msk-iam"})
 
+# Keys below which a secret may have any name
 _PRIVATE = frozenset({"auth", "customheaders", "fskwargs", "headers", "storageoptions"})
-"""Keys below which a secret may have any name."""
-
-_HOW = delivery_transport.HOW_TO_CONFIGURE
+_HOW = transport.HOW_TO_CONFIGURE
 CONFIGURE = f"{_HOW[0].upper()}{_HOW[1:]}."
 NOT_ONLY_HERE = "Do so for every process of Dagster: doctor sees this shell's environment alone."
 
@@ -59,7 +57,7 @@ def check(environ: Mapping[str, str], sending: list[Destination]) -> Iterator[Fi
         yield from _make(found, environ, sending)
 
 
-def _describe(found: Configured, environ: Mapping[str, str]) -> Iterator[Finding]:
+def _describe(found: ConfiguredTransport, environ: Mapping[str, str]) -> Iterator[Finding]:
     for value in found.values:
         name = ".".join(value.path)
         origin = "by default" if value.origin == configured.DEFAULT else f"from {value.origin}"
@@ -81,10 +79,10 @@ def _describe(found: Configured, environ: Mapping[str, str]) -> Iterator[Finding
 
 
 def _make(
-    found: Configured, environ: Mapping[str, str], sending: list[Destination]
+    found: ConfiguredTransport, environ: Mapping[str, str], sending: list[Destination]
 ) -> Iterator[Finding]:
     try:
-        delivery_transport.check(environ)
+        transport.check(environ)
     except ConfigurationError as error:
         yield problem(f"{error.option} is {error.value!r}", f"It must be {error.allowed}.")
         return

@@ -8,8 +8,19 @@ import pytest
 from openlineage.client import OpenLineageClient
 from openlineage.client.transport.noop import NoopConfig, NoopTransport
 
-from openlineage_dagster_core.cli.doctor import configured
-from openlineage_dagster_core.cli.doctor.configured import ConfigFileError, Value
+from openlineage_dagster_core.delivery import configured
+from openlineage_dagster_core.delivery.configured import ConfigFileError, Value
+
+
+@pytest.fixture(autouse=True)
+def _nothing_configured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in os.environ:
+        if name.startswith("OPENLINEAGE"):
+            monkeypatch.delenv(name)
+    (tmp_path / "work").mkdir()
+    monkeypatch.chdir(tmp_path / "work")
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+
 
 URL = "http://backend.example.org:5000"
 FILE = f"transport:\n  type: http\n  url: {URL}/of-file/\n  auth: {{type: api_key, apiKey: f}}\n"
