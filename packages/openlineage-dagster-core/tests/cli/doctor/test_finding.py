@@ -19,6 +19,7 @@ from openlineage_dagster_core.cli.doctor.finding import (
     warning,
 )
 from openlineage_dagster_core.cli.terminal import CommandError
+from openlineage_dagster_core.errors import ConfigurationError
 
 FINE, NOTE, WARNING, PROBLEM = fine("b"), note("b"), warning("b", "c"), problem("b", "c")
 
@@ -65,6 +66,16 @@ def test_what_cannot_be_done_says_its_own_next_step() -> None:
     (found,) = findings_of("area", check)
 
     assert (found.message, found.remedy) == ("There is nothing", "Make something.")
+
+
+def test_a_wrong_option_says_what_it_must_be() -> None:
+    def check() -> list[Finding]:
+        raise ConfigurationError("namespace", "", "a text that is not empty")
+
+    (found,) = findings_of("area", check)
+
+    expected = "It must be a text that is not empty."
+    assert found == Finding("area", Status.PROBLEM, "namespace is ''", expected)
 
 
 def test_a_check_that_hangs_is_given_up() -> None:

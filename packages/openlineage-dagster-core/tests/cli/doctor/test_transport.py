@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from openlineage_dagster_core.cli.doctor import transport
-from openlineage_dagster_core.cli.doctor.finding import Finding, Status
+from openlineage_dagster_core.cli.doctor.finding import Finding, Status, findings_of
 from openlineage_dagster_core.delivery.configured import Destination
 
 
@@ -16,7 +16,8 @@ def check(
     for name, value in environ.items():
         monkeypatch.setenv(name, value)
     sending: list[Destination] = []
-    return list(transport.check(dict(os.environ), sending)), sending
+    found = findings_of("transport", lambda: transport.check(dict(os.environ), sending))
+    return found, sending
 
 
 def of(findings: list[Finding], status: Status) -> list[str]:

@@ -1,4 +1,7 @@
-"""The findings of checks, and the boundary that turns time-outs and exceptions into findings."""
+"""The findings of checks, and the boundary that turns time-outs and exceptions into findings.
+
+A check yields findings; an exception ends it with a problem. `CommandError` says what to do.
+"""
 
 from __future__ import annotations
 
@@ -6,9 +9,11 @@ import threading
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from enum import Enum
+from functools import partial
 from typing import TypeVar
 
 from openlineage_dagster_core.cli.terminal import FAILED, INCOMPLETE, OK, CommandError, cause_of
+from openlineage_dagster_core.errors import ConfigurationError
 
 T = TypeVar("T")
 
@@ -38,29 +43,20 @@ class Finding:
     remedy: str | None = None
 
 
-def fine(message: str) -> Finding:
-    """Return a finding that all is well."""
-    return Finding("", Status.OK, message)
-
-
-def note(message: str, remedy: str | None = None) -> Finding:
-    """Return a finding that is worth knowing and not a fault."""
-    return Finding("", Status.NOTE, message, remedy)
-
-
-def warning(message: str, remedy: str) -> Finding:
-    """Return a finding that is a fault, although events may arrive."""
-    return Finding("", Status.WARNING, message, remedy)
-
-
-def problem(message: str, remedy: str) -> Finding:
-    """Return a finding that keeps lineage from arriving, or makes it wrong."""
-    return Finding("", Status.PROBLEM, message, remedy)
+fine = partial(Finding, "", Status.OK)  # All is well
+note = partial(Finding, "", Status.NOTE)  # Worth knowing, and not a fault
+warning = partial(Finding, "", Status.WARNING)  # A fault, although events may arrive
+problem = partial(Finding, "", Status.PROBLEM)  # Lineage does not arrive, or is wrong
 
 
 def named(check: str, findings: Iterable[Finding]) -> Iterator[Finding]:
-    """Give findings the name of their check, one by one."""
-    return (replace(finding, check=check) for finding in findings)
+    """Yield findings with the name of their check; an exception ends them with a problem."""
+    try:
+        for finding in findings:
+            yield replace(finding, check=check)
+    except Exception as error:
+        # A broken deployment breaks libraries in unforeseen ways.
+        yield replace(_failure(error), check=check)
 
 
 def exit_status(findings: Iterable[Finding]) -> int:
@@ -106,7 +102,7 @@ def findings_of(
     found: list[Finding] = []
 
     def collect() -> bool:
-        # One by one: findings before an error count.
+        # One by one: findings before the time is up count.
         for finding in named(name, check()):
             found.append(finding)
         return True
@@ -114,13 +110,14 @@ def findings_of(
     try:
         bounded(f"The check of {name}", collect, seconds)
     except Exception as error:
-        # A broken deployment breaks libraries in unforeseen ways.
-        return [*found, *named(name, [failure(error)])]
-    return list(found)
+        # The time is up, or the check failed before it began to yield.
+        return [*found, replace(_failure(error), check=name)]
+    return found
 
 
-def failure(error: Exception) -> Finding:
-    """Return the problem that something cannot be checked."""
+def _failure(error: Exception) -> Finding:
+    if isinstance(error, ConfigurationError):
+        return problem(f"{error.option} is {error.value!r}", f"It must be {error.allowed}.")
     if isinstance(error, CommandError):
         return problem(error.problem.rstrip("."), error.next_step)
     return problem(f"not checked: {cause_of(error)}", "Correct the cause and run doctor again.")

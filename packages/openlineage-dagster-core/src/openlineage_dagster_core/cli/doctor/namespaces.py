@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING
 
 from dagster import AssetKey
 
-from openlineage_dagster_core.cli.doctor.finding import Finding, fine, note, problem
+from openlineage_dagster_core.cli.doctor.finding import Finding, fine, note
 from openlineage_dagster_core.cli.doctor.subject import Subject
-from openlineage_dagster_core.errors import ConfigurationError
 from openlineage_dagster_core.facts.model import RunFacts
 from openlineage_dagster_core.identity import Identity, run_job_name
 from openlineage_dagster_core.settings import Settings
@@ -27,11 +26,7 @@ def check(subject: Subject) -> Iterator[Finding]:
     if subject.instance is None and (subject.has_storage or not subject.sensors):
         yield note("they are not known while the instance cannot be opened")
         return
-    try:
-        settings = subject.settings
-    except ConfigurationError as error:
-        yield problem(f"{error.option} is {error.value!r}", f"It must be {error.allowed}.")
-        return
+    settings = subject.settings
     run = _run_of(subject)
     identity = Identity(settings)
     dataset = identity.dataset(run, AssetKey("any"), None).namespace

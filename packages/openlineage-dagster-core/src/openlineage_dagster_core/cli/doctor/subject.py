@@ -18,14 +18,7 @@ from openlineage_dagster_core.cli.deployment import (
     instance_at,
     restore_disabled,
 )
-from openlineage_dagster_core.cli.doctor.finding import (
-    Finding,
-    bounded,
-    failure,
-    fine,
-    note,
-    problem,
-)
+from openlineage_dagster_core.cli.doctor.finding import Finding, bounded, fine, note, problem
 from openlineage_dagster_core.settings import ENV_DISABLED, ENV_URL, SENSOR_SETTINGS, Settings
 
 if TYPE_CHECKING:
@@ -116,21 +109,13 @@ class Opening(contextlib.ExitStack):
                 f"{code.name} ends the process: exit {error.code}",
                 "Remove what ends the process, such as sys.exit(), from the imported code.",
             )
-        except Exception as error:
-            # The user's code raises anything.
-            yield failure(error)
-        else:
-            self.subject = replace(self.subject, repository=repository, code=code)
-            yield fine(f"{code.name} is loaded")
+            return
+        self.subject = replace(self.subject, repository=repository, code=code)
+        yield fine(f"{code.name} is loaded")
 
     def open_instance(self, given: Path | None) -> Iterator[Finding]:
         """Open the instance in the given directory; None takes `DAGSTER_HOME`."""
-        try:
-            home = home_of(given, self.subject.environ)
-        except Exception as error:
-            # The directory does not exist, or is forbidden.
-            yield failure(error)
-            return
+        home = home_of(given, self.subject.environ)
         file = home / CONFIG_FILE
         try:
             written = yaml.safe_load(file.read_text(encoding="utf-8")) or {}
@@ -151,11 +136,9 @@ class Opening(contextlib.ExitStack):
                 lambda: self.enter_context(instance_at(home)),
                 OPENING_SECONDS,
             )
-        except Exception as error:
-            # Any storage may be configured, and raise anything.
+        except Exception:
             # The abandoned thread of `bounded` has set the variable and will not unset it.
             restore_disabled(self.subject.environ.get(ENV_DISABLED))
-            yield failure(error)
-            return
+            raise
         self.subject = replace(self.subject, instance=instance)
         yield fine(f"{home} is open: {type(instance.event_log_storage).__name__}")

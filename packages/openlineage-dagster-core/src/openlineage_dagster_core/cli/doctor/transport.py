@@ -7,10 +7,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from openlineage_dagster_core.cli.doctor.finding import Finding, fine, note, problem, warning
-from openlineage_dagster_core.cli.terminal import cause_of
+from openlineage_dagster_core.cli.terminal import explained
 from openlineage_dagster_core.delivery import configured, transport
 from openlineage_dagster_core.delivery.configured import ConfiguredTransport, Destination
-from openlineage_dagster_core.errors import ConfigurationError
 from openlineage_dagster_core.redaction import MASK, redacted
 from openlineage_dagster_core.settings import ENV_CONFIG, ENV_DISABLED, ENV_URL, is_disabled
 
@@ -54,7 +53,7 @@ def check(environ: Mapping[str, str], sending: list[Destination]) -> Iterator[Fi
             f"If some processes of Dagster start elsewhere, name the file in {ENV_CONFIG}.",
         )
     if not is_disabled(environ):
-        yield from _make(found, environ, sending)
+        _make(found, environ, sending)
 
 
 def _describe(found: ConfiguredTransport, environ: Mapping[str, str]) -> Iterator[Finding]:
@@ -80,12 +79,8 @@ def _describe(found: ConfiguredTransport, environ: Mapping[str, str]) -> Iterato
 
 def _make(
     found: ConfiguredTransport, environ: Mapping[str, str], sending: list[Destination]
-) -> Iterator[Finding]:
-    try:
-        transport.check(environ)
-    except ConfigurationError as error:
-        yield problem(f"{error.option} is {error.value!r}", f"It must be {error.allowed}.")
-        return
+) -> None:
+    transport.check(environ)
     sending.extend(configured.destinations(found.config))
     if any(each.kind in _KAFKA for each in sending):
         # Its producer would connect, and write its errors to standard error.
@@ -93,14 +88,11 @@ def _make(
     # Loads all of openlineage-python.
     from openlineage_dagster_core.delivery.client import LineageClient
 
-    try:
+    with explained(
+        f"openlineage-python cannot make the transport {found.kind}",
+        "Correct its configuration, or install the library that it needs.",
+    ):
         LineageClient(timeout=1.0).close()
-    except Exception as error:
-        # Transports raise anything.
-        yield problem(
-            f"openlineage-python cannot make the transport {found.kind}: {cause_of(error)}",
-            "Correct its configuration, or install the library that it needs.",
-        )
 
 
 def masked(path: tuple[str, ...], value: object) -> object:
