@@ -15,9 +15,8 @@ Json = dict[str, Any]
 
 TIMEOUT_SECONDS = 30.0
 
+# The source of the tags that openlineage-python's client adds when it sends
 CLIENT_TAGS = "OPENLINEAGE_CLIENT"
-"""The source of the tags that openlineage-python's client adds when it sends."""
-
 LONGEST_VALUE = 60
 
 MARQUEZ_STATES = {

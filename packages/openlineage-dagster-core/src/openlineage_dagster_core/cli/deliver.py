@@ -38,15 +38,9 @@ if TYPE_CHECKING:
 
     from openlineage_dagster_core.engine import Outcome
 
-REPORT_SECONDS = 60.0
-"""Seconds between two lines that report what was delivered."""
-
-RETRY_SECONDS = 5.0
-"""Seconds until a service whose database failed tries again."""
-
-OTHER_SECONDS = 1.0
-"""Seconds between two checks of another deliverer's progress, with `--once`."""
-
+REPORT_SECONDS = 60.0  # Seconds between two lines that report what was delivered
+RETRY_SECONDS = 5.0  # Seconds until a service whose database failed tries again
+OTHER_SECONDS = 1.0  # Seconds between two checks of another deliverer's progress, with `--once`
 OWN_LOGGERS = ("openlineage_dagster_core", "openlineage_dagster_storage")
 CONSOLE_LOGGER = "openlineage.client.transport.console"
 
@@ -131,8 +125,8 @@ class _Service:
         self._read = self._sent = self._parked = 0
         self._trouble_since: float | None = None
         self._has_led = False
+        # The events that were read, sent and parked at the last check of the cursor
         self._progress = (0, 0, 0)
-        """The events that were read, sent and parked at the last check of the cursor."""
 
     def run(self) -> int:
         """Deliver until a signal comes or, with `--once`, the end; return the exit status."""

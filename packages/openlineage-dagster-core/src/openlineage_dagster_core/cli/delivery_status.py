@@ -27,14 +27,11 @@ from openlineage_dagster_core.key_values import KeyValues, parsed
 
 DEFAULT_SENSOR = "openlineage_sensor"
 
+# Seconds without a tick after which a running sensor counts as not evaluated
 SENSOR_SILENT_SECONDS = 600.0
-"""Seconds without a tick after which a running sensor counts as not evaluated."""
-
+# Seconds for which a configuration counts as in use after a process was last seen with it
 SEEN_SECONDS = 3600.0
-"""Seconds for which a configuration counts as in use after a process was last seen with it."""
-
-COUNTED_AT_MOST = 10_000
-"""Waiting events that are counted; of more, the status says `at least`."""
+COUNTED_AT_MOST = 10_000  # Waiting events that are counted; of more, the status says `at least`
 
 
 @dataclass(frozen=True)
@@ -42,11 +39,9 @@ class Waiting:
     """The events of the log that are not delivered."""
 
     events: int = 0
+    # When the oldest happened, in seconds since the epoch; 0 where unknown or none waits
     since: float = 0.0
-    """When the oldest happened, in seconds since the epoch; 0 where unknown or none waits."""
-
-    is_at_least: bool = False
-    """True if more events may wait than were counted."""
+    is_at_least: bool = False  # True if more events may wait than were counted
 
     @property
     def seconds(self) -> float:

@@ -27,12 +27,9 @@ if TYPE_CHECKING:
 HOME_VARIABLE = "DAGSTER_HOME"
 
 CONFIG_FILE = "dagster.yaml"
+# Folders that Dagster makes in an instance's directory
 INSTANCE_FOLDERS = ("history", "schedules", "storage", ".logs_queue")
-"""Folders that Dagster makes in an instance's directory."""
-
-DEFAULT_PATIENCE = 60.0
-"""Seconds that a command waits for a backend that takes nothing."""
-
+DEFAULT_PATIENCE = 60.0  # Seconds that a command waits for a backend that takes nothing
 STORAGE, SENSOR = "storage", "sensor"
 
 

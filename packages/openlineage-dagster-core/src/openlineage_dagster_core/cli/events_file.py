@@ -13,8 +13,7 @@ from openlineage_dagster_core.cli.terminal import CommandError
 
 STANDARD_INPUT = Path("-")
 
-NO_JSON = None
-"""The value of a line that is not JSON; JSON's null is not an event either."""
+NO_JSON = None  # The value of a line that is not JSON; JSON's null is not an event either
 
 
 def is_address(source: str) -> bool:

@@ -25,8 +25,7 @@ if TYPE_CHECKING:
 
 LIST_STEP = "`openlineage-dagster parked list` shows the names."
 
-WITHIN_SECONDS = 20
-"""Seconds within which a living deliverer answers a request."""
+WITHIN_SECONDS = 20  # Seconds within which a living deliverer answers a request
 
 
 @click.group(

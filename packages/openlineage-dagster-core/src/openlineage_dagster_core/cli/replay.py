@@ -41,9 +41,7 @@ if TYPE_CHECKING:
 STATUSES = ("success", "failure", "canceled", "started", "queued", "not_started")
 REFUSALS_SHOWN = 10
 
-OWN_FOLDER = "openlineage"
-"""The folder in the instance's directory with the lists of finished runs."""
-
+OWN_FOLDER = "openlineage"  # The folder in the instance's directory with the lists of finished runs
 CONTINUES = "The same command continues from there."
 
 T = TypeVar("T")

@@ -22,9 +22,7 @@ if TYPE_CHECKING:
 Json = dict[str, Any]
 
 DATASETS_SHOWN = 3
-WIDTH = 200
-"""Characters in a line of the table where standard output is not a terminal."""
-
+WIDTH = 200  # Characters in a line of the table where standard output is not a terminal
 _STYLES = {"COMPLETE": "green", "FAIL": "red", "ABORT": "yellow"}
 
 

@@ -15,8 +15,7 @@ from openlineage_dagster_core.cli.times import in_words
 if TYPE_CHECKING:
     from openlineage_dagster_core.cli.delivery_status import DeliveryStatus
 
-WATCH_SECONDS = 1.0
-"""Seconds between two readings with `--watch`."""
+WATCH_SECONDS = 1.0  # Seconds between two readings with `--watch`
 
 
 @click.command(

@@ -10,15 +10,9 @@ from collections.abc import Iterator
 import click
 
 OK = 0
-INCOMPLETE = 1
-"""The command did its work and something is left, or a check found something."""
-
-FAILED = 2
-"""The command could not do its work."""
-
-INTERRUPTED = 130
-"""Ctrl-C, as shells number it."""
-
+INCOMPLETE = 1  # The command did its work and something is left, or a check found something
+FAILED = 2  # The command could not do its work
+INTERRUPTED = 130  # Ctrl-C, as shells number it
 LONGEST_CAUSE = 300
 
 DATABASE_STEP = "Check that the database answers."

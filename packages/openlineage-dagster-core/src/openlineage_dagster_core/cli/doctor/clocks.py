@@ -11,9 +11,7 @@ from openlineage_dagster_core.cli.doctor.finding import Finding, fine, warning
 from openlineage_dagster_core.cli.doctor.subject import Subject
 from openlineage_dagster_core.cli.times import in_words
 
-MOST_SECONDS = 5.0
-"""Seconds by which clocks may differ."""
-
+MOST_SECONDS = 5.0  # Seconds by which clocks may differ
 _NOW = {
     "postgresql": "SELECT extract(epoch FROM clock_timestamp())",
     "mysql": "SELECT unix_timestamp(now(6))",

@@ -23,9 +23,7 @@ from openlineage_dagster_core.delivery.configured import DEFAULT_ENDPOINT, Desti
 from openlineage_dagster_core.redaction import without_secrets
 from openlineage_dagster_core.validation import without_credentials
 
-SECONDS = 5.0
-"""Seconds to wait for a connection, and then for an answer."""
-
+SECONDS = 5.0  # Seconds to wait for a connection, and then for an answer
 HTTP = frozenset({"http", "async_http"})
 
 SEND_TO_KNOW = "Run doctor with --send to find out."
@@ -34,8 +32,8 @@ USE_FINAL_ADDRESS = "Set OPENLINEAGE_URL, or url in openlineage.yml, to the fina
 
 _OWN_TLS = ("sslContext", "ssl_context", "sslcontext")
 
+# Statuses of a backend that fails; others, such as 501, only show that it is not a Marquez
 _FAILING = frozenset({500, 502, 503, 504})
-"""Statuses of a backend that fails; others, such as 501, only show that it is not a Marquez."""
 
 
 @dataclass(frozen=True)

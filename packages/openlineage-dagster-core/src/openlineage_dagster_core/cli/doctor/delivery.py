@@ -24,9 +24,7 @@ from openlineage_dagster_core.redaction import without_secrets
 if TYPE_CHECKING:
     from dagster._core.scheduler.instigation import InstigatorTick
 
-LATE_SECONDS = 300.0
-"""Seconds that a delivery may be behind without a warning."""
-
+LATE_SECONDS = 300.0  # Seconds that a delivery may be behind without a warning
 LONGEST_REASON = 300
 
 START_SENSOR = "Start it in the Dagster UI, under Automation."

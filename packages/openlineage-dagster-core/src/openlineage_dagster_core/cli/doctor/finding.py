@@ -17,8 +17,8 @@ from openlineage_dagster_core.errors import ConfigurationError
 
 T = TypeVar("T")
 
+# Seconds that one check may take; longer than queries wait for a database by themselves
 CHECK_SECONDS = 20.0
-"""Seconds that one check may take; longer than queries wait for a database by themselves."""
 
 
 class Status(str, Enum):

@@ -18,9 +18,8 @@ REMOVE_ONE = "Keep one of them: unwrap the storage in dagster.yaml, or remove th
 NAME_DEFINITIONS = "Name the definitions with -m or -f to check them."
 
 RUNS_DATABASE = "runs.db"
+# What Dagster's default storages make in `history` in the instance's directory
 EVENTS_FOLDER = "runs"
-"""What Dagster's default storages make in `history` in the instance's directory."""
-
 _WHOLE_STORAGES = {
     "PostgresEventLogStorage": ("dagster_postgres", "DagsterPostgresStorage"),
     "MySQLEventLogStorage": ("dagster_mysql", "DagsterMySQLStorage"),

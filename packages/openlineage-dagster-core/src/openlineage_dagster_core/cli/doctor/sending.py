@@ -34,8 +34,7 @@ from openlineage_dagster_core.version import PRODUCER
 
 JOB_NAME = "openlineage_dagster_doctor"
 
-PAUSE_SECONDS = 0.1
-"""Seconds between two questions to Marquez."""
+PAUSE_SECONDS = 0.1  # Seconds between two questions to Marquez
 
 
 def check(

@@ -25,12 +25,9 @@ if TYPE_CHECKING:
     from dagster import DagsterInstance, RepositoryDefinition, SensorDefinition
     from dagster._core.scheduler.instigation import InstigatorState
 
+# Seconds that opening the instance may take; Dagster retries a database for some of them
 OPENING_SECONDS = 30.0
-"""Seconds that opening the instance may take; Dagster retries a database for some of them."""
-
-LOADING_SECONDS = 120.0
-"""Seconds that loading definitions may take: it runs the user's code."""
-
+LOADING_SECONDS = 120.0  # Seconds that loading definitions may take: it runs the user's code
 _WRAPPERS = frozenset({"OpenLineageDagsterStorage", "OpenLineageEventLogStorage"})
 
 

@@ -26,8 +26,7 @@ from openlineage_dagster_core.cli.terminal import (
 if TYPE_CHECKING:
     from openlineage_dagster_core.cli.graph.model import Lineage
 
-STRIDE = 500
-"""Events between two reports of the progress."""
+STRIDE = 500  # Events between two reports of the progress
 
 
 class NothingToDrawError(CommandError):

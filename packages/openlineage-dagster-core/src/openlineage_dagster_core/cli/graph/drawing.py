@@ -8,15 +8,11 @@ from typing import Any
 from openlineage_dagster_core.cli.graph.layout import arrange
 from openlineage_dagster_core.cli.graph.model import Dataset, Job, Lineage, Name, Run
 
+# Pixels that set the width of a box by its name; a longer name is shortened
 CHARACTER_WIDTH, BESIDE_NAME, LEAST_WIDTH, MOST_WIDTH = 8, 48, 130, 230
-"""Pixels that set the width of a box by its name; a longer name is shortened."""
-
-HEIGHT = 46
-"""Pixels of a box, for two lines."""
-
+HEIGHT = 46  # Pixels of a box, for two lines
+# Pixels of the box of a job with the name of a dataset that it writes, such as an asset's
 WIDTH_WITHOUT_NAME = 36
-"""Pixels of the box of a job with the name of a dataset that it writes, such as an asset's."""
-
 Edge = tuple[int, int]
 Json = Mapping[str, Any]
 

@@ -22,11 +22,9 @@ from openlineage_dagster_core.cli.graph.model import (
 
 Json = Mapping[str, Any]
 
+# The state that an `eventType` sets; others, such as `OTHER`, set none
 STATES = {"START": State.RUNNING, **{state.value: state for state in State}}
-"""The state that an `eventType` sets; others, such as `OTHER`, set none."""
-
-LONG_AGO = datetime.min.replace(tzinfo=timezone.utc)
-"""The time of an event without a time."""
+LONG_AGO = datetime.min.replace(tzinfo=timezone.utc)  # The time of an event without a time
 
 
 @dataclass

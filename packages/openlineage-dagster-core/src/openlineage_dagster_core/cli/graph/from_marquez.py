@@ -27,15 +27,9 @@ from openlineage_dagster_core.validation import without_credentials
 
 Json = Mapping[str, Any]
 
-SECONDS = 60.0
-"""Seconds that one answer may take."""
-
-PAGE = 100
-"""Items in one answer."""
-
-CONNECTIONS = 8
-"""Requests at a time for the column lineage of datasets."""
-
+SECONDS = 60.0  # Seconds that one answer may take
+PAGE = 100  # Items in one answer
+CONNECTIONS = 8  # Requests at a time for the column lineage of datasets
 STATES = {
     "NEW": State.RUNNING,
     "RUNNING": State.RUNNING,

@@ -11,17 +11,12 @@ from typing import Any
 
 from openlineage_dagster_core.cli.terminal import CommandError
 
-Point = tuple[float, float]
-"""In the page's pixels at zoom 1, from the left and from the top."""
-
+Point = tuple[float, float]  # In the page's pixels at zoom 1, from the left and from the top
+# Pixels between layers, between boxes of a layer, and between components
 LAYER_GAP, ROW_GAP, COMPONENT_GAP = 50, 22, 60
-"""Pixels between layers, between boxes of a layer, and between components."""
-
-WIDTH_TO_HEIGHT = 1.7
-"""The shape of all components together, as of screens."""
-
+WIDTH_TO_HEIGHT = 1.7  # The shape of all components together, as of screens
+# Iterations of the search for fewer crossings, which ends earlier without progress
 MOST_ITERATIONS = 100
-"""Iterations of the search for fewer crossings, which ends earlier without progress."""
 
 
 @dataclass(frozen=True)

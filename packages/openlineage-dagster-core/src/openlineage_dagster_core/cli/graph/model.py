@@ -7,11 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
 
-Name = tuple[str, str]
-"""Namespace and name of a dataset or a job."""
-
-ColumnName = tuple[Name, str]
-"""A dataset and one of its columns."""
+Name = tuple[str, str]  # Namespace and name of a dataset or a job
+ColumnName = tuple[Name, str]  # A dataset and one of its columns
 
 
 class State(str, Enum):
@@ -66,14 +63,10 @@ class Lineage:
 
     datasets: Mapping[Name, Dataset]
     jobs: Mapping[Name, Job]
-    reads: frozenset[tuple[Name, Name]]
-    """Pairs of a dataset and a job that reads it."""
-
-    writes: frozenset[tuple[Name, Name]]
-    """Pairs of a job and a dataset that it writes."""
-
+    reads: frozenset[tuple[Name, Name]]  # Pairs of a dataset and a job that reads it
+    writes: frozenset[tuple[Name, Name]]  # Pairs of a job and a dataset that it writes
+    # Pairs of a column and one that is made from it
     columns: frozenset[tuple[ColumnName, ColumnName]]
-    """Pairs of a column and one that is made from it."""
 
     def with_all_ends(self) -> Lineage:
         """Add the datasets and jobs that only edges name; drop columns of unknown datasets."""
