@@ -2,30 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 from urllib.parse import quote
 
-from openlineage_dagster_core.cli.events_file import events_in, is_address
-from openlineage_dagster_core.cli.graph.from_marquez import NOT_FOUND, marquez_at
-
-Json = dict[str, Any]
+from openlineage_dagster_core.cli.foreign_json import (
+    Json,
+    events_in,
+    is_address,
+    mapping,
+    mappings,
+    text,
+)
+from openlineage_dagster_core.cli.graph.from_events import STATES
+from openlineage_dagster_core.cli.graph.from_marquez import NAMES, marquez_at
+from openlineage_dagster_core.cli.graph.model import State
 
 TIMEOUT_SECONDS = 30.0
 
 # The source of the tags that openlineage-python's client adds when it sends
 CLIENT_TAGS = "OPENLINEAGE_CLIENT"
 LONGEST_VALUE = 60
-
-MARQUEZ_STATES = {
-    "START": "RUNNING",
-    "RUNNING": "RUNNING",
-    "COMPLETE": "COMPLETED",
-    "FAIL": "FAILED",
-    "ABORT": "ABORTED",
-}
 
 
 @dataclass(frozen=True)
@@ -58,19 +56,19 @@ def _compare_with_file(events: list[Json], path: Path) -> Iterator[Difference]:
         else:
             other = _without_client_tags(found[identity])
             yield from _compare(event, other, _without_client_tags(event))
-    run_ids = {event["run"]["runId"] for event in events if "run" in event}
+    run_ids = {_run_id(event) for event in events if "run" in event}
     for identity, event in found.items():
-        if identity not in expected and event.get("run", {}).get("runId") in run_ids:
+        if identity not in expected and _run_id(event) in run_ids:
             yield Difference("unexpected", _described(event))
 
 
 def _compare_with_marquez(events: list[Json], address: str) -> Iterator[Difference]:
-    last = {event["run"]["runId"]: event for event in events if "run" in event}
+    last = {_run_id(event): event for event in events if "run" in event}
     with marquez_at(address, TIMEOUT_SECONDS) as marquez:
         # Any HTTP server answers 404 for a run: check first that this one is a Marquez.
         next(marquez.list_all("namespaces"), None)
         for run_id, event in last.items():
-            run = marquez.get(f"jobs/runs/{quote(run_id, safe='')}", or_else=NOT_FOUND)
+            run = marquez.get(f"jobs/runs/{quote(run_id, safe='')}", or_nothing=True)
             if run:
                 yield from _compare(event, *_states(run, event))
             else:
@@ -82,12 +80,12 @@ def _compare(event: Json, found: Json, expected: Json) -> Iterator[Difference]:
         yield Difference("different", _described(event), what)
 
 
-def _states(run: Mapping[str, Any], event: Json) -> tuple[Json, Json]:
+def _states(run: Json, event: Json) -> tuple[Json, Json]:
     """Return what Marquez shows of a run, and what it should show after the run's last event."""
-    found: Json = {"state": run.get("state")}
-    expected: Json = {"state": MARQUEZ_STATES[event["eventType"]]}
+    state = STATES[event["eventType"]]
+    found, expected = {"state": run.get("state")}, {"state": NAMES[state]}
     # Marquez has the datasets once a run has ended.
-    if event["eventType"] in ("COMPLETE", "FAIL", "ABORT"):
+    if state is not State.RUNNING:
         for side, key in (("inputs", "inputDatasetVersions"), ("outputs", "outputDatasetVersions")):
             found[side] = _names(each["datasetVersionId"] for each in run.get(key) or ())
             expected[side] = _names(event[side])
@@ -98,25 +96,29 @@ def _names(datasets: Iterable[Json]) -> list[tuple[str, str]]:
     return sorted({(each["namespace"], each["name"]) for each in datasets})
 
 
-def _identity(event: Json) -> tuple[Any, ...]:
-    about = event.get("run", {}).get("runId") or event.get("dataset", {}).get("name")
-    return about, event.get("eventType"), event.get("eventTime"), event.get("job", {}).get("name")
+def _identity(event: Json) -> tuple[object, ...]:
+    about = _run_id(event) or text(mapping(event, "dataset"), "name")
+    job = text(mapping(event, "job"), "name")
+    return about, event.get("eventType"), event.get("eventTime"), job
+
+
+def _run_id(event: Json) -> str:
+    return text(mapping(event, "run"), "runId")
 
 
 def _described(event: Json) -> str:
     if "run" not in event:
-        return f"observation of {event.get('dataset', {}).get('name')}"
-    job = event.get("job", {})
-    name = f"{job.get('namespace')}/{job.get('name')}"
-    return f"{event.get('eventType')} of {name}, run {event['run'].get('runId')}"
+        return f"observation of {text(mapping(event, 'dataset'), 'name')}"
+    job = mapping(event, "job")
+    name = f"{text(job, 'namespace')}/{text(job, 'name')}"
+    return f"{event.get('eventType')} of {name}, run {_run_id(event)}"
 
 
 def _without_client_tags(event: Json) -> Json:
-    run = event.get("run", {})
-    tags = run.get("facets", {}).get("tags")
+    run, tags = mapping(event, "run"), mapping(event, "run", "facets", "tags")
     if not tags:
         return event
-    own = [tag for tag in tags["tags"] if tag.get("source") != CLIENT_TAGS]
+    own = [tag for tag in mappings(tags.get("tags")) if tag.get("source") != CLIENT_TAGS]
     facets = {name: facet for name, facet in run["facets"].items() if name != "tags"}
     if own:
         facets["tags"] = {**tags, "tags": own}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -14,12 +14,11 @@ from openlineage_dagster_core.cli.deployment import (
     deployment_options,
     warn_without_mechanism,
 )
+from openlineage_dagster_core.cli.foreign_json import Json, is_address, mapping, text
 from openlineage_dagster_core.cli.terminal import INCOMPLETE, OK, echo, escaped, explained
 
 if TYPE_CHECKING:
     from rich.table import Table
-
-Json = dict[str, Any]
 
 DATASETS_SHOWN = 3
 WIDTH = 200  # Characters in a line of the table where standard output is not a terminal
@@ -84,15 +83,14 @@ def _table(run_id: str, events: list[Json]) -> Table:
     for heading in ("time", "event", "type", "job", "inputs", "outputs"):
         table.add_column(heading, overflow="fold")
     for event in events:
-        job = event.get("job", {})
-        kind = job.get("facets", {}).get("jobType", {}).get("jobType", "DATASET")
+        kind = text(mapping(event, "job", "facets", "jobType"), "jobType") or "DATASET"
         outputs = event.get("outputs") or [event[name] for name in ("dataset",) if name in event]
         # Text: names may look like rich's markup.
         cells = (
             event["eventTime"][11:23],
-            event.get("eventType", ""),
+            text(event, "eventType"),
             kind.lower(),
-            job.get("name", ""),
+            text(mapping(event, "job"), "name"),
             _datasets(event.get("inputs") or []),
             _datasets(outputs),
         )
@@ -108,7 +106,6 @@ def _datasets(datasets: list[Json]) -> str:
 
 def _compare(events: list[Json], other: str, *, as_json: bool) -> int:
     from openlineage_dagster_core.cli.comparison import differences_to
-    from openlineage_dagster_core.cli.events_file import is_address
 
     differences = differences_to(events, other)
     if as_json:

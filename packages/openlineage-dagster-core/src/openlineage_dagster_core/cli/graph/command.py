@@ -12,7 +12,7 @@ import click
 
 from openlineage_dagster_core.cli.code import CodeTarget, code_options
 from openlineage_dagster_core.cli.deployment import Deployment, home_option, opened
-from openlineage_dagster_core.cli.events_file import STANDARD_INPUT, events_in, is_address
+from openlineage_dagster_core.cli.foreign_json import STANDARD_INPUT, events_in, is_address
 from openlineage_dagster_core.cli.terminal import (
     INCOMPLETE,
     OK,

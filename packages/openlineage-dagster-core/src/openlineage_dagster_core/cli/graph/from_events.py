@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
-from typing import Any
 
-from openlineage_dagster_core.cli.graph import json_values
-from openlineage_dagster_core.cli.graph.json_values import mapping, mappings, name_of, text
+from openlineage_dagster_core.cli.foreign_json import (
+    Json,
+    mapping,
+    mappings,
+    moment,
+    name_of,
+    text,
+)
 from openlineage_dagster_core.cli.graph.model import (
     ColumnName,
     Dataset,
@@ -18,9 +23,8 @@ from openlineage_dagster_core.cli.graph.model import (
     Name,
     Run,
     State,
+    columns_of,
 )
-
-Json = Mapping[str, Any]
 
 # The state that an `eventType` sets; others, such as `OTHER`, set none
 STATES = {"START": State.RUNNING, **{state.value: state for state in State}}
@@ -66,7 +70,7 @@ class Gathering:
     def add(self, event: object) -> bool:
         """Add a RunEvent, JobEvent or DatasetEvent; return False for anything else."""
         content = mapping(event)
-        time = json_values.moment(content.get("eventTime")) or LONG_AGO
+        time = moment(content.get("eventTime")) or LONG_AGO
         dataset = name_of(mapping(content, "dataset"))
         job = name_of(mapping(content, "job"))
         if job is not None:
@@ -141,7 +145,7 @@ def _dataset(facets: Json) -> Dataset:
     return Dataset(
         text(mapping(facets, "datasetType"), "datasetType"),
         text(mapping(facets, "documentation"), "description"),
-        tuple(json_values.columns_of(mapping(facets, "schema").get("fields"))),
+        tuple(columns_of(mapping(facets, "schema").get("fields"))),
     )
 
 

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any
 from urllib.parse import quote
 
 import requests
 
-from openlineage_dagster_core.cli.graph import json_values
-from openlineage_dagster_core.cli.graph.json_values import mapping, mappings, name_of, text
+from openlineage_dagster_core.cli.foreign_json import (
+    Json,
+    mapping,
+    mappings,
+    moment,
+    name_of,
+    text,
+)
 from openlineage_dagster_core.cli.graph.model import (
     ColumnName,
     Dataset,
@@ -21,24 +26,22 @@ from openlineage_dagster_core.cli.graph.model import (
     Name,
     Run,
     State,
+    columns_of,
 )
 from openlineage_dagster_core.cli.terminal import CommandError, cause_of
 from openlineage_dagster_core.validation import without_credentials
 
-Json = Mapping[str, Any]
-
 SECONDS = 60.0  # Seconds that one answer may take
 PAGE = 100  # Items in one answer
 CONNECTIONS = 8  # Requests at a time for the column lineage of datasets
-STATES = {
-    "NEW": State.RUNNING,
-    "RUNNING": State.RUNNING,
-    "COMPLETED": State.COMPLETE,
-    "FAILED": State.FAIL,
-    "ABORTED": State.ABORT,
+# How Marquez names the states of runs
+NAMES = {
+    State.RUNNING: "RUNNING",
+    State.COMPLETE: "COMPLETED",
+    State.FAIL: "FAILED",
+    State.ABORT: "ABORTED",
 }
-
-NOT_FOUND = 404
+STATES = {"NEW": State.RUNNING, **{name: state for state, name in NAMES.items()}}
 
 
 @dataclass(frozen=True)
@@ -60,8 +63,8 @@ class Marquez:
             count = len(page)
             offset += count
 
-    def get(self, path: str, or_else: int | None = None, **query: str | int) -> Json:
-        """Return an answer; an empty one for the HTTP status `or_else`."""
+    def get(self, path: str, *, or_nothing: bool = False, **query: str | int) -> Json:
+        """Return an answer; with `or_nothing`, an empty one where Marquez has nothing (404)."""
         try:
             answer = self.session.get(
                 f"{self.url}/api/v1/{path}", params=query, timeout=self.seconds
@@ -72,7 +75,7 @@ class Marquez:
                 "Check that it runs and that the address is that of its API, such as "
                 "http://localhost:5000.",
             ) from error
-        if answer.status_code == or_else:
+        if or_nothing and answer.status_code == 404:
             return {}
         if not answer.ok:
             raise self._error(f"HTTP {answer.status_code}")
@@ -121,7 +124,7 @@ def lineage_of_marquez(url: str) -> Lineage:
 def _columns_of(marquez: Marquez, dataset: Name) -> list[tuple[ColumnName, ColumnName]]:
     node = f"dataset:{dataset[0]}:{dataset[1]}"
     # Marquez answers 404 for a dataset without column lineage.
-    answer = marquez.get("column-lineage", NOT_FOUND, nodeId=node, depth=1)
+    answer = marquez.get("column-lineage", or_nothing=True, nodeId=node, depth=1)
     return [
         (source, target)
         for described in mappings(answer.get("graph"))
@@ -139,14 +142,14 @@ def _dataset(described: Json) -> Dataset:
     return Dataset(
         text(mapping(described, "facets", "datasetType"), "datasetType"),
         text(described, "description"),
-        tuple(json_values.columns_of(described.get("fields"))),
+        tuple(columns_of(described.get("fields"))),
     )
 
 
 def _job(namespace: str, described: Json) -> Job:
     run = mapping(described, "latestRun")
     state = STATES.get(text(run, "state"))
-    times = (json_values.moment(run.get(key)) for key in ("endedAt", "startedAt", "createdAt"))
+    times = (moment(run.get(key)) for key in ("endedAt", "startedAt", "createdAt"))
     parent = text(described, "parentJobName")
     return Job(
         text(mapping(described, "facets", "jobType"), "jobType"),

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
+
+from openlineage_dagster_core.cli.foreign_json import mappings, text
 
 Name = tuple[str, str]  # Namespace and name of a dataset or a job
 ColumnName = tuple[Name, str]  # A dataset and one of its columns
@@ -36,6 +38,15 @@ class Column:
     name: str
     type: str = ""
     description: str = ""
+
+
+def columns_of(fields: object, prefix: str = "") -> Iterator[Column]:
+    """Yield the columns of a schema's fields, each before the columns inside it."""
+    for field in mappings(fields):
+        if name := text(field, "name"):
+            path = f"{prefix}{name}"
+            yield Column(path, text(field, "type"), text(field, "description"))
+            yield from columns_of(field.get("fields"), f"{path}.")
 
 
 @dataclass(frozen=True)

@@ -1,18 +1,21 @@
-"""Reads a file of OpenLineage events."""
+"""Reads JSON that others wrote: files of OpenLineage events, and values that may have any type.
 
-from __future__ import annotations
+A value of another type than expected counts as missing.
+"""
 
 import contextlib
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from datetime import datetime, timezone
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO
 
 from openlineage_dagster_core.cli.terminal import CommandError
 
-STANDARD_INPUT = Path("-")
+Json = Mapping[str, Any]
 
+STANDARD_INPUT = Path("-")
 NO_JSON = None  # The value of a line that is not JSON; JSON's null is not an event either
 
 
@@ -64,3 +67,41 @@ def _value(text: str) -> object:
         return json.loads(text)
     except (ValueError, RecursionError):
         return NO_JSON
+
+
+def mapping(value: object, *keys: str) -> Json:
+    """Return the object at a path of keys, or an empty one."""
+    for key in keys:
+        value = value.get(key) if isinstance(value, dict) else None
+    return value if isinstance(value, dict) else {}
+
+
+def mappings(value: object) -> Iterator[Json]:
+    """Yield the objects in a list."""
+    for item in value if isinstance(value, list) else ():
+        if isinstance(item, dict):
+            yield item
+
+
+def text(described: Json, key: str) -> str:
+    """Return the text at a key, or an empty one."""
+    value = described.get(key)
+    return value if isinstance(value, str) else ""
+
+
+def name_of(described: Json) -> tuple[str, str] | None:
+    """Return the namespace and name of a dataset or job; None where one is missing."""
+    namespace, name = text(described, "namespace"), text(described, "name")
+    return (namespace, name) if namespace and name else None
+
+
+def moment(value: object) -> datetime | None:
+    """Return the time of an ISO 8601 text, which is UTC if it has no offset; None for others."""
+    # Comes with openlineage-python; Python's own parser reads fewer forms before 3.11.
+    from dateutil.parser import isoparse  # type: ignore[import-untyped]
+
+    try:
+        time: datetime = isoparse(value)
+    except (TypeError, ValueError):
+        return None
+    return time if time.tzinfo else time.replace(tzinfo=timezone.utc)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from openlineage_dagster_core.cli.events_file import NO_JSON, events_in
+from openlineage_dagster_core.cli.foreign_json import NO_JSON, events_in
 from openlineage_dagster_core.cli.terminal import CommandError
 
 ONE, TWO = {"job": {"name": "one"}}, {"job": {"name": "two"}}
