@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from openlineage_dagster_core.event_log.cursor import ParkedEvent
 
 LIST_STEP = "`openlineage-dagster parked list` shows the names."
-
 WITHIN_SECONDS = 20  # Seconds within which a living deliverer answers a request
 
 
@@ -83,14 +82,9 @@ def retry(deployment: Deployment, names: tuple[str, ...], takes_all: bool) -> in
     """
     found = _delivery_of(deployment)
     chosen = _chosen(found.parked, names, takes_all=takes_all)
-    if not chosen:
-        echo("Nothing is parked.")
-    elif found.sensor is not None:
+    if chosen and found.sensor is not None:
         return _replay(deployment, chosen)
-    else:
-        _ask_deliverer(deployment, retried=chosen)
-        echo(f"{len(chosen)} events are to be delivered again{_by_whom(found)}")
-    return OK
+    return _ask_deliverer(deployment, found, retried=chosen)
 
 
 @parked.command()
@@ -107,12 +101,7 @@ def drop(deployment: Deployment, names: tuple[str, ...], takes_all: bool) -> int
             "Leave them: the latest events replace the older ones.",
         )
     chosen = _chosen(found.parked, names, takes_all=takes_all)
-    if not chosen:
-        echo("Nothing is parked.")
-    else:
-        _ask_deliverer(deployment, dropped=chosen)
-        echo(f"{len(chosen)} events are to be dropped{_by_whom(found)}")
-    return OK
+    return _ask_deliverer(deployment, found, dropped=chosen)
 
 
 @parked.command()
@@ -162,11 +151,15 @@ def _chosen(
 
 def _ask_deliverer(
     deployment: Deployment,
+    status: DeliveryStatus,
     *,
     retried: Collection[ParkedEvent] = (),
     dropped: Collection[ParkedEvent] = (),
-) -> None:
+) -> int:
     """Store requests for the deliverer, together with those that it has not read yet."""
+    if not retried and not dropped:
+        echo("Nothing is parked.")
+        return OK
     from openlineage_dagster_core.deliverer_state import REQUESTS_ROW, Requests
     from openlineage_dagster_core.key_values import KeyValues
 
@@ -179,12 +172,14 @@ def _ask_deliverer(
             drop=tuple(sorted((set(before.drop) - retry_names) | drop_names)),
         )
         key_values.put({REQUESTS_ROW: requests.to_text()})
-
-
-def _by_whom(status: DeliveryStatus) -> str:
-    if status.is_delivering:
-        return f": the deliverer does it within {WITHIN_SECONDS} s."
-    return ": no deliverer is alive; the next one does it (`openlineage-dagster deliver`)."
+    what = "delivered again" if retried else "dropped"
+    by_whom = (
+        f"the deliverer does it within {WITHIN_SECONDS} s."
+        if status.is_delivering
+        else "no deliverer is alive; the next one does it (`openlineage-dagster deliver`)."
+    )
+    echo(f"{len(retried) + len(dropped)} events are to be {what}: {by_whom}")
+    return OK
 
 
 def _replay(deployment: Deployment, chosen: Collection[ParkedEvent]) -> int:
