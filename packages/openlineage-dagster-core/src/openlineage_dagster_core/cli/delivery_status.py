@@ -1,7 +1,5 @@
 """Reads the delivery status of an instance's event log, for the deliverer and for the sensor."""
 
-from __future__ import annotations
-
 import json
 import time
 from collections.abc import Iterable
@@ -26,7 +24,6 @@ from openlineage_dagster_core.event_log.reader import open_log
 from openlineage_dagster_core.key_values import KeyValues, parsed
 
 DEFAULT_SENSOR = "openlineage_sensor"
-
 # Seconds without a tick after which a running sensor counts as not evaluated
 SENSOR_SILENT_SECONDS = 600.0
 # Seconds for which a configuration counts as in use after a process was last seen with it
@@ -54,34 +51,21 @@ class Waiting:
 
 @dataclass(frozen=True)
 class DeliveryStatus:
-    """How the delivery goes.
+    """How the delivery goes. Times are in seconds since the epoch, 0 where unknown or never."""
 
-    Args:
-        sensor: the sensor's name; None where the storage's deliverer delivers.
-        is_delivering: whether a deliverer is alive, or the sensor is evaluated.
-        cursor: how far the log is delivered; None before the first delivery.
-        waiting: what is not delivered.
-        heartbeat: the last deliverer's; None with the sensor, and before the first deliverer.
-        is_external: whether only a service may deliver (`deliver: external`).
-        evaluated_at: the time of the sensor's last tick, in seconds since the epoch; 0 for never.
-        is_running: whether the sensor is switched on.
-        trouble: why nothing is delivered, or less than all; empty while all goes well.
-        trouble_since: since when, in seconds since the epoch; 0 where that is not known.
-        requests: what `parked` asked the deliverer to do.
-        configurations: those that processes were seen with lately, if they differ.
-    """
-
-    sensor: str | None
-    is_delivering: bool
-    cursor: Cursor | None
+    sensor: str | None  # The sensor's name; None where the storage's deliverer delivers
+    is_delivering: bool  # True if a deliverer is alive, or the sensor is evaluated
+    cursor: Cursor | None  # How far the log is delivered; None before the first delivery
     waiting: Waiting
-    heartbeat: Heartbeat | None = None
-    is_external: bool = False
-    evaluated_at: float = 0.0
-    is_running: bool = False
-    trouble: str = ""
+    heartbeat: Heartbeat | None = None  # The last deliverer's; None with the sensor
+    is_external: bool = False  # True if only a service may deliver (`deliver: external`)
+    evaluated_at: float = 0.0  # The time of the sensor's last tick
+    is_running: bool = False  # True if the sensor is switched on
+    trouble: str = ""  # Why nothing is delivered, or less than all; empty while all goes well
     trouble_since: float = 0.0
-    requests: Requests | None = None
+    # What `parked` asked the deliverer to do
+    requests: Requests = field(default_factory=Requests)
+    # Those that processes were seen with lately, if they differ
     configurations: list[Configuration] = field(default_factory=list)
 
     @property

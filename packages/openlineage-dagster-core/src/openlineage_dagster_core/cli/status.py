@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -60,7 +61,7 @@ def status(deployment: Deployment, watch: bool, as_json: bool) -> int:
 
 def _as_object(found: DeliveryStatus) -> dict[str, Any]:
     """Return what `--json` prints."""
-    cursor, heartbeat, requests = found.cursor, found.heartbeat, found.requests
+    cursor, heartbeat = found.cursor, found.heartbeat
     return {
         "mechanism": "storage" if found.sensor is None else "sensor",
         "is_well": found.is_well,
@@ -94,10 +95,7 @@ def _as_object(found: DeliveryStatus) -> dict[str, Any]:
         else None,
         "parked": len(found.parked),
         "parked_in_total": cursor.parked if cursor is not None else 0,
-        "requests": {
-            "retry": requests.retry if requests is not None else (),
-            "drop": requests.drop if requests is not None else (),
-        },
+        "requests": asdict(found.requests),
         "differing_parts": found.differing_parts,
         "configurations": [
             {"host": each.host, "first_at": each.first_at, "last_at": each.last_at}
@@ -126,7 +124,7 @@ def _print(found: DeliveryStatus) -> None:
     if found.parked:
         _line("parked", f"{len(found.parked)} events: see `openlineage-dagster parked list`")
     requests = found.requests
-    if requests is not None and (requests.retry or requests.drop):
+    if requests.retry or requests.drop:
         _line("requests", f"{len(requests.retry)} to retry, {len(requests.drop)} to drop")
     if found.differing_parts:
         _line("differences", f"processes differ in {found.differences}")

@@ -1,11 +1,10 @@
 """Checks the delivery of both mechanisms: whether it works, how far behind, what is in its way."""
 
-from __future__ import annotations
-
 import json
 import time
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
+
+from dagster._core.scheduler.instigation import InstigatorTick
 
 from openlineage_dagster_core.cli.delivery_status import (
     SENSOR_SILENT_SECONDS,
@@ -21,12 +20,8 @@ from openlineage_dagster_core.delivery.transport import names_console
 from openlineage_dagster_core.event_log.cursor import VERSION, Cursor, ParkedEvent
 from openlineage_dagster_core.redaction import without_secrets
 
-if TYPE_CHECKING:
-    from dagster._core.scheduler.instigation import InstigatorTick
-
 LATE_SECONDS = 300.0  # Seconds that a delivery may be behind without a warning
 LONGEST_REASON = 300
-
 START_SENSOR = "Start it in the Dagster UI, under Automation."
 
 
@@ -123,7 +118,7 @@ def _check_differences(found: DeliveryStatus) -> Iterator[Finding]:
             "change, restart them and wait an hour.",
         )
     requests = found.requests
-    if requests is not None and (requests.retry or requests.drop) and not found.is_delivering:
+    if (requests.retry or requests.drop) and not found.is_delivering:
         yield note(
             f"the next deliverer retries {len(requests.retry)} parked events and drops "
             f"{len(requests.drop)}"
