@@ -1,10 +1,11 @@
 """Compares this machine's clock with the database's and the backend's."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Iterable, Iterator
 from typing import Any
+
+import sqlalchemy
+from dagster._core.storage.event_log import SqlEventLogStorage
 
 from openlineage_dagster_core.cli.doctor.connectivity import Answer
 from openlineage_dagster_core.cli.doctor.finding import Finding, fine, warning
@@ -30,10 +31,6 @@ def check(subject: Subject, answers: Iterable[Answer]) -> Iterator[Finding]:
 
 
 def _check_database(storage: Any) -> Iterator[Finding]:
-    # These load all of Dagster.
-    import sqlalchemy
-    from dagster._core.storage.event_log import SqlEventLogStorage
-
     if not isinstance(storage, SqlEventLogStorage):
         return
     with storage.index_connection() as connection:

@@ -86,6 +86,7 @@ def examine(
         delivery,
         mechanisms,
         namespaces,
+        sending,
         transport,
         versions,
     )
@@ -107,8 +108,6 @@ def examine(
         yield from named("instance", opening.open_instance(home))
         subject = opening.subject
         if sends:
-            from openlineage_dagster_core.cli.doctor import sending
-
             marquez = [answer.address for answer in answers if answer.is_marquez]
             yield from findings_of(
                 "test event",

@@ -1,13 +1,11 @@
 """Checks that the backend can be reached, without sending an event."""
 
-from __future__ import annotations
-
 import contextlib
 import os
 import socket
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Any
@@ -17,6 +15,7 @@ from urllib.request import url2pathname
 import requests
 
 from openlineage_dagster_core.cli.doctor.finding import Finding, fine, note, problem, warning
+from openlineage_dagster_core.cli.foreign_json import mapping
 from openlineage_dagster_core.cli.terminal import cause_of
 from openlineage_dagster_core.delivery.bounded_http import redirect_target
 from openlineage_dagster_core.delivery.configured import DEFAULT_ENDPOINT, Destination
@@ -29,9 +28,7 @@ HTTP = frozenset({"http", "async_http"})
 SEND_TO_KNOW = "Run doctor with --send to find out."
 CHECK_BACKEND = "Check that the backend runs and that this machine can reach it."
 USE_FINAL_ADDRESS = "Set OPENLINEAGE_URL, or url in openlineage.yml, to the final address."
-
 _OWN_TLS = ("sslContext", "ssl_context", "sslcontext")
-
 # Statuses of a backend that fails; others, such as 501, only show that it is not a Marquez
 _FAILING = frozenset({500, 502, 503, 504})
 
@@ -46,11 +43,11 @@ class Address:
     verify: Any = True
 
     @classmethod
-    def from_config(cls, config: Mapping[str, Any]) -> Address:
+    def from_config(cls, config: Mapping[str, Any]) -> "Address":
         """Read the configuration of a transport of type `http` or `async_http`."""
-        headers = {str(k): str(v) for k, v in (config.get("custom_headers") or {}).items()}
-        auth = config.get("auth")
-        if isinstance(auth, Mapping) and auth.get("type") == "api_key":
+        headers = {str(k): str(v) for k, v in mapping(config, "custom_headers").items()}
+        auth = mapping(config, "auth")
+        if auth.get("type") == "api_key":
             key = auth.get("apiKey") or auth.get("apikey") or auth.get("api_key")
             headers["Authorization"] = f"Bearer {key}"
         url, endpoint = str(config.get("url", "")).strip(), config.get("endpoint")
@@ -69,19 +66,15 @@ class Address:
 
 @dataclass(frozen=True)
 class Answer:
-    """What a backend answered.
-
-    Times are in seconds since the epoch; `date` is the backend's clock, None without a valid Date.
-    `redirects_to` is the target of a redirect, without the endpoint.
-    """
+    """What a backend answered; `asked_at` and `date` are in seconds since the epoch."""
 
     address: Address
     status: int
-    seconds: float
+    seconds: float  # How long the answer took
     asked_at: float
-    date: float | None
+    date: float | None  # By the backend's clock; None without a valid Date
     is_marquez: bool
-    redirects_to: str | None = None
+    redirects_to: str | None = None  # The target of a redirect, without the endpoint
 
 
 class NotReachedError(Exception):
@@ -91,26 +84,28 @@ class NotReachedError(Exception):
 def check(destination: Destination, answers: list[Answer]) -> Iterator[Finding]:
     """Check a transport that sends; the answer of an HTTP backend is added to `answers`."""
     where = f"{destination.name}: " if destination.name else ""
-    kind, config = destination.kind, destination.config
+    for finding in _check(destination.kind, destination.config, answers):
+        yield replace(finding, message=f"{where}{finding.message}")
+
+
+def _check(kind: str, config: Mapping[str, object], answers: list[Answer]) -> Iterator[Finding]:
     if kind in HTTP:
-        yield from _check_http(where, config, answers)
+        yield from _check_http(config, answers)
     elif kind == "file":
-        yield _check_file(where, config)
+        yield _check_file(config)
     elif kind == "kafka":
-        yield _check_kafka(where, config)
+        yield _check_kafka(config)
     elif kind == "console":
-        yield note(f"{where}console prints events to the log of the process that sends them")
+        yield note("console prints events to the log of the process that sends them")
     elif kind == "noop":
-        yield note(f"{where}noop drops every event")
+        yield note("noop drops every event")
     else:
-        yield note(f"{where}doctor cannot check whether {kind} can be reached", SEND_TO_KNOW)
+        yield note(f"doctor cannot check whether {kind} can be reached", SEND_TO_KNOW)
 
 
-def _check_http(
-    where: str, config: Mapping[str, object], answers: list[Answer]
-) -> Iterator[Finding]:
+def _check_http(config: Mapping[str, object], answers: list[Answer]) -> Iterator[Finding]:
     address = Address.from_config(config)
-    shown = f"{where}{without_credentials(address.url)}"
+    shown = without_credentials(address.url)
     path = urlsplit(address.url).path.rstrip("/")
     if not urlsplit(address.full).path.startswith(f"{path}/"):
         yield problem(
@@ -147,41 +142,41 @@ def _check_http(
         yield fine(f"{shown} answers ({took}); --send shows whether it takes events")
 
 
-def _check_file(where: str, config: Mapping[str, object]) -> Finding:
+def _check_file(config: Mapping[str, object]) -> Finding:
     path = str(config.get("log_file_path", ""))
     if urlsplit(path).scheme == "file":
         path = url2pathname(urlsplit(path).path)
     if "://" in path or config.get("filesystem"):
-        return note(f"{where}doctor cannot check that file system", SEND_TO_KNOW)
+        return note("doctor cannot check that file system", SEND_TO_KNOW)
     file = Path(path)
     folder = file.absolute().parent
     if not folder.is_dir():
-        return problem(f"{where}there is no directory {folder}", "Create it.")
+        return problem(f"there is no directory {folder}", "Create it.")
     target = file if config.get("append") and file.exists() else folder
     if not os.access(target, os.W_OK):
         return problem(
-            f"{where}this account cannot write {target}",
+            f"this account cannot write {target}",
             "Allow the account that Dagster runs under to write there.",
         )
     if not file.is_absolute():
         return warning(
-            f"{where}{file} is a relative path: each process looks for it where it starts",
+            f"{file} is a relative path: each process looks for it where it starts",
             "Give an absolute path.",
         )
-    return fine(f"{where}{target} can be written")
+    return fine(f"{target} can be written")
 
 
-def _check_kafka(where: str, config: Mapping[str, object]) -> Finding:
+def _check_kafka(config: Mapping[str, object]) -> Finding:
     try:
         # An optional dependency.
         from confluent_kafka import KafkaException
         from confluent_kafka.admin import AdminClient
     except ImportError:
-        return problem(f"{where}confluent-kafka is not installed", "pip install confluent-kafka")
+        return problem("confluent-kafka is not installed", "pip install confluent-kafka")
     given, topic = config.get("config"), config.get("topic")
     if not isinstance(given, Mapping) or not topic:
         return problem(
-            f"{where}the configuration of kafka lacks topic or config",
+            "the configuration of kafka lacks topic or config",
             "Name the topic, and bootstrap.servers in config.",
         )
     options: dict[str, Any] = dict(given)
@@ -197,13 +192,13 @@ def _check_kafka(where: str, config: Mapping[str, object]) -> Finding:
             client.poll(0)
     except (KafkaException, ValueError, TypeError) as error:
         reason = without_secrets(reasons[0]) if reasons else cause_of(error)
-        return problem(f"{where}the Kafka broker cannot be reached: {reason}", CHECK_BACKEND)
+        return problem(f"the Kafka broker cannot be reached: {reason}", CHECK_BACKEND)
     if str(topic) not in topics:
         return warning(
-            f"{where}the Kafka broker answers, and has no topic {topic}",
+            f"the Kafka broker answers, and has no topic {topic}",
             "Create it, unless the broker creates topics by itself.",
         )
-    return fine(f"{where}the Kafka broker answers, and has the topic {topic}")
+    return fine(f"the Kafka broker answers, and has the topic {topic}")
 
 
 def ask(address: Address) -> Answer:
@@ -273,8 +268,7 @@ def _redirect(response: requests.Response) -> str | None:
 
 def _is_marquez(response: requests.Response) -> bool:
     try:
-        content = response.json()
+        namespaces = mapping(response.json()).get("namespaces")
     except requests.JSONDecodeError:
         return False
-    is_object = response.status_code == 200 and isinstance(content, dict)
-    return is_object and isinstance(content.get("namespaces"), list)
+    return response.status_code == 200 and isinstance(namespaces, list)

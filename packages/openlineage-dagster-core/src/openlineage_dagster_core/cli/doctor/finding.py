@@ -3,8 +3,6 @@
 A check yields findings; an exception ends it with a problem. `CommandError` says what to do.
 """
 
-from __future__ import annotations
-
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
@@ -16,7 +14,6 @@ from openlineage_dagster_core.cli.terminal import FAILED, INCOMPLETE, OK, Comman
 from openlineage_dagster_core.errors import ConfigurationError
 
 T = TypeVar("T")
-
 # Seconds that one check may take; longer than queries wait for a database by themselves
 CHECK_SECONDS = 20.0
 
@@ -55,7 +52,7 @@ def named(check: str, findings: Iterable[Finding]) -> Iterator[Finding]:
         for finding in findings:
             yield replace(finding, check=check)
     except Exception as error:
-        # A broken deployment breaks libraries in unforeseen ways.
+        # As in `findings_of`.
         yield replace(_failure(error), check=check)
 
 
@@ -103,14 +100,14 @@ def findings_of(
 
     def collect() -> bool:
         # One by one: findings before the time is up count.
-        for finding in named(name, check()):
-            found.append(finding)
+        for finding in check():
+            found.append(replace(finding, check=name))
         return True
 
     try:
         bounded(f"The check of {name}", collect, seconds)
     except Exception as error:
-        # The time is up, or the check failed before it began to yield.
+        # A broken deployment breaks libraries in unforeseen ways.
         return [*found, replace(_failure(error), check=name)]
     return found
 

@@ -1,12 +1,11 @@
 """Checks that exactly one mechanism is set up, and that runs and events are stored together."""
 
-from __future__ import annotations
-
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 
 from openlineage_dagster_core.cli.doctor.finding import Finding, fine, note, problem, warning
 from openlineage_dagster_core.cli.doctor.subject import Subject
+from openlineage_dagster_core.cli.foreign_json import Json, mapping
 
 SET_ONE_UP = (
     "Wrap the storage in dagster.yaml (pip install openlineage-dagster-storage; storage: custom: "
@@ -14,11 +13,9 @@ SET_ONE_UP = (
     "to the definitions (pip install openlineage-dagster-sensor)."
 )
 REMOVE_ONE = "Keep one of them: unwrap the storage in dagster.yaml, or remove the sensor."
-
 NAME_DEFINITIONS = "Name the definitions with -m or -f to check them."
-
-RUNS_DATABASE = "runs.db"
 # What Dagster's default storages make in `history` in the instance's directory
+RUNS_DATABASE = "runs.db"
 EVENTS_FOLDER = "runs"
 _WHOLE_STORAGES = {
     "PostgresEventLogStorage": ("dagster_postgres", "DagsterPostgresStorage"),
@@ -74,10 +71,10 @@ def _check_mechanism(subject: Subject) -> Iterator[Finding]:
         )
 
 
-def _check_run_storage(written: Mapping[str, object]) -> Iterator[Finding]:
+def _check_run_storage(written: Json) -> Iterator[Finding]:
     """Find the trap that Dagster silently puts a storage that is not named into SQLite."""
-    event_log = written.get("event_log_storage")
-    if not isinstance(event_log, Mapping):
+    event_log = mapping(written, "event_log_storage")
+    if not event_log:
         return
     missing = [name for name in ("run_storage", "schedule_storage") if name not in written]
     stored_in = str(_innermost(event_log).get("class"))
@@ -95,10 +92,9 @@ def _check_run_storage(written: Mapping[str, object]) -> Iterator[Finding]:
 
 def _check_base_dir(subject: Subject) -> Iterator[Finding]:
     """Find an SQLite event log in the directory of the runs: wiping the log deletes the runs."""
-    event_log = (subject.written or {}).get("event_log_storage")
-    config = _innermost(event_log).get("config") if isinstance(event_log, Mapping) else None
-    given = config.get("base_dir") if isinstance(config, Mapping) else None
-    if isinstance(given, Mapping):
+    event_log = mapping(subject.written, "event_log_storage")
+    given = mapping(_innermost(event_log), "config").get("base_dir")
+    if isinstance(given, dict):
         given = subject.environ.get(str(given.get("env")))
     folder = Path(given) if isinstance(given, str) else None
     if folder is None or not (folder / RUNS_DATABASE).exists():
@@ -113,8 +109,7 @@ def _check_base_dir(subject: Subject) -> Iterator[Finding]:
     )
 
 
-def _innermost(storage: Mapping[str, object]) -> Mapping[str, object]:
+def _innermost(storage: Json) -> Json:
     """Return the configuration of the storage inside all wrappers."""
-    config = storage.get("config")
-    wrapped = config.get("wrapped") if isinstance(config, Mapping) else None
-    return _innermost(wrapped) if isinstance(wrapped, Mapping) else storage
+    wrapped = mapping(storage, "config", "wrapped")
+    return _innermost(wrapped) if wrapped else storage

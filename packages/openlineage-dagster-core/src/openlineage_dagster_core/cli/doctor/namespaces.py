@@ -1,22 +1,17 @@
 """Shows the names that jobs and datasets will have."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from datetime import datetime, timezone
 from itertools import islice
-from typing import TYPE_CHECKING
 
-from dagster import AssetKey
+from dagster import AssetKey, RepositoryDefinition
 
 from openlineage_dagster_core.cli.doctor.finding import Finding, fine, note
 from openlineage_dagster_core.cli.doctor.subject import Subject
+from openlineage_dagster_core.facts.definitions import DefinedAssets
 from openlineage_dagster_core.facts.model import RunFacts
 from openlineage_dagster_core.identity import Identity, run_job_name
 from openlineage_dagster_core.settings import Settings
-
-if TYPE_CHECKING:
-    from dagster import RepositoryDefinition
 
 EXAMPLES = 3
 
@@ -56,9 +51,6 @@ def _check_tags(settings: Settings, *, is_storage: bool) -> Iterator[Finding]:
 def _show_examples(
     repository: RepositoryDefinition, identity: Identity, run: RunFacts
 ) -> Iterator[Finding]:
-    # Loads all of Dagster.
-    from openlineage_dagster_core.facts.definitions import DefinedAssets
-
     assets = DefinedAssets(repository.asset_graph)
     for key in islice(assets, EXAMPLES):
         namespace, name = identity.dataset(run, key, assets[key])

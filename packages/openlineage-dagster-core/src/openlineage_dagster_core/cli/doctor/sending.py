@@ -1,7 +1,5 @@
 """Sends a test event as the mechanisms send theirs, and asks Marquez for it."""
 
-from __future__ import annotations
-
 import contextlib
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -33,7 +31,6 @@ from openlineage_dagster_core.settings import Settings, is_disabled
 from openlineage_dagster_core.version import PRODUCER
 
 JOB_NAME = "openlineage_dagster_doctor"
-
 PAUSE_SECONDS = 0.1  # Seconds between two questions to Marquez
 
 

@@ -1,14 +1,14 @@
 """The examined deployment, as far as it can be opened."""
 
-from __future__ import annotations
-
 import contextlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import yaml
+from dagster import DagsterInstance, RepositoryDefinition, SensorDefinition
+from dagster._core.scheduler.instigation import InstigatorState
 
 from openlineage_dagster_core.cli.code import CodeTarget, load
 from openlineage_dagster_core.cli.delivery_status import sensor_states
@@ -19,11 +19,8 @@ from openlineage_dagster_core.cli.deployment import (
     restore_disabled,
 )
 from openlineage_dagster_core.cli.doctor.finding import Finding, bounded, fine, note, problem
+from openlineage_dagster_core.cli.foreign_json import mapping
 from openlineage_dagster_core.settings import ENV_DISABLED, ENV_URL, SENSOR_SETTINGS, Settings
-
-if TYPE_CHECKING:
-    from dagster import DagsterInstance, RepositoryDefinition, SensorDefinition
-    from dagster._core.scheduler.instigation import InstigatorState
 
 # Seconds that opening the instance may take; Dagster retries a database for some of them
 OPENING_SECONDS = 30.0
@@ -33,15 +30,12 @@ _WRAPPERS = frozenset({"OpenLineageDagsterStorage", "OpenLineageEventLogStorage"
 
 @dataclass(frozen=True)
 class Subject:
-    """A deployment: what is None is unknown, missing or broken.
-
-    `written` is the content of `dagster.yaml`, `repository` has the definitions in `code`.
-    """
+    """A deployment: what is None is unknown, missing or broken."""
 
     environ: Mapping[str, str]
-    written: Mapping[str, Any] | None = None
+    written: Mapping[str, Any] | None = None  # The content of `dagster.yaml`
     instance: DagsterInstance | None = None
-    repository: RepositoryDefinition | None = None
+    repository: RepositoryDefinition | None = None  # The definitions in `code`
     code: CodeTarget = field(default_factory=CodeTarget)
 
     @property
@@ -55,11 +49,9 @@ class Subject:
         """True if Mechanism A is configured."""
         if self.instance is not None:
             return self.storage is not None
-        written = self.written or {}
-        storage = written.get("storage")
-        custom = storage.get("custom") if isinstance(storage, Mapping) else None
-        found = (custom, written.get("event_log_storage"))
-        return any(isinstance(each, Mapping) and each.get("class") in _WRAPPERS for each in found)
+        whole, event_log = ("storage", "custom"), ("event_log_storage",)
+        found = (mapping(self.written, *path).get("class") for path in (whole, event_log))
+        return any(each in _WRAPPERS for each in found)
 
     @property
     def sensors(self) -> list[SensorDefinition]:

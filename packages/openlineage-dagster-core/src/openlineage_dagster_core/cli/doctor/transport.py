@@ -1,7 +1,5 @@
 """Checks the transport: which one, where its values come from, whether it can be made."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -14,7 +12,6 @@ from openlineage_dagster_core.redaction import MASK, redacted
 from openlineage_dagster_core.settings import ENV_CONFIG, ENV_DISABLED, ENV_URL, is_disabled
 
 _KAFKA = frozenset({"kafka", "msk-iam"})
-
 # Keys below which a secret may have any name
 _PRIVATE = frozenset({"auth", "customheaders", "fskwargs", "headers", "storageoptions"})
 _HOW = transport.HOW_TO_CONFIGURE
@@ -53,7 +50,9 @@ def check(environ: Mapping[str, str], sending: list[Destination]) -> Iterator[Fi
             f"If some processes of Dagster start elsewhere, name the file in {ENV_CONFIG}.",
         )
     if not is_disabled(environ):
-        _make(found, environ, sending)
+        transport.check(environ)
+        sending.extend(configured.destinations(found.config))
+        _make(found.kind, sending)
 
 
 def _describe(found: ConfiguredTransport, environ: Mapping[str, str]) -> Iterator[Finding]:
@@ -77,11 +76,8 @@ def _describe(found: ConfiguredTransport, environ: Mapping[str, str]) -> Iterato
         yield warning("noop sends nothing", CONFIGURE)
 
 
-def _make(
-    found: ConfiguredTransport, environ: Mapping[str, str], sending: list[Destination]
-) -> None:
-    transport.check(environ)
-    sending.extend(configured.destinations(found.config))
+def _make(kind: str, sending: list[Destination]) -> None:
+    """Make the client as the deliverer does; raise CommandError where that fails."""
     if any(each.kind in _KAFKA for each in sending):
         # Its producer would connect, and write its errors to standard error.
         return
@@ -89,7 +85,7 @@ def _make(
     from openlineage_dagster_core.delivery.client import LineageClient
 
     with explained(
-        f"openlineage-python cannot make the transport {found.kind}",
+        f"openlineage-python cannot make the transport {kind}",
         "Correct its configuration, or install the library that it needs.",
     ):
         LineageClient(timeout=1.0).close()

@@ -1,7 +1,6 @@
 """Checks the installed distributions: our own, what they need, and what gets in their way."""
 
-from __future__ import annotations
-
+import contextlib
 from collections.abc import Iterator, Mapping
 from importlib import metadata, util
 from pathlib import Path
@@ -19,7 +18,6 @@ FACADE = "dagster_openlineage"
 OUR_FACADE = Path(openlineage_dagster_core.__file__).parents[1] / FACADE
 REINSTALL = f"pip install --force-reinstall --no-deps {CORE}"
 NEEDED = ("dagster", "openlineage-python")
-
 FIRST_UNFIT_SQLALCHEMY = "2.1"
 
 
@@ -27,10 +25,8 @@ def installed() -> dict[str, str]:
     """Return the versions of the installed distributions that matter here, by name."""
     found = {}
     for name in (CORE, *SIBLINGS, FOREIGN, *NEEDED, "sqlalchemy", "dagster-postgres"):
-        try:
+        with contextlib.suppress(metadata.PackageNotFoundError):
             found[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            continue
     return found
 
 
