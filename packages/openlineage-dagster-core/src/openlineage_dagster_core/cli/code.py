@@ -8,7 +8,7 @@ from __future__ import annotations
 import functools
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -44,15 +44,8 @@ def code_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add the options of Dagster's own commands; the command gets them as `code`, a CodeTarget."""
 
     @functools.wraps(command)
-    def with_code(
-        *arguments: Any,
-        module_name: str | None,
-        python_file: Path | None,
-        attribute: str | None,
-        working_directory: Path | None,
-        **options: Any,
-    ) -> Any:
-        code = CodeTarget(module_name, python_file, attribute, working_directory)
+    def with_code(*arguments: Any, **options: Any) -> Any:
+        code = CodeTarget(**{field.name: options.pop(field.name) for field in fields(CodeTarget)})
         return command(*arguments, code=code, **options)
 
     folder = click.Path(file_okay=False, path_type=Path)
@@ -96,23 +89,21 @@ def _load(target: CodeTarget) -> RepositoryDefinition:
     if sys.path[:1] != [directory]:
         # Dagster takes the first entry for the script's directory, and ignores it.
         sys.path.insert(0, directory)
+    in_file = target.python_file is not None
     attribute = target.attribute
     if attribute is None:
-        if target.python_file is not None:
-            found = loadable_targets_from_python_file(target.name, directory)
-        else:
-            found = loadable_targets_from_python_module(target.name, directory)
+        find: Callable[[str, str], Any] = (
+            loadable_targets_from_python_file if in_file else loadable_targets_from_python_module
+        )
+        found = find(target.name, directory)
         if len(found) > 1:
             names = ", ".join(each.attribute for each in found)
             raise CommandError(
                 f"{target.name} has several definitions: {names}.", "Choose one with -a."
             )
         attribute = found[0].attribute
-    pointer: CodePointer = (
-        CodePointer.from_python_file(target.name, attribute, directory)
-        if target.python_file is not None
-        else CodePointer.from_module(target.name, attribute, directory)
-    )
+    point = CodePointer.from_python_file if in_file else CodePointer.from_module
+    pointer: CodePointer = point(target.name, attribute, directory)
     repository = repository_def_from_target_def(pointer.load_target())
     if repository is None:
         raise CommandError(f"{attribute} is not a Definitions object.", "Name one after -a.")

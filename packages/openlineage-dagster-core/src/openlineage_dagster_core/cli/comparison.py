@@ -1,7 +1,5 @@
 """Compares events with what an events file or a Marquez holds."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +18,6 @@ from openlineage_dagster_core.cli.graph.from_marquez import NAMES, marquez_at
 from openlineage_dagster_core.cli.graph.model import State
 
 TIMEOUT_SECONDS = 30.0
-
 # The source of the tags that openlineage-python's client adds when it sends
 CLIENT_TAGS = "OPENLINEAGE_CLIENT"
 LONGEST_VALUE = 60
@@ -83,7 +80,8 @@ def _compare(event: Json, found: Json, expected: Json) -> Iterator[Difference]:
 def _states(run: Json, event: Json) -> tuple[Json, Json]:
     """Return what Marquez shows of a run, and what it should show after the run's last event."""
     state = STATES[event["eventType"]]
-    found, expected = {"state": run.get("state")}, {"state": NAMES[state]}
+    found: dict[str, object] = {"state": run.get("state")}
+    expected: dict[str, object] = {"state": NAMES[state]}
     # Marquez has the datasets once a run has ended.
     if state is not State.RUNNING:
         for side, key in (("inputs", "inputDatasetVersions"), ("outputs", "outputDatasetVersions")):

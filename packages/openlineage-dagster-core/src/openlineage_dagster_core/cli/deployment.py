@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from openlineage_dagster_core.settings import Settings
 
 HOME_VARIABLE = "DAGSTER_HOME"
-
 CONFIG_FILE = "dagster.yaml"
 # Folders that Dagster makes in an instance's directory
 INSTANCE_FOLDERS = ("history", "schedules", "storage", ".logs_queue")
@@ -55,18 +54,14 @@ home_option = click.option(
 
 @dataclass(frozen=True)
 class Deployment:
-    """An open instance, and how OpenLineage is set up there.
-
-    `settings` are the mechanism's, or the environment's where no mechanism is known. `definitions`
-    and `sensors` (the names of Mechanism B's sensors) come from the code that the user names.
-    """
+    """An open instance, and how OpenLineage is set up there."""
 
     home: Path
     instance: DagsterInstance
     mechanisms: tuple[str, ...]
-    settings: Settings
-    definitions: Definitions
-    sensors: tuple[str, ...] = ()
+    settings: Settings  # The mechanism's, or the environment's where no mechanism is known
+    definitions: Definitions  # Those in the code that the user names
+    sensors: tuple[str, ...] = ()  # The names of Mechanism B's sensors in that code
 
     def definitions_source(self) -> DefinitionsSource:
         """Return the source of each run's definitions: the code with the sensor, else the instance.

@@ -1,7 +1,5 @@
 """The group of commands, and the boundary where errors become messages."""
 
-from __future__ import annotations
-
 import sys
 import traceback
 

@@ -40,7 +40,6 @@ if TYPE_CHECKING:
 
 STATUSES = ("success", "failure", "canceled", "started", "queued", "not_started")
 REFUSALS_SHOWN = 10
-
 OWN_FOLDER = "openlineage"  # The folder in the instance's directory with the lists of finished runs
 CONTINUES = "The same command continues from there."
 

@@ -1,7 +1,5 @@
 """What commands leave on the terminal: safe text, errors with the next step, exit statuses."""
 
-from __future__ import annotations
-
 import contextlib
 import sqlite3
 import unicodedata
@@ -14,7 +12,6 @@ INCOMPLETE = 1  # The command did its work and something is left, or a check fou
 FAILED = 2  # The command could not do its work
 INTERRUPTED = 130  # Ctrl-C, as shells number it
 LONGEST_CAUSE = 300
-
 DATABASE_STEP = "Check that the database answers."
 
 

@@ -1,7 +1,5 @@
 """Reads the times that users give, and writes durations."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any

@@ -29,12 +29,6 @@ if TYPE_CHECKING:
 STRIDE = 500  # Events between two reports of the progress
 
 
-class NothingToDrawError(CommandError):
-    """A source was read and has no dataset."""
-
-    exit_code = INCOMPLETE
-
-
 @dataclass(frozen=True)
 class _Read:
     """The lineage of a source, and the number of its lines that are not OpenLineage events."""
@@ -91,12 +85,19 @@ def graph(
     from rich.console import Console
     from rich.text import Text
 
+    from openlineage_dagster_core.cli.graph.drawing import drawing
+    from openlineage_dagster_core.cli.graph.page import page
+
     # Prints nothing where standard error is not a terminal.
     with Console(stderr=True, highlight=False).status("Reading") as status:
         read = _read(source, home, code, lambda text: status.update(Text(escaped(text))))
-    _check(read)
-    _write(output, read)
     lineage = read.lineage
+    if not lineage.datasets:
+        report(f"Error: {_describe_nothing(read)} {read.next_step}")
+        return INCOMPLETE
+    text = page(f"Lineage of {read.name}", drawing(lineage, read.name))
+    with explained(f"{output} cannot be written", "Name another file after -o."):
+        output.write_text(text, encoding="utf-8", newline="\n")
     if as_json:
         result = {
             "page": str(output.absolute()),
@@ -165,22 +166,11 @@ def _gather(
     return _Read(name, gathering.lineage(), next_step, left_out)
 
 
-def _check(read: _Read) -> None:
-    if read.lineage.datasets:
-        return
+def _describe_nothing(read: _Read) -> str:
     jobs = len(read.lineage.jobs)
     found = [f"{jobs:,} jobs"] if jobs else []
     if read.left_out:
         found.append(f"{read.left_out:,} lines that are not OpenLineage events")
     only = f", only {' and '.join(found)}" if found else ""
     name = f"{read.name[0].upper()}{read.name[1:]}" if read.name.startswith("the ") else read.name
-    raise NothingToDrawError(f"{name} names no dataset{only}: no page is written.", read.next_step)
-
-
-def _write(output: Path, read: _Read) -> None:
-    from openlineage_dagster_core.cli.graph.drawing import drawing
-    from openlineage_dagster_core.cli.graph.page import page
-
-    text = page(f"Lineage of {read.name}", drawing(read.lineage, read.name))
-    with explained(f"{output} cannot be written", "Name another file after -o."):
-        output.write_text(text, encoding="utf-8", newline="\n")
+    return f"{name} names no dataset{only}: no page is written."

@@ -1,12 +1,11 @@
 """Turns lineage into the JSON that `web/page.js` draws."""
 
-from __future__ import annotations
-
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from typing import Any
+from functools import partial
 
+from openlineage_dagster_core.cli.foreign_json import Json
 from openlineage_dagster_core.cli.graph.layout import arrange
-from openlineage_dagster_core.cli.graph.model import Dataset, Job, Lineage, Name, Run
+from openlineage_dagster_core.cli.graph.model import Dataset, Job, Lineage, Name
 
 # Pixels that set the width of a box by its name; a longer name is shortened
 CHARACTER_WIDTH, BESIDE_NAME, LEAST_WIDTH, MOST_WIDTH = 8, 48, 130, 230
@@ -14,7 +13,6 @@ HEIGHT = 46  # Pixels of a box, for two lines
 # Pixels of the box of a job with the name of a dataset that it writes, such as an asset's
 WIDTH_WITHOUT_NAME = 36
 Edge = tuple[int, int]
-Json = Mapping[str, Any]
 
 
 def drawing(lineage: Lineage, source: str) -> Json:
@@ -44,10 +42,7 @@ def drawing(lineage: Lineage, source: str) -> Json:
     beginnings = {job_at[job] for job, _ in lineage.writes} - {target for _, target in flow}
     with_datasets = {number for edge in flow for number in edge} | set(dataset_at.values())
     everything = range(len(datasets) + len(jobs))
-
-    def view(nodes: Iterable[int], edges: Sequence[Edge], parents: Sequence[Edge] = ()) -> Json:
-        return _view(sorted(nodes), edges, parents, widths, beginnings)
-
+    view = partial(_view, widths=widths, beginnings=beginnings)
     views = {
         "datasets": view(dataset_at.values(), _between_datasets(lineage, dataset_at)),
         "jobs": view(with_datasets, flow),
@@ -75,12 +70,14 @@ def drawing(lineage: Lineage, source: str) -> Json:
 
 
 def _view(
-    nodes: Sequence[int],
+    shown: Iterable[int],
     flow: Sequence[Edge],
-    parents: Sequence[Edge],
+    parents: Sequence[Edge] = (),
+    *,
     widths: Sequence[int],
     beginnings: Collection[int],
 ) -> Json:
+    nodes = sorted(shown)
     place = {number: index for index, number in enumerate(nodes)}
     # A job that reads nothing gets an invisible input, which keeps it in a layer of jobs: a layer
     # of jobs without names is narrow.
@@ -122,16 +119,13 @@ def _dataset_node(name: Name, dataset: Dataset, namespace_at: Mapping[str, int])
 def _job_node(
     name: Name, job: Job, namespace_at: Mapping[str, int], job_at: Mapping[Name, int]
 ) -> Json:
+    run = job.run
+    at = run.at.isoformat() if run is not None and run.at else None
     return {
         "namespace": namespace_at[name[0]],
         "name": name[1],
         "kind": job.kind,
         "about": job.description,
-        "run": _run(job.run) if job.run else None,
+        "run": run and {"id": run.id, "state": run.state.value, "at": at},
         "parent": job_at.get(job.parent) if job.parent else None,
     }
-
-
-def _run(run: Run) -> Json:
-    at = run.at.isoformat() if run.at else None
-    return {"id": run.id, "state": run.state.value, "at": at}

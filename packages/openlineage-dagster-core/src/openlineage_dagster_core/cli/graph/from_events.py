@@ -1,20 +1,11 @@
 """Combines OpenLineage events into lineage."""
 
-from __future__ import annotations
-
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 
-from openlineage_dagster_core.cli.foreign_json import (
-    Json,
-    mapping,
-    mappings,
-    moment,
-    name_of,
-    text,
-)
+from openlineage_dagster_core.cli.foreign_json import Json, mapping, mappings, moment, name_of, text
 from openlineage_dagster_core.cli.graph.model import (
     ColumnName,
     Dataset,
@@ -103,11 +94,7 @@ class Gathering:
                 yield name
 
     def lineage(self) -> Lineage:
-        """Return the lineage of all events.
-
-        A job reads and writes what its latest run with datasets says, and has the state of its
-        latest run.
-        """
+        """Return the lineage: each job with its latest datasets and the state of its latest run."""
         reads: set[tuple[Name, Name]] = set()
         writes: set[tuple[Name, Name]] = set()
         for job, runs in self._runs.items():

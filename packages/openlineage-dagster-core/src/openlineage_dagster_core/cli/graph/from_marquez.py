@@ -1,7 +1,5 @@
 """Reads lineage from Marquez's REST API."""
 
-from __future__ import annotations
-
 import contextlib
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -10,14 +8,7 @@ from urllib.parse import quote
 
 import requests
 
-from openlineage_dagster_core.cli.foreign_json import (
-    Json,
-    mapping,
-    mappings,
-    moment,
-    name_of,
-    text,
-)
+from openlineage_dagster_core.cli.foreign_json import Json, mapping, mappings, moment, name_of, text
 from openlineage_dagster_core.cli.graph.model import (
     ColumnName,
     Dataset,

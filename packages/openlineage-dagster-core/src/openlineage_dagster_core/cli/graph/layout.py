@@ -1,7 +1,5 @@
 """Positions nodes in layers from left to right (Sugiyama), with igraph."""
 
-from __future__ import annotations
-
 import importlib
 import math
 from collections.abc import Sequence

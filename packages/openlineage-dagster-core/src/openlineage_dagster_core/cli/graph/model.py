@@ -1,7 +1,5 @@
 """The lineage that a page shows: datasets, jobs, columns, and the edges between them."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -79,7 +77,7 @@ class Lineage:
     # Pairs of a column and one that is made from it
     columns: frozenset[tuple[ColumnName, ColumnName]]
 
-    def with_all_ends(self) -> Lineage:
+    def with_all_ends(self) -> "Lineage":
         """Add the datasets and jobs that only edges name; drop columns of unknown datasets."""
         datasets = {name: Dataset() for name, _ in self.reads}
         datasets |= {name: Dataset() for _, name in self.writes} | dict(self.datasets)

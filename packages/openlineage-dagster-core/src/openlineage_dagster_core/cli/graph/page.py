@@ -1,22 +1,19 @@
 """Writes the page: one HTML file that loads nothing and sends nothing."""
 
-from __future__ import annotations
-
 import base64
 import hashlib
 import html
 import json
-from collections.abc import Mapping
 from importlib.resources import files
 from string import Template
-from typing import Any
 
+from openlineage_dagster_core.cli.foreign_json import Json
 from openlineage_dagster_core.cli.terminal import CommandError
 
 WEB = files(__package__) / "web"
 
 
-def page(title: str, drawing: Mapping[str, Any]) -> str:
+def page(title: str, drawing: Json) -> str:
     """Return the HTML for a window's title and what `drawing` returns; all text stays text."""
     library = _file("cytoscape/cytoscape.min.js")
     script = _file("page.js")
