@@ -4,7 +4,6 @@ They are shared: copy the mappings, and change no facet.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from dagster import TableSchema
@@ -105,22 +104,13 @@ def check_facets(checks: Mapping[str, CheckFacts]) -> dict[str, JobFacet]:
     )
 
 
-@dataclass(frozen=True)
-class _Columns:
-    """A schema with its value as key: each materialization has a schema of its own."""
-
-    value: tuple[Any, ...]
-    schema: TableSchema = field(compare=False)
-
-
 def table_schema_facet(schema: TableSchema) -> DatasetFacet:
     """Return the `schema` facet, the same object for equal schemas."""
+    # Each materialization has a schema of its own.
     value = tuple((column.name, column.type, column.description) for column in schema.columns)
-    return _schema_facet(_Columns(value, schema))
+    return _schema_facet(value, schema)
 
 
-_schema_facet = PerValue[_Columns, DatasetFacet](
-    lambda columns: shared(schema_facet(columns.schema)),
-    lambda columns: 1 + len(columns.value),
-    COLUMNS_KEPT,
+_schema_facet = PerValue[tuple[Any, ...], DatasetFacet](
+    lambda _, schema: shared(schema_facet(schema)), lambda value: 1 + len(value), COLUMNS_KEPT
 )

@@ -4,7 +4,6 @@ Only a private class of Dagster's can write a partitions definition down; it is 
 """
 
 import logging
-from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -24,6 +23,8 @@ from dagster import (
     serialize_value,
 )
 from dagster._core.definitions.partitions.snap import PartitionsSnap
+
+from openlineage_dagster_core.caches import PerValue
 
 # Between the parts of a multi-partition key, in the order of the dimensions' names
 DIMENSION_SEPARATOR = "|"
@@ -110,43 +111,39 @@ class UpstreamPartitions:
             last = last_partitions.get(self.only_last_of)
             return None if last is None else (last,)
         # Cached: each event of a run asks, and Dagster answers slowly.
-        asked = (id(self), key, now)
-        answer = _answers.get(asked)
-        if answer is None or answer[0] is not self:
-            # With this object, so that no other object can get its identity.
-            answer = _answers[asked] = (self, self._mapped(downstream, key, now))
-            while len(_answers) > MOST_REMEMBERED:
-                # Atomic, as other threads may do the same.
-                _answers.popitem(last=False)
-        return answer[1]
-
-    def _mapped(
-        self, downstream: Partitions | None, key: str | None, now: datetime
-    ) -> tuple[str, ...] | None:
-        if self.upstream.definition is None:
-            return None
-        of = downstream.definition if downstream is not None and key is not None else None
-        try:
-            subset = None if of is None else of.subset_with_partition_keys([str(key)])
-            found = self.mapping.get_upstream_mapped_partitions_result_for_partitions(
-                subset, of, self.upstream.definition, current_time=now
-            )
-            keys = set(map(str, found.partitions_subset.get_partition_keys()))
-            if isinstance(self.upstream.definition, TimeWindowPartitionsDefinition):
-                # An early run also reads a window that is not over yet.
-                keys |= set(map(str, found.required_but_nonexistent_subset.get_partition_keys()))
-        except Exception as error:
-            # The key may be gone, only the instance knows dynamic partitions, or the mapping is the
-            # user's own. The whole asset is right, but less exact.
-            logger.debug("OpenLineage: upstream partitions unknown: %s", type(error).__name__)
-            is_same = isinstance(self.mapping, IdentityPartitionMapping) and key is not None
-            return (str(key),) if is_same else None
-        return tuple(sorted(keys)) if len(keys) <= MOST_UPSTREAM_PARTITIONS else None
+        return _mapped((id(self), key, now), self, downstream)
 
 
-_answers: OrderedDict[
-    tuple[int, str | None, datetime], tuple[UpstreamPartitions, tuple[str, ...] | None]
-] = OrderedDict()
+_Asked = tuple[int, str | None, datetime]
+
+
+def _map(
+    asked: _Asked, partitions: UpstreamPartitions, downstream: Partitions | None
+) -> tuple[str, ...] | None:
+    _, key, now = asked
+    mapping, upstream = partitions.mapping, partitions.upstream.definition
+    if upstream is None:
+        return None
+    of = downstream.definition if downstream is not None and key is not None else None
+    try:
+        subset = None if of is None else of.subset_with_partition_keys([str(key)])
+        found = mapping.get_upstream_mapped_partitions_result_for_partitions(
+            subset, of, upstream, current_time=now
+        )
+        keys = set(map(str, found.partitions_subset.get_partition_keys()))
+        if isinstance(upstream, TimeWindowPartitionsDefinition):
+            # An early run also reads a window that is not over yet.
+            keys |= set(map(str, found.required_but_nonexistent_subset.get_partition_keys()))
+    except Exception as error:
+        # The key may be gone, only the instance knows dynamic partitions, or the mapping is the
+        # user's own. The whole asset is right, but less exact.
+        logger.debug("OpenLineage: upstream partitions unknown: %s", type(error).__name__)
+        is_same = isinstance(mapping, IdentityPartitionMapping) and key is not None
+        return (str(key),) if is_same else None
+    return tuple(sorted(keys)) if len(keys) <= MOST_UPSTREAM_PARTITIONS else None
+
+
+_mapped = PerValue[_Asked, "tuple[str, ...] | None"](_map, lambda _: 1, MOST_REMEMBERED)
 
 
 class PartitionsTable:
