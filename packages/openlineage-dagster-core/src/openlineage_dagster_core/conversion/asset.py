@@ -27,7 +27,7 @@ from openlineage_dagster_core.facts.materialized import is_settled
 from openlineage_dagster_core.facts.metadata import upstream_in_tags
 from openlineage_dagster_core.facts.model import AssetPartition, ErrorFacts
 from openlineage_dagster_core.families import Family
-from openlineage_dagster_core.identity import asset_job_name
+from openlineage_dagster_core.identity import asset_job_name, asset_run_id
 from openlineage_dagster_core.settings import AssetRunParent
 
 
@@ -216,16 +216,14 @@ def _event(
 ) -> Event:
     key, partition = asset
     facts, identity = source.facts, source.identity
-    run_id = identity.asset_run_id(facts.run, key, partition)
-    if repeated_at is not None:
-        run_id = identity.repeated_asset_run_id(facts.run, key, partition, repeated_at)
+    kind = "asset" if repeated_at is None else "repeated asset"
     asset_facts = asset_of(facts, key)
     run_facets: dict[str, RunFacet] = asset_nominal_time(facts.assets.get(key), partition)
     if identity.settings.asset_run_parent is AssetRunParent.STEP and step_key is not None:
         run_facets["parent"] = step_as_parent(source, step_key)
     envelope = Envelope(
         source,
-        run_id=run_id,
+        run_id=asset_run_id(facts.run, key, partition, kind, repeated_at),
         name=asset_job_name(key),
         family=Family.ASSET,
         asset=key,

@@ -33,7 +33,7 @@ from openlineage_dagster_core.facets.data_quality import (
 from openlineage_dagster_core.facts.model import AssetPartition, CheckFacts, CheckRound, ErrorFacts
 from openlineage_dagster_core.facts.progress import check_partition
 from openlineage_dagster_core.families import Family
-from openlineage_dagster_core.identity import checks_job_name
+from openlineage_dagster_core.identity import asset_run_id, checks_job_name
 
 
 def evaluated(source: Source) -> list[Draft]:
@@ -106,10 +106,8 @@ def _event(
 ) -> Event:
     facts, identity = source.facts, source.identity
     key, partition = checked
-    if checks.is_late:
-        run_id = identity.late_check_run_id(facts.run, key, partition, checks.began)
-    else:
-        run_id = identity.checks_run_id(facts.run, key, partition)
+    # The id of a late round differs from that of the first one.
+    kind, began = ("late check", checks.began) if checks.is_late else ("checks", None)
     known = dict(facts.progress.evaluations.get(checked, {}))
     if evaluation is not None:
         known[evaluation.check_name] = evaluation
@@ -128,7 +126,7 @@ def _event(
         run_facets["test"] = results_facet(known, skipped, defined, strict=strict)
     envelope = Envelope(
         source,
-        run_id=run_id,
+        run_id=asset_run_id(facts.run, key, partition, kind, began),
         name=checks_job_name(key),
         family=Family.CHECK,
         asset=key,

@@ -22,7 +22,7 @@ from openlineage_dagster_core.conversion.envelope import (
 from openlineage_dagster_core.conversion.nominal_time import asset_nominal_time
 from openlineage_dagster_core.facets.dataset_state import wiped_facet
 from openlineage_dagster_core.families import Family
-from openlineage_dagster_core.identity import observations_job_name
+from openlineage_dagster_core.identity import asset_run_id, observations_job_name
 from openlineage_dagster_core.settings import ObservationEvents
 from openlineage_dagster_core.version import PRODUCER
 
@@ -81,10 +81,10 @@ def _dataset_event(source: Source, key: AssetKey, read: _ReadDataset) -> Event:
 def _run_event(
     source: Source, key: AssetKey, partition: str | None, read: _ReadDataset, state: RunState
 ) -> Event:
-    entry, facts, identity = source.entry, source.facts, source.identity
+    entry, facts = source.entry, source.facts
     envelope = Envelope(
         source,
-        run_id=identity.observation_run_id(facts.run, key, partition, entry.timestamp),
+        run_id=asset_run_id(facts.run, key, partition, "observation", entry.timestamp),
         name=observations_job_name(key),
         family=Family.OBSERVATION,
         asset=key,
