@@ -208,7 +208,7 @@ class OpenLineageEventLogStorage(DelegatingEventLogStorage, ConfigurableClass):
 
     def _keep_snapshot(self, event: EventLogEntry) -> None:
         # Once a run; most processes, such as those of steps, never do.
-        from openlineage_dagster_storage.snapshot import keep_snapshot
+        from openlineage_dagster_core.snapshots.writing import keep_snapshot
 
         keep_snapshot(self._instance, event, self.settings)
 

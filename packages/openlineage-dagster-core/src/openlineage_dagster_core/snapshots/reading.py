@@ -3,6 +3,7 @@
 import logging
 from collections import OrderedDict
 from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import replace
 
 from dagster import AssetKey, DagsterInstance
 
@@ -12,7 +13,7 @@ from openlineage_dagster_core.facts.model import AssetFacts, Definitions, JobFac
 from openlineage_dagster_core.key_values import KeyValues
 from openlineage_dagster_core.snapshots.definitions_codec import decode_asset, decode_job
 from openlineage_dagster_core.snapshots.history import EPOCH_ROW, History, asset_row, job_row
-from openlineage_dagster_core.snapshots.process_facts import ProcessFacts, found, run_row
+from openlineage_dagster_core.snapshots.process_facts import found, run_row
 
 ASSETS_REMEMBERED = 5000
 RUNS_REMEMBERED = 5000
@@ -39,7 +40,7 @@ class KeptDefinitions:
         self._epoch: str | None = None
         self._assets: OrderedDict[AssetKey, History] = OrderedDict()
         self._jobs: dict[str, History] = {}
-        self._processes: OrderedDict[str, ProcessFacts] = OrderedDict()
+        self._processes: OrderedDict[str, Definitions] = OrderedDict()
         self._decoded: OrderedDict[str, tuple[AssetFacts | None, int]] = OrderedDict()
         self._decoded_bytes = 0
         self._decoded_jobs: dict[str, JobFacts | None] = {}
@@ -69,17 +70,14 @@ class KeptDefinitions:
         """
         if run_id not in self._processes:
             self.prepare([run_id], [])
-        process = self._processes.get(run_id, ProcessFacts())
         history = self._job_history(job_name)
         is_kept = history.at(at) is not None
         digest = history.at(at) or history.first
         job = self._job_of(history, digest) if digest is not None else None
-        return Definitions(
+        return replace(
+            self._processes.get(run_id, Definitions()),
             assets=_AssetsAt(self, at, or_first=not is_kept),
             jobs={job_name: job} if job is not None else self._otherwise.jobs,
-            parent=process.parent,
-            environment=process.environment,
-            is_disabled=process.is_disabled,
         )
 
     def at(self, at: float) -> Definitions:
