@@ -23,10 +23,9 @@ from openlineage_dagster_core import fault
 from openlineage_dagster_core.caches import PerObject
 from openlineage_dagster_core.conversion.envelope import Event, Lineage, Source
 from openlineage_dagster_core.errors import ConfigurationError
-from openlineage_dagster_core.facets.text import limited
 from openlineage_dagster_core.facts.metadata import additions, named_asset
 from openlineage_dagster_core.facts.model import AssetFacts, RunFacts
-from openlineage_dagster_core.names import safe_dataset_namespace, safe_name
+from openlineage_dagster_core.names import limited, safe_dataset_namespace, safe_name
 from openlineage_dagster_core.redaction import without_secrets, without_user
 from openlineage_dagster_core.version import PRODUCER
 

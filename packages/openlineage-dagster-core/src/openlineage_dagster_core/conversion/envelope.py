@@ -27,10 +27,10 @@ from openlineage_dagster_core.facets.run import (
     launch_in_tags,
     processing_engine_facet,
 )
-from openlineage_dagster_core.facets.text import limited
 from openlineage_dagster_core.facts.model import ErrorFacts, Facts, RunFacts
 from openlineage_dagster_core.families import Family
 from openlineage_dagster_core.identity import Identity
+from openlineage_dagster_core.names import limited
 from openlineage_dagster_core.serialisation import shared
 from openlineage_dagster_core.version import PRODUCER
 

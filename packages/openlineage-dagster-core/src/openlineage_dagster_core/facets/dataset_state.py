@@ -11,8 +11,8 @@ from openlineage.client.generated.lifecycle_state_change_dataset import (
     LifecycleStateChangeDatasetFacet,
 )
 
-from openlineage_dagster_core.facets.text import limited
 from openlineage_dagster_core.facts.metadata import INPUT_DATA_VERSION_PREFIX
+from openlineage_dagster_core.names import limited
 from openlineage_dagster_core.serialisation import shared
 from openlineage_dagster_core.version import PRODUCER
 

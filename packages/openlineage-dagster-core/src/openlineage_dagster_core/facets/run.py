@@ -30,10 +30,9 @@ from openlineage.client.generated.parent_run import Job, ParentRunFacet, Root, R
 from openlineage.client.generated.processing_engine_run import ProcessingEngineRunFacet
 from openlineage.client.utils import RedactMixin
 
-from openlineage_dagster_core.facets.text import limited
 from openlineage_dagster_core.facts.model import ErrorFacts, KnownRun
 from openlineage_dagster_core.families import Family
-from openlineage_dagster_core.names import safe_job_namespace, safe_name
+from openlineage_dagster_core.names import limited, safe_job_namespace, safe_name
 from openlineage_dagster_core.redaction import MASK, redacted, secrets_within, without_secrets
 from openlineage_dagster_core.serialisation import shared
 from openlineage_dagster_core.version import PRODUCER, SCHEMAS_URL, __version__

@@ -11,8 +11,7 @@ from openlineage.client.generated.column_lineage_dataset import (
 from openlineage.client.generated.schema_dataset import SchemaDatasetFacet, SchemaDatasetFacetFields
 
 from openlineage_dagster_core.facets.nested_types import NestedField, nested_fields
-from openlineage_dagster_core.facets.text import limited
-from openlineage_dagster_core.names import safe_name
+from openlineage_dagster_core.names import limited, safe_name
 from openlineage_dagster_core.version import PRODUCER
 
 # A column, and the namespace, dataset name and column of each column it is made from

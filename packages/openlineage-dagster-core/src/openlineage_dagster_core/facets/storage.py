@@ -15,8 +15,7 @@ from openlineage.client.generated.hierarchy_dataset import (
 from openlineage.client.generated.storage_dataset import StorageDatasetFacet
 from openlineage.client.generated.symlinks_dataset import Identifier, SymlinksDatasetFacet
 
-from openlineage_dagster_core.facets.text import limited
-from openlineage_dagster_core.names import safe_dataset_namespace, safe_name
+from openlineage_dagster_core.names import limited, safe_dataset_namespace, safe_name
 from openlineage_dagster_core.redaction import public_uri
 from openlineage_dagster_core.serialisation import shared
 from openlineage_dagster_core.version import PRODUCER

@@ -21,7 +21,6 @@ from dagster import (
 )
 from dagster._core.definitions.assets.graph.asset_graph import AssetGraph, AssetNode
 
-from openlineage_dagster_core.facets.text import limited
 from openlineage_dagster_core.facts.metadata import (
     OWN_QUERY,
     STORAGE_KIND,
@@ -35,6 +34,7 @@ from openlineage_dagster_core.facts.metadata import (
 )
 from openlineage_dagster_core.facts.model import AssetFacts, CheckFacts, JobFacts, StepFacts
 from openlineage_dagster_core.facts.partitions import Partitions, UpstreamPartitions
+from openlineage_dagster_core.names import limited
 from openlineage_dagster_core.redaction import without_secrets
 
 JINJA = re.compile(r"\{[{%#]")
