@@ -1,7 +1,5 @@
 """Caches of what is made from values that do not change: by identity, and by value."""
 
-from __future__ import annotations
-
 import threading
 import weakref
 from collections import OrderedDict

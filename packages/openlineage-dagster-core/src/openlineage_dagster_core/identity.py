@@ -1,7 +1,5 @@
 """Who is who: dataset and job names, namespaces, and the run ids that every process agrees on."""
 
-from __future__ import annotations
-
 import json
 import re
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Writes events as JSON, as openlineage-python does, without writing again what has not changed."""
 
-from __future__ import annotations
-
 import json
 import os
 import threading

@@ -1,11 +1,8 @@
 """Tells the configurations of a deployment's processes apart, without their secrets."""
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Mapping
 from dataclasses import fields
-from typing import TYPE_CHECKING
 
 from openlineage_dagster_core.deliverer_state import Configuration
 from openlineage_dagster_core.delivery import transport
@@ -14,11 +11,9 @@ from openlineage_dagster_core.settings import (
     ENV_DISABLED,
     ENV_PARENT_ID,
     ENV_ROOT_PARENT_ID,
+    Settings,
 )
 from openlineage_dagster_core.version import __version__
-
-if TYPE_CHECKING:
-    from openlineage_dagster_core.settings import Settings
 
 PREFIX = "OPENLINEAGE"
 # Variables that differ from run to run and mean nothing to a deliverer.

@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from dagster import DagsterInstance
 from dagster._core.storage.base_storage import DagsterStorage
-from dagster._serdes import ConfigurableClass
+from dagster._core.storage.event_log.base import EventLogStorage
+from dagster._core.storage.runs.base import RunStorage
+from dagster._core.storage.schedules.base import ScheduleStorage
+from dagster._serdes import ConfigurableClass, ConfigurableClassData
 
 from openlineage_dagster_core.settings import STORAGE_OPTIONS, storage_config_schema
 from openlineage_dagster_core.validation import reject_unknown
 from openlineage_dagster_storage.storage import OpenLineageEventLogStorage
 from openlineage_dagster_storage.wrapped import wrapped_storage
-
-if TYPE_CHECKING:
-    from dagster import DagsterInstance
-    from dagster._core.storage.event_log.base import EventLogStorage
-    from dagster._core.storage.runs.base import RunStorage
-    from dagster._core.storage.schedules.base import ScheduleStorage
-    from dagster._serdes import ConfigurableClassData
 
 _INNER = "_inner"
 

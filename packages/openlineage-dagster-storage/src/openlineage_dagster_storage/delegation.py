@@ -1,7 +1,5 @@
 """An event log storage whose every member is another's, made from the installed Dagster's class."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from operator import attrgetter
 from typing import Any

@@ -12,12 +12,10 @@ import socket
 import threading
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from dagster import DagsterInstance
 from filelock import FileLock, Timeout
-
-if TYPE_CHECKING:
-    from dagster import DagsterInstance
 
 POSTGRES_CLASS = 0x0D46  # The first half of the advisory lock's number; the second is the schema's
 CHANNEL = "run_events"  # The channel on which dagster-postgres announces each stored event

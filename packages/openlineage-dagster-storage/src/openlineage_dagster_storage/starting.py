@@ -1,16 +1,13 @@
 """Starts a deliverer: a process of its own that outlives the one that starts it."""
 
-from __future__ import annotations
-
 import json
 import os
 import subprocess
 import sys
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from dagster._core.instance.ref import InstanceRef
+from dagster._core.instance.ref import InstanceRef
 
 START_SECONDS = 5.0  # Seconds for the shell to start the process; it does nothing else
 NICENESS = 5  # How far a deliverer that was started here yields the processor to others

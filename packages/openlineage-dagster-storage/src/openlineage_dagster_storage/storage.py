@@ -12,9 +12,9 @@ from enum import Enum
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from dagster import DagsterEventType, EventLogEntry
+from dagster import DagsterEventType, DagsterInstance, EventLogEntry
 from dagster._core.storage.event_log.base import EventLogStorage
-from dagster._serdes import ConfigurableClass
+from dagster._serdes import ConfigurableClass, ConfigurableClassData
 
 from openlineage_dagster_core import fault
 from openlineage_dagster_core.delivery import transport
@@ -30,9 +30,6 @@ from openlineage_dagster_storage.delegation import DelegatingEventLogStorage
 from openlineage_dagster_storage.wrapped import wrapped_storage
 
 if TYPE_CHECKING:
-    from dagster import DagsterInstance
-    from dagster._serdes import ConfigurableClassData
-
     from openlineage_dagster_core.engine import Outcome
     from openlineage_dagster_storage.watching import DelivererWatch
 

@@ -1,7 +1,5 @@
 """Reads the option `wrapped`: the storage of Dagster's that does the work."""
 
-from __future__ import annotations
-
 import importlib
 import inspect
 from collections.abc import Mapping
