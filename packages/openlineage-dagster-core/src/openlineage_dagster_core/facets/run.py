@@ -5,7 +5,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
 from functools import cache, lru_cache
 from typing import NamedTuple
-from uuid import UUID
 
 import attr
 from dagster import __version__ as dagster_version
@@ -132,7 +131,7 @@ def job_dependencies_facet(upstream: Sequence[Upstream]) -> JobDependenciesRunFa
     """Build the facet (JobDependenciesRunFacet 1-0-1), sorted; a run id must be a UUID."""
     found = sorted(
         {
-            (safe_job_namespace(namespace), safe_name(name), _uuid(run_id), limited(kind))
+            (safe_job_namespace(namespace), safe_name(name), run_id or "", limited(kind))
             for namespace, name, run_id, kind in upstream
         }
     )
@@ -151,13 +150,6 @@ def job_dependencies_facet(upstream: Sequence[Upstream]) -> JobDependenciesRunFa
         downstream=None,
         producer=PRODUCER,
     )
-
-
-def _uuid(run_id: str | None) -> str:
-    try:
-        return str(UUID(run_id)) if run_id else ""
-    except ValueError:
-        return ""
 
 
 def error_facet(error: ErrorFacts) -> ErrorMessageRunFacet:

@@ -47,7 +47,10 @@ class SelectedRuns(EventLogReader):
         self._is_sharded = instance.event_log_storage.is_run_sharded
         self._runs: dict[str, _Run] = {}
         self._on_done = on_done
-        self._events = in_order(self._logs(iter(runs), runless), self._place_of)
+        self._events = in_order(
+            self._logs(iter(runs), runless),
+            lambda event: event.timestamp if self._is_sharded else event.id.storage_id,
+        )
         self._under_way = 0
 
     def use(self, instance: DagsterInstance) -> None:
@@ -88,9 +91,6 @@ class SelectedRuns(EventLogReader):
                 del self._runs[run_id]
                 self._on_done(run_id, run.is_finished)
         self.cursor.behind = self._under_way
-
-    def _place_of(self, event: StoredEvent) -> float:
-        return event.timestamp if self._is_sharded else event.id.storage_id
 
     def _logs(
         self, runs: Iterator[RunRecord], runless: Callable[[float], bool] | None
