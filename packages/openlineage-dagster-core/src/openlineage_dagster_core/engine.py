@@ -15,16 +15,11 @@ from typing import Any, Protocol
 
 from dagster import DagsterEventType, EventLogEntry
 
-from openlineage_dagster_core import fault
+from openlineage_dagster_core import errors, fault
 from openlineage_dagster_core.conversion import convert
 from openlineage_dagster_core.conversion.envelope import Event
 from openlineage_dagster_core.delivery.dependencies import dependencies_of
 from openlineage_dagster_core.delivery.lanes import Lanes, Payload
-from openlineage_dagster_core.errors import (
-    EventRefusedError,
-    FactsUnavailableError,
-    RunDeletedError,
-)
 from openlineage_dagster_core.event_log.cursor import ParkedEvent
 from openlineage_dagster_core.event_log.reader import DoneEvent, EventLogReader
 from openlineage_dagster_core.event_log.stored_event import StoredEvent
@@ -207,8 +202,8 @@ class Engine:
             outcome.has_more = not self._read(deadline, limit)
         except Exception as error:
             # Whatever a database raises: the pass finishes what is under way, and keeps the cursor.
-            cause = error if isinstance(error, FactsUnavailableError) else type(error).__name__
-            outcome.stopped_by = f"the event log cannot be read, will retry: {cause}"
+            why = error if isinstance(error, errors.FactsUnavailableError) else type(error).__name__
+            outcome.stopped_by = f"the event log cannot be read, will retry: {why}"
             logger.warning(
                 "OpenLineage: the event log cannot be read, will retry: %s", fault.described(error)
             )
@@ -290,7 +285,7 @@ class Engine:
         source = _Source(self, event, name, entry.timestamp, ends_run=event_type in RUN_ENDS)
         try:
             events = self._converted(source, entry)
-        except FactsUnavailableError:
+        except errors.FactsUnavailableError:
             # The database does not answer: the next pass begins with the same event.
             self._decoded.appendleft((event, entry))
             raise
@@ -305,7 +300,7 @@ class Engine:
             return iter(())
         try:
             facts = self._facts.facts_of(source.event, entry)
-        except RunDeletedError as error:
+        except errors.RunDeletedError as error:
             if error.run_id not in self._deleted:
                 self._deleted.append(error.run_id)
                 self.park(source, "its run was deleted; nothing of it is sent any more")
@@ -348,7 +343,7 @@ class Engine:
         position, source.made = source.made, source.made + 1
         try:
             self._next = (self._senders[0].prepare(event), event, position)
-        except EventRefusedError as error:
+        except errors.EventRefusedError as error:
             source.parked(position, error.in_full)
         except Exception as error:
             source.parked(position, f"not prepared: {fault.described(error)}")

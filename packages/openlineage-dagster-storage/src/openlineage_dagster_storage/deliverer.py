@@ -21,7 +21,6 @@ from openlineage_dagster_core.key_values import LONGEST_VALUE, KeyValues, parsed
 from openlineage_dagster_core.settings import Settings
 from openlineage_dagster_core.snapshots.reading import KeptDefinitions
 from openlineage_dagster_core.version import __version__
-from openlineage_dagster_storage.configuration import configuration_of
 from openlineage_dagster_storage.leadership import Leadership, acquire
 
 PASS_SECONDS = 2.0  # Seconds after which a pass ends, so that the cursor is kept
@@ -70,7 +69,7 @@ class Deliverer:
         self._should_stop = should_stop
         self._on_pass = on_pass
         self._key_values = KeyValues(instance)
-        self._configuration = configuration_of(settings, os.environ).digest
+        self._configuration = state.configuration_of(settings, os.environ).digest
         self._is_unsaved, self._is_replaced, self._has_retries = True, False, False
         self._saved_at = self._controlled_at = float("-inf")
         self._news_at = time.monotonic()

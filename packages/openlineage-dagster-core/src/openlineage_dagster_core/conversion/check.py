@@ -25,11 +25,7 @@ from openlineage_dagster_core.conversion.envelope import (
     Source,
 )
 from openlineage_dagster_core.conversion.nominal_time import asset_nominal_time
-from openlineage_dagster_core.facets.data_quality import (
-    assertions_facet,
-    metrics_facet,
-    results_facet,
-)
+from openlineage_dagster_core.facets import data_quality
 from openlineage_dagster_core.facts.model import AssetPartition, CheckFacts, CheckRound, ErrorFacts
 from openlineage_dagster_core.facts.progress import check_partition
 from openlineage_dagster_core.families import Family
@@ -123,7 +119,7 @@ def _event(
     skipped = planned.keys() - known.keys() if state in END_STATES else ()
     if known or skipped:
         strict = identity.settings.strict_assertion_mapping
-        run_facets["test"] = results_facet(known, skipped, defined, strict=strict)
+        run_facets["test"] = data_quality.results_facet(known, skipped, defined, strict=strict)
     envelope = Envelope(
         source,
         run_id=asset_run_id(facts.run, key, partition, kind, began),
@@ -150,9 +146,10 @@ def _lineage(
     strict = source.identity.settings.strict_assertion_mapping
     input_facets: dict[str, InputDatasetFacet] = {}
     if known:
-        input_facets["dataQualityAssertions"] = assertions_facet(known, defined, strict=strict)
+        assertions = data_quality.assertions_facet(known, defined, strict=strict)
+        input_facets["dataQualityAssertions"] = assertions
     for _, evaluation in sorted(known.items()):
-        metrics = metrics_facet(evaluation.metadata)
+        metrics = data_quality.metrics_facet(evaluation.metadata)
         if metrics is not None:
             input_facets["dataQualityMetrics"] = metrics
     dataset = read_dataset(
