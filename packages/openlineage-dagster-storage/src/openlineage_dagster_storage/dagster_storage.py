@@ -14,8 +14,8 @@ from dagster._serdes import ConfigurableClass, ConfigurableClassData
 
 from openlineage_dagster_core.settings import STORAGE_OPTIONS, storage_config_schema
 from openlineage_dagster_core.validation import reject_unknown
+from openlineage_dagster_storage.delegation import wrapped_storage
 from openlineage_dagster_storage.storage import OpenLineageEventLogStorage
-from openlineage_dagster_storage.wrapped import wrapped_storage
 
 _INNER = "_inner"
 

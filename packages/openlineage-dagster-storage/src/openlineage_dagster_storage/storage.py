@@ -26,8 +26,7 @@ from openlineage_dagster_core.settings import (
     storage_config_schema,
 )
 from openlineage_dagster_core.validation import one_of, reject_unknown, seconds
-from openlineage_dagster_storage.delegation import DelegatingEventLogStorage
-from openlineage_dagster_storage.wrapped import wrapped_storage
+from openlineage_dagster_storage.delegation import DelegatingEventLogStorage, wrapped_storage
 
 if TYPE_CHECKING:
     from openlineage_dagster_core.engine import Outcome
@@ -200,8 +199,8 @@ class OpenLineageEventLogStorage(DelegatingEventLogStorage, ConfigurableClass):
             if self._watches:
                 if self._watch.is_due:
                     self._look()
-            elif kind == RUN_START:
-                _warn_unless_disabled()
+            elif kind == RUN_START and not is_disabled(os.environ):
+                _warn_once(f"OpenLineage: nothing is emitted; {transport.HOW_TO_CONFIGURE}")
 
     def _keep_snapshot(self, event: EventLogEntry) -> None:
         # Once a run; most processes, such as those of steps, never do.
@@ -292,11 +291,6 @@ def _identity_of(event: EventLogEntry | None) -> str:
 
 
 _warned: set[str] = set()
-
-
-def _warn_unless_disabled() -> None:
-    if not is_disabled(os.environ):
-        _warn_once(f"OpenLineage: nothing is emitted; {transport.HOW_TO_CONFIGURE}")
 
 
 def _warn_once(message: str) -> None:
