@@ -1,7 +1,5 @@
 """What the deliverer of Mechanism A leaves in the instance's key-value table, for all to read."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 import os
@@ -82,7 +80,7 @@ class Heartbeat:
     last_sent_at: float = 0.0
 
     @classmethod
-    def from_text(cls, text: str | None) -> Heartbeat | None:
+    def from_text(cls, text: str | None) -> "Heartbeat | None":
         """Return the heartbeat in a row; None if the row has no heartbeat."""
         stored = parsed(text)
         known = {name: stored[name] for name in cls.__dataclass_fields__ if name in stored}
@@ -179,7 +177,7 @@ class Requests:
     drop: tuple[str, ...] = ()
 
     @classmethod
-    def from_text(cls, text: str | None) -> Requests:
+    def from_text(cls, text: str | None) -> "Requests":
         """Return the requests in a row."""
         stored = parsed(text)
         return cls(*(tuple(map(str, stored.get(name, ()))) for name in ("retry", "drop")))

@@ -3,8 +3,6 @@
 The deliverer of Mechanism A, the sensor of Mechanism B and `replay` each drive one.
 """
 
-from __future__ import annotations
-
 import logging
 import threading
 import time
@@ -86,7 +84,7 @@ class _Source:
     The done ones are the `first` ones and those at the positions `later`.
     """
 
-    engine: Engine
+    engine: "Engine"
     event: StoredEvent
     event_type: str
     timestamp: float
@@ -118,14 +116,9 @@ class _Source:
 class Engine:
     """Delivers an event log, pass by pass; keeps in memory what is under way between them.
 
-    Args:
-        reader: reads the log and holds the cursor.
-        facts: finds the facts of the runs.
-        identity: gives names and ids.
-        senders: each sends from a thread of its own.
-        concerned: the types of Dagster events to send; facts are found for all.
-        may_send: asked before each request; False ends the pass.
-        on_parked: called with each event of the log that is parked.
+    Each of the `senders` sends from a thread of its own. `concerned` are the types of Dagster
+    events to send; facts are found for all. `may_send` is asked before each request, and False ends
+    the pass. `on_parked` gets each event of the log that is parked.
     """
 
     def __init__(
@@ -186,13 +179,10 @@ class Engine:
         patience: float = 0.0,
         waits_for_held: bool = False,
     ) -> Outcome:
-        """Do one pass.
+        """Do one pass, which goes on for `budget` seconds and reads at most `limit` events.
 
-        Args:
-            budget: how long to go on, in seconds.
-            limit: the number of events of the log to read at most.
-            patience: how long to wait for an answer of the backend after that, in seconds.
-            waits_for_held: True to retry events that fail within this pass.
+        After that it waits `patience` seconds for an answer of the backend. `waits_for_held` makes
+        it retry events that fail within this pass.
         """
         deadline = time.monotonic() + budget
         sent_before, parked_before = self.lanes.sent, self._parked
@@ -211,7 +201,7 @@ class Engine:
             self.lanes.finish(deadline, waits_for_held=waits_for_held)
             self.has_ended = self.lanes.end(patience)
             outcome.read = self.settle()
-        outcome.stopped_by = self.lanes.stopped_by or outcome.stopped_by
+        outcome.stopped_by = self.lanes.failures.stopped_by or outcome.stopped_by
         if outcome.stopped_by is None and outcome.has_more:
             outcome.stopped_by = REST_FOLLOWS
         cursor = self.reader.cursor
@@ -274,7 +264,7 @@ class Engine:
         return (
             time.monotonic() < deadline
             and self.lanes.has_room
-            and self.lanes.stopped_by is None
+            and self.lanes.failures.stopped_by is None
             and len(self._under_way) < UNDER_WAY_AT_MOST
         )
 
