@@ -30,25 +30,21 @@ _NULL = "null"
 _NOTHING = (_NULL, "{}")
 
 
-def _not_serialisable(value: object) -> str:
-    return f"<<non-serializable: {type(value).__qualname__}>>"
-
-
 # ASCII only, as openlineage-python writes: half a surrogate pair cannot be encoded otherwise.
 # Circles need no check: they end in RecursionError in any case.
 _encode = json.JSONEncoder(
-    allow_nan=False, separators=(",", ":"), check_circular=False, default=_not_serialisable
+    allow_nan=False,
+    separators=(",", ":"),
+    check_circular=False,
+    default=lambda value: f"<<non-serializable: {type(value).__qualname__}>>",
 ).encode
 
 
 def to_json(event: Event) -> str:
     """Return an event as JSON: `json.loads` finds in it what it finds in `Serde.to_json(event)`.
 
-    It is ASCII, so its length is its size in bytes. The order of keys is that of the fields.
-
-    Raises:
-        ValueError: it contains a number that JSON does not have, such as NaN.
-        TypeError: it contains a mapping whose keys JSON does not have.
+    It is ASCII, so its length is its size in bytes. The order of keys is that of the fields. Raises
+    ValueError for a number, such as NaN, and TypeError for a key that JSON does not have.
     """
     return _text(event)
 

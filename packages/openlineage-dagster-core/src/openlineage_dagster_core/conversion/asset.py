@@ -193,12 +193,10 @@ def _has_start(source: Source, asset: AssetPartition, step_key: str | None) -> b
     """Return True if `started` gave START for an asset partition."""
     key, partition = asset
     definition = source.facts.assets.get(key)
-    if definition is None or not definition.is_materializable:
+    planned = source.facts.progress.planned.get(step_key or "", {}).get(key)
+    if definition is None or not definition.is_materializable or planned is None:
         return False
     if not _starts_with_step(source, key, step_key):
-        return False
-    planned = source.facts.progress.planned.get(step_key or "", {}).get(key)
-    if planned is None:
         return False
     return partition is None if definition.partitions is None else partition in planned
 

@@ -96,7 +96,11 @@ class SelectedRuns(EventLogReader):
         self, runs: Iterator[RunRecord], runless: Callable[[float], bool] | None
     ) -> Iterator[tuple[float, Iterator[StoredEvent]]]:
         if runless is not None:
-            yield 0.0, self._runless(runless)
+            events = events_of_run(self._instance, "")
+            yield (
+                0.0,
+                (each for each in events if runless(each.timestamp or each.entry().timestamp)),
+            )
         tables = EventTables.of(self._instance.event_log_storage)
         while page := list(islice(runs, RUNS_A_PAGE)):
             places = {run.dagster_run.run_id: 0.0 for run in page}
@@ -114,8 +118,3 @@ class SelectedRuns(EventLogReader):
             run.read += 1
             yield event
         run.is_read = True
-
-    def _runless(self, takes: Callable[[float], bool]) -> Iterator[StoredEvent]:
-        for event in events_of_run(self._instance, ""):
-            if takes(event.timestamp or event.entry().timestamp):
-                yield event
