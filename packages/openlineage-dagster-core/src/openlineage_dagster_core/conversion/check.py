@@ -16,14 +16,7 @@ from openlineage.client.generated.base import InputDatasetFacet, RunFacet
 
 from openlineage_dagster_core.conversion import custom, described, policy
 from openlineage_dagster_core.conversion.dataset import read_dataset
-from openlineage_dagster_core.conversion.envelope import (
-    END_STATES,
-    Draft,
-    Envelope,
-    Event,
-    Lineage,
-    Source,
-)
+from openlineage_dagster_core.conversion.envelope import Draft, Envelope, Event, Lineage, Source
 from openlineage_dagster_core.conversion.nominal_time import asset_nominal_time
 from openlineage_dagster_core.facets import data_quality
 from openlineage_dagster_core.facts.model import AssetPartition, CheckFacts, CheckRound, ErrorFacts
@@ -116,7 +109,7 @@ def _event(
         if name in (planned or known)
     }
     run_facets: dict[str, RunFacet] = dict(asset_nominal_time(asset, partition))
-    skipped = planned.keys() - known.keys() if state in END_STATES else ()
+    skipped = planned.keys() - known.keys() if state is not RunState.START else ()
     if known or skipped:
         strict = identity.settings.strict_assertion_mapping
         run_facets["test"] = data_quality.results_facet(known, skipped, defined, strict=strict)

@@ -243,28 +243,18 @@ def _facets(
 
 def _plain(value: Any, path: str, about: str) -> Any:
     """Leave out numbers that JSON does not have, and make texts fit for every backend."""
+    if isinstance(value, float) and not math.isfinite(value):
+        _mistake(about, f"{path} is {value!r}, which JSON does not have")
+        return None
     if isinstance(value, dict):
-        return {
-            limited(key): _plain(inner, f"{path}.{key}", about)
-            for key, inner in value.items()
-            if not _is_no_number(inner, f"{path}.{key}", about)
-        }
+        plain = [
+            (key, inner, _plain(inner, f"{path}.{key}", about)) for key, inner in value.items()
+        ]
+        return {limited(key): new for key, old, new in plain if new is not None or old is None}
     if isinstance(value, list):
         # A list keeps a None there, so that the others keep their places.
-        return [
-            None
-            if _is_no_number(inner, f"{path}[{place}]", about)
-            else _plain(inner, f"{path}[{place}]", about)
-            for place, inner in enumerate(value)
-        ]
+        return [_plain(inner, f"{path}[{place}]", about) for place, inner in enumerate(value)]
     return limited(value) if isinstance(value, str) else value
-
-
-def _is_no_number(value: object, path: str, about: str) -> bool:
-    is_none = isinstance(value, float) and not math.isfinite(value)
-    if is_none:
-        _mistake(about, f"{path} is {value!r}, which JSON does not have")
-    return is_none
 
 
 def _check_standing_fields(facet: Mapping[str, Any]) -> None:

@@ -146,10 +146,7 @@ def _name(text: str | None) -> str | None:
     return limited(text, NAME_BYTES) if text is not None else None
 
 
-@PerObject
-def _run_tags(run: RunFacts) -> RunFacet | None:
-    facet = run_tags_facet(run.tags)
-    return shared(facet) if facet is not None else None
+_run_tags = PerObject[RunFacts, RunFacet | None](lambda run: shared(run_tags_facet(run.tags)))
 
 
 _EVENT = RunEvent(

@@ -21,13 +21,7 @@ from openlineage_dagster_core.facts.earlier_materializations import (
     made_by,
     made_in,
 )
-from openlineage_dagster_core.facts.model import (
-    AssetFacts,
-    Definitions,
-    Facts,
-    RunFacts,
-    RunProgress,
-)
+from openlineage_dagster_core.facts.model import AssetFacts, Definitions, Facts, RunFacts
 from openlineage_dagster_core.facts.outside import parent_in_tags
 from openlineage_dagster_core.facts.progress import ProgressLog
 from openlineage_dagster_core.facts.run_records import run_records
@@ -351,7 +345,7 @@ class EventLogFacts:
     ) -> dict[AssetKey, tuple[AssetKey, ...]]:
         """Return earlier edges of the event's assets that have neither definition nor tags."""
         if entry.dagster_event_type in UNFINISHED:
-            keys = _ended_without_definition(run.log.progress, entry, assets)
+            keys = _ended_without_definition(run, entry, assets)
         elif entry.dagster_event_type is DagsterEventType.ASSET_MATERIALIZATION:
             keys = {key for key in _logged_by_hand(entry) if key not in assets}
         else:
@@ -500,8 +494,9 @@ def _assets_of_run(
 
 
 def _ended_without_definition(
-    progress: RunProgress, entry: EventLogEntry, assets: Mapping[AssetKey, AssetFacts]
+    run: _Run, entry: EventLogEntry, assets: Mapping[AssetKey, AssetFacts]
 ) -> set[AssetKey]:
+    progress = run.log.progress
     steps = progress.planned if entry.step_key is None else (entry.step_key,)
     return {
         key

@@ -37,7 +37,6 @@ class KeptDefinitions:
     ) -> None:
         self._instance = instance
         self._otherwise = otherwise or Definitions()
-        self._key_values: tuple[DagsterInstance, KeyValues] | None = None
         self._epoch: str | None = None
         self._assets: OrderedDict[AssetKey, History] = OrderedDict()
         self._jobs: dict[str, History] = {}
@@ -48,7 +47,7 @@ class KeptDefinitions:
     def prepare(self, run_ids: Collection[str], keys: Collection[AssetKey]) -> None:
         """Read with few queries what `of_run` and `at` need soon for these runs and assets."""
         rows = {run_row(run_id) for run_id in run_ids}
-        values = self._table().get([EPOCH_ROW, *sorted(rows)])
+        values = KeyValues(self._instance()).get([EPOCH_ROW, *sorted(rows)])
         if values.get(EPOCH_ROW) != self._epoch:
             self._epoch = values.get(EPOCH_ROW)
             self._assets.clear()
@@ -135,12 +134,14 @@ class KeptDefinitions:
             return History()
         if name not in self._jobs:
             row = job_row(name)
-            self._jobs[name] = History.from_text(self._table().get_long([row]).get(row))
+            self._jobs[name] = History.from_text(
+                KeyValues(self._instance()).get_long([row]).get(row)
+            )
         return self._jobs[name]
 
     def _read(self, keys: Collection[AssetKey]) -> None:
         rows = {asset_row(key.path): key for key in keys if key not in self._assets}
-        values = self._table().get_long(sorted(rows)) if rows else {}
+        values = KeyValues(self._instance()).get_long(sorted(rows)) if rows else {}
         for row, key in rows.items():
             self._assets[key] = History.from_text(values.get(row))
         while len(self._assets) > ASSETS_REMEMBERED:
@@ -153,12 +154,6 @@ class KeptDefinitions:
             return set()
         asset = self._version(history, history.latest, "an asset", decode_asset)
         return upstream_of(asset) if asset is not None else set()
-
-    def _table(self) -> KeyValues:
-        instance = self._instance()
-        if self._key_values is None or self._key_values[0] is not instance:
-            self._key_values = (instance, KeyValues(instance))
-        return self._key_values[1]
 
 
 class _AssetsAt(Mapping[AssetKey, AssetFacts]):
