@@ -5,7 +5,7 @@ import os
 import threading
 import weakref
 from collections import deque
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from datetime import date
 from enum import Enum
@@ -25,7 +25,7 @@ Event = event_v2.RunEvent | event_v2.DatasetEvent | event_v2.JobEvent  # What ca
 KEPT_BYTES = 16 * 1024 * 1024  # Bytes of texts of shared facets: some thousand wide schemas
 CLASSES = 1024  # Classes remembered; `with_additional_properties` makes classes at run time
 _PARTS = (event_v2.BaseEvent, event_v2.Run, event_v2.Job, event_v2.Dataset)
-_FACETS = frozenset({"facets", "inputFacets", "outputFacets"})
+FACETS = ("facets", "inputFacets", "outputFacets")  # The fields that hold facets
 _NULL = "null"
 _NOTHING = (_NULL, "{}")
 
@@ -53,6 +53,17 @@ def to_object(event: Event) -> dict[str, Any]:
     """Return the JSON object that a backend reads; raises as `to_json` does."""
     found: dict[str, Any] = json.loads(to_json(event))
     return found
+
+
+def parts_with_facets(event: Event) -> Iterator[tuple[str, int | None, Any]]:
+    """List the parts of an event, each with its field and, in a list, its position there."""
+    for name in ("dataset", "run", "job"):
+        part = getattr(event, name, None)
+        if part is not None:
+            yield name, None, part
+    for name in ("inputs", "outputs"):
+        for index, part in enumerate(getattr(event, name, None) or ()):
+            yield name, index, part
 
 
 def facet_text(facet: object) -> str:
@@ -167,7 +178,7 @@ def _attrs_writer(kind: type[Any]) -> Writer:
     )
     holds_facets = issubclass(kind, _PARTS)
     fields = tuple(
-        (f"{_string(name)}:", _facets if holds_facets and name in _FACETS else None)
+        (f"{_string(name)}:", _facets if holds_facets and name in FACETS else None)
         for name in names
     )
 

@@ -12,12 +12,7 @@ from dagster import AssetKey, AssetMaterialization
 from openlineage.client.event_v2 import InputDataset, RunState
 from openlineage.client.generated.base import RunFacet
 
-from openlineage_dagster_core.conversion import custom, described, policy
-from openlineage_dagster_core.conversion.dataset import (
-    child_datasets,
-    read_dataset,
-    written_dataset,
-)
+from openlineage_dagster_core.conversion import custom, dataset, described, policy
 from openlineage_dagster_core.conversion.envelope import Draft, Envelope, Event, Lineage, Source
 from openlineage_dagster_core.conversion.nominal_time import asset_nominal_time
 from openlineage_dagster_core.conversion.step import step_as_parent
@@ -253,7 +248,7 @@ def _lineage(
                 source.facts.run.created_at,
                 source.facts.last_partitions,
             )
-        return read_dataset(source, parent, read_by=made_by, partitions=parts)
+        return dataset.read_dataset(source, parent, read_by=made_by, partitions=parts)
 
     if definition is not None:
         upstream = definition.upstream
@@ -263,7 +258,10 @@ def _lineage(
         inputs=tuple(
             read(parent) for parent in upstream or source.facts.earlier_upstream.get(key, ())
         ),
-        outputs=(written_dataset(source, key, partition, made_by), *child_datasets(source, key)),
+        outputs=(
+            dataset.written_dataset(source, key, partition, made_by),
+            *dataset.child_datasets(source, key),
+        ),
     )
     return custom.with_datasets(
         lineage, source, key, made_by.metadata if made_by is not None else {}, read

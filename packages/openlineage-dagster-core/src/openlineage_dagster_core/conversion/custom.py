@@ -12,10 +12,10 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from dagster import AssetKey, EventLogEntry
-from openlineage.client.event_v2 import DatasetEvent, InputDataset, OutputDataset
+from openlineage.client.event_v2 import InputDataset, OutputDataset
 from openlineage.client.facet_v2 import BaseFacet
 from openlineage.client.serde import Serde
 
@@ -27,6 +27,7 @@ from openlineage_dagster_core.facts.metadata import additions, named_asset
 from openlineage_dagster_core.facts.model import AssetFacts, RunFacts
 from openlineage_dagster_core.names import limited, safe_dataset_namespace, safe_name
 from openlineage_dagster_core.redaction import without_secrets, without_user
+from openlineage_dagster_core.serialisation import parts_with_facets
 from openlineage_dagster_core.version import PRODUCER
 
 # Where a facet can be, and the schema that it has at least
@@ -36,6 +37,14 @@ PLACES = {
     "dataset": "DatasetFacet",
     "input": "InputDatasetFacet",
     "output": "OutputDatasetFacet",
+}
+# The places that the parts of an event have, by the field of the facets
+_PLACES_OF = {
+    "run": {"facets": "run"},
+    "job": {"facets": "job"},
+    "dataset": {"facets": "dataset"},
+    "inputs": {"inputFacets": "input"},
+    "outputs": {"facets": "dataset", "outputFacets": "output"},
 }
 FACET_KEYS = {f"{place}_facets": place for place in PLACES}
 # What may follow `openlineage/` in metadata
@@ -84,8 +93,7 @@ def load_provider(name: str) -> Provider:
         ) from error
     if not callable(found):
         raise ConfigurationError("facet_providers", name, "a function")
-    loaded: Provider = found
-    return loaded
+    return cast("Provider", found)
 
 
 @lru_cache(maxsize=64)
@@ -270,23 +278,12 @@ def _check_standing_fields(facet: Mapping[str, Any]) -> None:
 
 def _put(event: Event, found: Facets, places: tuple[str, ...]) -> None:
     """Add facets to those of an event."""
-    holders: dict[str, list[tuple[Any, str]]]
-    if isinstance(event, DatasetEvent):
-        holders = {"dataset": [(event.dataset, "facets")]}
-    else:
-        holders = {
-            "run": [(event.run, "facets")],
-            "job": [(event.job, "facets")],
-            "dataset": [(dataset, "facets") for dataset in event.outputs or ()],
-            "input": [(dataset, "inputFacets") for dataset in event.inputs or ()],
-            "output": [(dataset, "outputFacets") for dataset in event.outputs or ()],
-        }
-    for place in places:
-        for holder, attribute in holders.get(place, ()):
-            # Not in place: other events may share the facets.
-            setattr(
-                holder, attribute, {**(getattr(holder, attribute) or {}), **found.get(place, {})}
-            )
+    for name, _, part in parts_with_facets(event):
+        for attribute, place in _PLACES_OF[name].items():
+            if place in places:
+                # Not in place: other events may share the facets.
+                facets = {**(getattr(part, attribute) or {}), **found.get(place, {})}
+                setattr(part, attribute, facets)
 
 
 def _mistake(about: str, what: str) -> None:

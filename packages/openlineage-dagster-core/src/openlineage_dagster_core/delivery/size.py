@@ -16,7 +16,13 @@ import attr
 from openlineage.client.event_v2 import DatasetEvent, RunEvent
 from openlineage.client.generated.base import RunFacet
 
-from openlineage_dagster_core.serialisation import Event, facet_text, to_json
+from openlineage_dagster_core.serialisation import (
+    FACETS,
+    Event,
+    facet_text,
+    parts_with_facets,
+    to_json,
+)
 from openlineage_dagster_core.version import PRODUCER, SCHEMAS_URL
 
 DROPPED_FACETS = "dagster_droppedFacets"
@@ -162,18 +168,9 @@ def _dropped_before(event: Event) -> list[str]:
 
 def _places(event: Event) -> Iterator[tuple[_Place, dict[str, Any]]]:
     """List the mappings of facets in an event."""
-    holders: list[tuple[str, int | None, object]] = []
-    if isinstance(event, DatasetEvent):
-        holders.append(("dataset", None, event.dataset))
-    else:
-        if isinstance(event, RunEvent):
-            holders.append(("run", None, event.run))
-        holders.append(("job", None, event.job))
-        holders += [("inputs", index, each) for index, each in enumerate(event.inputs or ())]
-        holders += [("outputs", index, each) for index, each in enumerate(event.outputs or ())]
-    for name, index, holder in holders:
-        for attribute in ("facets", "inputFacets", "outputFacets"):
-            facets = getattr(holder, attribute, None)
+    for name, index, part in parts_with_facets(event):
+        for attribute in FACETS:
+            facets = getattr(part, attribute, None)
             if isinstance(facets, dict):
                 yield _Place(name, index, attribute), facets
 

@@ -50,48 +50,46 @@ class _History:
         self.older_upstream: Upstream | None = None
         self.characters = 0
         self._has_first = has_first
-        self._times: list[float] = []
-        self._made: list[Made] = []
+        self.changes: list[tuple[float, Made]] = []  # The oldest first
 
     def add(self, timestamp: float, made: Made) -> None:
         """Note a materialization, unless it says the same as the one before it."""
-        place = bisect_left(self._times, timestamp)
-        if place < len(self._times) and self._times[place] == timestamp:
+        place = self._place(timestamp)
+        if place < len(self.changes) and self.changes[place][0] == timestamp:
             return
-        if place and self._made[place - 1].text == made.text:
+        if place and self.changes[place - 1][1].text == made.text:
             upstream = self.upstream_before(timestamp)
             if made.upstream is None or made.upstream == upstream:
                 return
-        self._times.insert(place, timestamp)
-        self._made.insert(place, made)
+        self.changes.insert(place, (timestamp, made))
         self.characters += len(made.text)
 
     def shorten(self) -> None:
         """Forget the oldest changes if there are too many."""
-        while len(self._times) > CHANGES_REMEMBERED:
-            oldest = self._made.pop(0)
+        while len(self.changes) > CHANGES_REMEMBERED:
+            _, oldest = self.changes.pop(0)
             self.characters -= len(oldest.text)
             if oldest.upstream is not None:
                 self.older_upstream = oldest.upstream
-            del self._times[0]
             # What was before the oldest remaining one is not known any more.
-            self.since, self._has_first = max(self.since, self._times[0]), True
+            self.since, self._has_first = max(self.since, self.changes[0][0]), True
 
-    def changes(self) -> Iterable[tuple[float, Made]]:
-        return zip(self._times, self._made, strict=True)
+    def _place(self, timestamp: float) -> int:
+        """Return the number of changes before a time."""
+        return bisect_left(self.changes, (timestamp,))
 
     def knows(self, before: float) -> bool:
         return self.since <= before and (
-            self._has_first or (bool(self._times) and self._times[0] < before)
+            self._has_first or (bool(self.changes) and self.changes[0][0] < before)
         )
 
     def before(self, timestamp: float) -> str | None:
-        place = bisect_left(self._times, timestamp)
-        return self._made[place - 1].text if place else None
+        place = self._place(timestamp)
+        return self.changes[place - 1][1].text if place else None
 
     def upstream_before(self, timestamp: float) -> Upstream | None:
-        for place in range(bisect_left(self._times, timestamp) - 1, -1, -1):
-            if (upstream := self._made[place].upstream) is not None:
+        for place in range(self._place(timestamp) - 1, -1, -1):
+            if (upstream := self.changes[place][1].upstream) is not None:
                 return upstream
         return self.older_upstream
 
@@ -199,7 +197,7 @@ class EarlierMaterializations:
             if known is not None:
                 # Keep what was observed since, instead of reading it again.
                 self._characters -= known.characters
-                for timestamp, observed in known.changes():
+                for timestamp, observed in known.changes:
                     self._add(observed, timestamp)
         for made, timestamp in found:
             self._add(made, timestamp)

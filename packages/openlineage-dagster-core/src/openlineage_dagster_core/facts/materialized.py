@@ -159,9 +159,7 @@ def _length(pair: _Pair) -> int:
 _merged = PerValue[_Pair, AssetFacts](_merged_with_text, _length, CHARACTERS_KEPT)
 
 
-@lru_cache(maxsize=16384)
-def _without_definition(key: AssetKey) -> AssetFacts:
-    return AssetFacts(key)
+_without_definition = lru_cache(maxsize=16384)(AssetFacts)
 
 
 def described(facts: Facts, key: AssetKey) -> AssetFacts | None:
