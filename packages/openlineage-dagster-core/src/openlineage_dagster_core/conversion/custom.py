@@ -183,9 +183,9 @@ def _once(datasets: list[_Dataset]) -> tuple[_Dataset, ...]:
 def _datasets(
     added: Mapping[str, object], side: str, key: AssetKey, named: Callable[[AssetKey], InputDataset]
 ) -> Iterator[InputDataset]:
-    given = added.get(side, [])
+    given, about = added.get(side, []), f"openlineage/{side} of {key}"
     if not isinstance(given, list):
-        _mistake(f"openlineage/{side} of {key}", "expected a list")
+        _mistake(about, "expected a list")
         return
     for item in given:
         asset = named_asset(item)
@@ -201,9 +201,7 @@ def _datasets(
                 facets=checked.get("dataset", {}),
             )
         else:
-            _mistake(
-                f"openlineage/{side} of {key}", 'expected an asset key, or {"namespace", "name"}'
-            )
+            _mistake(about, 'expected an asset key, or {"namespace", "name"}')
 
 
 def _public(text: str) -> str:

@@ -5,14 +5,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from typing import NamedTuple
 
-from dagster import (
-    AssetKey,
-    AssetMaterialization,
-    AssetRecordsFilter,
-    DagsterEventType,
-    DagsterInstance,
-    EventLogEntry,
-)
+import dagster as dg
 
 from openlineage_dagster_core.event_log.stored_event import StoredEvent
 from openlineage_dagster_core.event_log.tables import EventTables
@@ -26,13 +19,13 @@ CLOCKS_DIFFER_SECONDS = 10.0  # An event may seem that much older than one store
 ROUNDS = 20  # How often to ask for an event before one that does not name its upstream assets
 PAGE = 100  # Materializations of one asset that are read if the log has no tables
 
-Upstream = tuple[AssetKey, ...]
+Upstream = tuple[dg.AssetKey, ...]
 
 
 class Made(NamedTuple):
     """A materialization, as far as later events of its asset need it."""
 
-    key: AssetKey
+    key: dg.AssetKey
     text: str  # From `text_of_materialization`
     upstream: Upstream | None  # None if it does not say what it was made from
 
@@ -102,18 +95,18 @@ class EarlierMaterializations:
     that is observed.
     """
 
-    def __init__(self, instance: Callable[[], DagsterInstance], *, follows_all: bool) -> None:
+    def __init__(self, instance: Callable[[], dg.DagsterInstance], *, follows_all: bool) -> None:
         self._instance = instance
         self._follows_all = follows_all
-        self._assets: OrderedDict[AssetKey, _History] = OrderedDict()
+        self._assets: OrderedDict[dg.AssetKey, _History] = OrderedDict()
         self._characters = 0
         self._asked_for: float | None = None
         self._observing_since: float | None = None
         self._has_versions = False
 
     def of(
-        self, keys: Collection[AssetKey], before: float, *, now: float
-    ) -> Mapping[AssetKey, str]:
+        self, keys: Collection[dg.AssetKey], before: float, *, now: float
+    ) -> Mapping[dg.AssetKey, str]:
         """Return the text of the last materialization before a time, of assets that have one."""
         self._prepare(keys, before, now)
         found = {key: self._assets[key].before(before) for key in keys}
@@ -121,8 +114,8 @@ class EarlierMaterializations:
         return {key: text for key, text in found.items() if text is not None}
 
     def upstream_of(
-        self, keys: Collection[AssetKey], before: float, *, now: float
-    ) -> Mapping[AssetKey, Upstream]:
+        self, keys: Collection[dg.AssetKey], before: float, *, now: float
+    ) -> Mapping[dg.AssetKey, Upstream]:
         """Return what each asset was made from before a time; empty if nothing says so."""
         self._prepare(keys, before, now)
         found = {key: self._assets[key].upstream_before(before) for key in keys}
@@ -165,7 +158,7 @@ class EarlierMaterializations:
             # If the asset comes again, what was in between is not known.
             self._observing_since = None
 
-    def _prepare(self, keys: Collection[AssetKey], before: float, now: float) -> None:
+    def _prepare(self, keys: Collection[dg.AssetKey], before: float, now: float) -> None:
         if not self._follows_all and before != self._asked_for:
             self._assets.clear()
             self._characters = 0
@@ -181,7 +174,7 @@ class EarlierMaterializations:
             until = observed + CLOCKS_DIFFER_SECONDS if self._follows_all else before
             self._read(unknown, before, until)
 
-    def _read(self, keys: Collection[AssetKey], since: float, until: float) -> None:
+    def _read(self, keys: Collection[dg.AssetKey], since: float, until: float) -> None:
         instance = self._instance()
         tables = EventTables.of(instance.event_log_storage)
         entries = (
@@ -202,13 +195,13 @@ class EarlierMaterializations:
         for made, timestamp in found:
             self._add(made, timestamp)
 
-    def _ask_older_upstream(self, keys: Collection[AssetKey], before: float) -> None:
+    def _ask_older_upstream(self, keys: Collection[dg.AssetKey], before: float) -> None:
         """Look further back for what the assets were made from."""
         instance = self._instance()
         tables = EventTables.of(instance.event_log_storage)
         if tables is None:
             for key in keys:
-                wanted = AssetRecordsFilter(key, before_timestamp=before)
+                wanted = dg.AssetRecordsFilter(key, before_timestamp=before)
                 for record in instance.fetch_materializations(wanted, limit=PAGE).records:
                     if self._is_older_upstream(record.event_log_entry):
                         break
@@ -228,7 +221,7 @@ class EarlierMaterializations:
         for key in keys:
             self._assets[key].older_upstream = self._assets[key].older_upstream or ()
 
-    def _is_older_upstream(self, entry: EventLogEntry) -> bool:
+    def _is_older_upstream(self, entry: dg.EventLogEntry) -> bool:
         """Note what an asset was made from; return False if the event does not say it."""
         made = made_by(entry)
         if made is None or made.upstream is None:
@@ -237,7 +230,7 @@ class EarlierMaterializations:
         return True
 
 
-def made_by(entry: EventLogEntry) -> Made | None:
+def made_by(entry: dg.EventLogEntry) -> Made | None:
     """Return what an event says of the asset it materialized; None for any other event."""
     materialization = made_in(entry)
     if materialization is None:
@@ -250,16 +243,16 @@ def made_by(entry: EventLogEntry) -> Made | None:
     )
 
 
-def made_in(entry: EventLogEntry) -> AssetMaterialization | None:
+def made_in(entry: dg.EventLogEntry) -> dg.AssetMaterialization | None:
     """Return the materialization that an event holds; None for any other event."""
     event = entry.dagster_event
-    if event is None or event.event_type_value != DagsterEventType.ASSET_MATERIALIZATION.value:
+    if event is None or event.event_type_value != dg.DagsterEventType.ASSET_MATERIALIZATION.value:
         return None
-    materialization: AssetMaterialization = event.step_materialization_data.materialization
+    materialization: dg.AssetMaterialization = event.step_materialization_data.materialization
     return materialization
 
 
-def _decoded(events: Iterable[StoredEvent]) -> Iterator[tuple[int, EventLogEntry]]:
+def _decoded(events: Iterable[StoredEvent]) -> Iterator[tuple[int, dg.EventLogEntry]]:
     for event in events:
         try:
             yield event.id.storage_id, event.entry()
@@ -268,8 +261,8 @@ def _decoded(events: Iterable[StoredEvent]) -> Iterator[tuple[int, EventLogEntry
 
 
 def _asked_one_by_one(
-    instance: DagsterInstance, keys: Collection[AssetKey], since: float, until: float
-) -> Iterable[EventLogEntry]:
+    instance: dg.DagsterInstance, keys: Collection[dg.AssetKey], since: float, until: float
+) -> Iterable[dg.EventLogEntry]:
     """Yield the latest materializations, and for those that are too new earlier ones."""
     for record in instance.get_asset_records(list(keys)):
         latest = record.asset_entry.last_materialization
@@ -279,7 +272,7 @@ def _asked_one_by_one(
             yield latest
             continue
         key = record.asset_entry.asset_key
-        wanted = AssetRecordsFilter(key, before_timestamp=max(since, until))
+        wanted = dg.AssetRecordsFilter(key, before_timestamp=max(since, until))
         for found in instance.fetch_materializations(wanted, limit=PAGE).records:
             yield found.event_log_entry
             if found.timestamp < since:
