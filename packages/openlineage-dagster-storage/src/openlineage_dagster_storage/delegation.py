@@ -1,4 +1,4 @@
-"""The wrapped storage: as the option `wrapped` describes it, and with every member forwarded."""
+"""Wraps a storage: the option `wrapped` says which one; calls are forwarded to its members."""
 
 import importlib
 import inspect
@@ -8,9 +8,10 @@ from typing import Any
 
 import yaml
 from dagster._core.storage.event_log.base import EventLogStorage
-from dagster._serdes import ConfigurableClassData
+from dagster._serdes import ConfigurableClass, ConfigurableClassData
 
 from openlineage_dagster_core.errors import ConfigurationError
+from openlineage_dagster_core.settings import storage_config_schema
 
 _INNER = "_inner"
 
@@ -51,7 +52,33 @@ def wrapped_storage(wrapped: object, kind: type, example: str) -> Any:
     return data.rehydrate(as_type=kind)
 
 
-class DelegatingEventLogStorage(EventLogStorage):
+class Wrapper(ConfigurableClass):
+    """A storage of `dagster.yaml` with our options; it has the other members of the inner one."""
+
+    openlineage_mechanism = "storage"
+    """The sensor looks for it: of the two mechanisms, one may run. No wrapper is wrapped again."""
+
+    _inner: Any
+    _inst_data: ConfigurableClassData | None = None
+
+    @property
+    def inst_data(self) -> ConfigurableClassData | None:
+        """Where in `dagster.yaml` this came from."""
+        return self._inst_data
+
+    @classmethod
+    def config_type(cls) -> Any:
+        """Return the schema of `config:`."""
+        return storage_config_schema()
+
+    def __getattr__(self, name: str) -> Any:
+        # Copying and unpickling ask for attributes before there is an inner storage.
+        if name == _INNER:
+            raise AttributeError(name)
+        return getattr(self._inner, name)
+
+
+class DelegatingEventLogStorage(Wrapper, EventLogStorage):
     """Forwards everything that `EventLogStorage` declares, abstract or not, to an inner storage.
 
     `isinstance` takes it for the inner storage's class as well as for its own: Dagster decides by
@@ -74,12 +101,6 @@ class DelegatingEventLogStorage(EventLogStorage):
 
     def before_forwarding(self) -> None:
         """Do what a subclass wants done before any call of the inner storage; must not raise."""
-
-    def __getattr__(self, name: str) -> Any:
-        # Copying and unpickling ask for attributes before there is an inner storage.
-        if name == _INNER:
-            raise AttributeError(name)
-        return getattr(self._inner, name)
 
 
 def _forwarding_method(name: str) -> Callable[..., Any]:

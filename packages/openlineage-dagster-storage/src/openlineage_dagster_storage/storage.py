@@ -14,17 +14,12 @@ from typing import TYPE_CHECKING, Any
 
 from dagster import DagsterEventType, DagsterInstance, EventLogEntry
 from dagster._core.storage.event_log.base import EventLogStorage
-from dagster._serdes import ConfigurableClass, ConfigurableClassData
+from dagster._serdes import ConfigurableClassData
 
 from openlineage_dagster_core import fault
 from openlineage_dagster_core.delivery import transport
 from openlineage_dagster_core.families import FOLLOWED_VALUES, RUN_END_VALUES
-from openlineage_dagster_core.settings import (
-    STORAGE_OPTIONS,
-    Settings,
-    is_disabled,
-    storage_config_schema,
-)
+from openlineage_dagster_core.settings import STORAGE_OPTIONS, Settings, is_disabled
 from openlineage_dagster_core.validation import one_of, reject_unknown, seconds
 from openlineage_dagster_storage.delegation import DelegatingEventLogStorage, wrapped_storage
 
@@ -52,7 +47,7 @@ class Deliver(str, Enum):
     EXTERNAL = "external"
 
 
-class OpenLineageEventLogStorage(DelegatingEventLogStorage, ConfigurableClass):
+class OpenLineageEventLogStorage(DelegatingEventLogStorage):
     """Wraps an event log storage, and sees that a deliverer sends what it stores to OpenLineage.
 
     The wrapped storage stores. What is ours never raises, never touches the network and starts no
@@ -71,9 +66,6 @@ class OpenLineageEventLogStorage(DelegatingEventLogStorage, ConfigurableClass):
     Raises:
         ConfigurationError: an option is unknown or wrong.
     """
-
-    openlineage_mechanism = "storage"
-    """The sensor looks for it: of the two mechanisms, one may run."""
 
     def __init__(
         self,
@@ -94,16 +86,6 @@ class OpenLineageEventLogStorage(DelegatingEventLogStorage, ConfigurableClass):
         self._failures: Counter[str] = Counter()
         self._ended_run_id: str | None = None
         self._next_look = float("inf")
-
-    @property
-    def inst_data(self) -> ConfigurableClassData | None:
-        """Where in `dagster.yaml` this came from."""
-        return self._inst_data
-
-    @classmethod
-    def config_type(cls) -> Any:
-        """Return the schema of `config:`."""
-        return storage_config_schema()
 
     @classmethod
     def from_config_value(
