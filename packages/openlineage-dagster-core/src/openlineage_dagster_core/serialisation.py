@@ -55,8 +55,8 @@ def to_object(event: Event) -> dict[str, Any]:
     return found
 
 
-def parts_with_facets(event: Event) -> Iterator[tuple[str, int | None, Any]]:
-    """List the parts of an event, each with its field and, in a list, its position there."""
+def facet_holders(event: Event) -> Iterator[tuple[str, int | None, Any]]:
+    """List the parts of an event that hold facets, with their field and their place in a list."""
     for name in ("dataset", "run", "job"):
         part = getattr(event, name, None)
         if part is not None:

@@ -27,7 +27,7 @@ from openlineage_dagster_core.facts.metadata import additions, named_asset
 from openlineage_dagster_core.facts.model import AssetFacts, RunFacts
 from openlineage_dagster_core.names import limited, safe_dataset_namespace, safe_name
 from openlineage_dagster_core.redaction import without_secrets, without_user
-from openlineage_dagster_core.serialisation import parts_with_facets
+from openlineage_dagster_core.serialisation import facet_holders
 from openlineage_dagster_core.version import PRODUCER
 
 # Where a facet can be, and the schema that it has at least
@@ -276,7 +276,7 @@ def _check_standing_fields(facet: Mapping[str, Any]) -> None:
 
 def _put(event: Event, found: Facets, places: tuple[str, ...]) -> None:
     """Add facets to those of an event."""
-    for name, _, part in parts_with_facets(event):
+    for name, _, part in facet_holders(event):
         for attribute, place in _PLACES_OF[name].items():
             if place in places:
                 # Not in place: other events may share the facets.

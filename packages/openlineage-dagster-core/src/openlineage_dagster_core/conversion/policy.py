@@ -8,7 +8,7 @@ from openlineage_dagster_core.conversion.envelope import Event, Source
 from openlineage_dagster_core.facts.model import RunFacts
 from openlineage_dagster_core.families import Family
 from openlineage_dagster_core.identity import asset_path
-from openlineage_dagster_core.serialisation import FACETS, parts_with_facets
+from openlineage_dagster_core.serialisation import FACETS, facet_holders
 from openlineage_dagster_core.settings import Globs, Settings
 
 _ALL = Globs()
@@ -37,7 +37,7 @@ def _allows(globs: Globs, name: str) -> bool:
 def without_disabled_facets(settings: Settings, event: Event) -> Event:
     """Remove the facets that the settings switch off from an event, in place."""
     if settings.disabled_facets:
-        for _, _, part in parts_with_facets(event):
+        for _, _, part in facet_holders(event):
             for attribute in FACETS:
                 facets = getattr(part, attribute, None) or {}
                 for name in settings.disabled_facets & facets.keys():

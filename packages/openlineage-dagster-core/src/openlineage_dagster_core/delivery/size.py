@@ -16,13 +16,7 @@ import attr
 from openlineage.client.event_v2 import DatasetEvent, RunEvent
 from openlineage.client.generated.base import RunFacet
 
-from openlineage_dagster_core.serialisation import (
-    FACETS,
-    Event,
-    facet_text,
-    parts_with_facets,
-    to_json,
-)
+from openlineage_dagster_core.serialisation import FACETS, Event, facet_holders, facet_text, to_json
 from openlineage_dagster_core.version import PRODUCER, SCHEMAS_URL
 
 DROPPED_FACETS = "dagster_droppedFacets"
@@ -168,7 +162,7 @@ def _dropped_before(event: Event) -> list[str]:
 
 def _places(event: Event) -> Iterator[tuple[_Place, dict[str, Any]]]:
     """List the mappings of facets in an event."""
-    for name, index, part in parts_with_facets(event):
+    for name, index, part in facet_holders(event):
         for attribute in FACETS:
             facets = getattr(part, attribute, None)
             if isinstance(facets, dict):

@@ -134,9 +134,8 @@ class KeptDefinitions:
             return History()
         if name not in self._jobs:
             row = job_row(name)
-            self._jobs[name] = History.from_text(
-                KeyValues(self._instance()).get_long([row]).get(row)
-            )
+            stored = KeyValues(self._instance()).get_long([row])
+            self._jobs[name] = History.from_text(stored.get(row))
         return self._jobs[name]
 
     def _read(self, keys: Collection[AssetKey]) -> None:
