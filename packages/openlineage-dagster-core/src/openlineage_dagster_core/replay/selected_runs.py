@@ -97,10 +97,8 @@ class SelectedRuns(EventLogReader):
     ) -> Iterator[tuple[float, Iterator[StoredEvent]]]:
         if runless is not None:
             events = events_of_run(self._instance, "")
-            yield (
-                0.0,
-                (each for each in events if runless(each.timestamp or each.entry().timestamp)),
-            )
+            chosen = (each for each in events if runless(each.timestamp or each.entry().timestamp))
+            yield 0.0, chosen
         tables = EventTables.of(self._instance.event_log_storage)
         while page := list(islice(runs, RUNS_A_PAGE)):
             places = {run.dagster_run.run_id: 0.0 for run in page}
