@@ -118,7 +118,9 @@ def _to_json(written: Json, table: PartitionsTable) -> str:
 def _columns(written: list[list[Any]] | None) -> TableSchema | None:
     if written is None:
         return None
-    return TableSchema([TableColumn(*each, tags=tags) for *each, tags in written])
+    return TableSchema(
+        [TableColumn(name, kind, text, tags=tags) for name, kind, text, tags in written]
+    )
 
 
 def _keys(paths: list[list[str]]) -> tuple[AssetKey, ...]:
