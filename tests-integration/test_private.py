@@ -13,7 +13,7 @@ from delivery import deliver, state_of
 from openlineage_dagster_core import engine
 from openlineage_dagster_core.conversion import custom
 from openlineage_dagster_core.event_log.tables import EventTables
-from openlineage_dagster_storage import snapshot
+from openlineage_dagster_core.snapshots import writing
 from receiver import Receiver
 from recorded_run import execute
 from secretive_project import DEFINITIONS, MISTAKEN_ASSETS, SECRET
@@ -62,7 +62,7 @@ def cannot_be_converted(monkeypatch: pytest.MonkeyPatch, **_: Any) -> None:
 
 
 def has_no_snapshot(monkeypatch: pytest.MonkeyPatch, **_: Any) -> None:
-    monkeypatch.setattr(snapshot, "keep_snapshot", broken)
+    monkeypatch.setattr(writing, "keep_snapshot", broken)
 
 
 def cannot_be_read(monkeypatch: pytest.MonkeyPatch, **_: Any) -> None:

@@ -12,9 +12,8 @@ import pods_project
 from dagster_home import DagsterHome, wait_until
 from delivered import check_order, check_same, each_once, expected_log, run_id_of
 from delivery import has_delivered_all, wait_until_delivered
-from openlineage_dagster_core.deliverer_state import HEARTBEAT_ROW, Heartbeat
+from openlineage_dagster_core.deliverer_state import HEARTBEAT_ROW, Heartbeat, configuration_of
 from openlineage_dagster_core.key_values import KeyValues
-from openlineage_dagster_storage.configuration import configuration_of
 from pods import ENVIRONMENT, in_pod, skip_without_pods
 from receiver import Receiver
 

@@ -13,12 +13,14 @@ from openlineage_dagster_core.identity import (
     Identity,
     Symlink,
     asset_job_name,
+    asset_run_id,
     canonical_run_id,
     checks_job_name,
     observations_job_name,
     run_job_name,
     static_run_id,
     step_job_name,
+    step_run_id,
 )
 from openlineage_dagster_core.settings import Settings
 from recorded_run import CREATED_AT, RUN_ID
@@ -39,9 +41,9 @@ def test_different_assets_and_partitions_have_different_run_ids(
     key: AssetKey, partition: str | None, other: AssetKey, other_partition: str | None
 ) -> None:
     assume((key, partition) != (other, other_partition))
-    mine = IDENTITY.asset_run_id(RUN, key, partition)
-    assert mine != IDENTITY.asset_run_id(RUN, other, other_partition)
-    assert mine == IDENTITY.asset_run_id(RUN, key, partition)
+    mine = asset_run_id(RUN, key, partition)
+    assert mine != asset_run_id(RUN, other, other_partition)
+    assert mine == asset_run_id(RUN, key, partition)
     UUID(mine)
 
 
@@ -59,20 +61,20 @@ def test_a_dataset_is_named_by_the_path() -> None:
 def test_steps_assets_and_checks_of_the_same_name_are_different_runs() -> None:
     key = AssetKey("orders")
     ids = {
-        IDENTITY.step_run_id(RUN, "orders"),
-        IDENTITY.asset_run_id(RUN, key, None),
-        IDENTITY.asset_run_id(RUN, key, "orders"),
-        IDENTITY.checks_run_id(RUN, key, None),
-        IDENTITY.checks_run_id(RUN, key, "orders"),
-        IDENTITY.late_check_run_id(RUN, key, None, 1.0),
-        IDENTITY.job_run_id(RUN),
+        step_run_id(RUN, "orders"),
+        asset_run_id(RUN, key, None),
+        asset_run_id(RUN, key, "orders"),
+        asset_run_id(RUN, key, None, "checks"),
+        asset_run_id(RUN, key, "orders", "checks"),
+        asset_run_id(RUN, key, None, "late check", 1.0),
+        canonical_run_id(CREATED_AT, RUN_ID),
     }
     assert len(ids) == 7
 
 
 def test_an_asset_partition_called_checks_is_not_the_checks() -> None:
     key = AssetKey("orders")
-    assert IDENTITY.asset_run_id(RUN, key, "checks") != IDENTITY.checks_run_id(RUN, key, None)
+    assert asset_run_id(RUN, key, "checks") != asset_run_id(RUN, key, None, "checks")
 
 
 def test_another_process_computes_the_same_ids() -> None:

@@ -18,7 +18,8 @@ from dagster._core.storage.event_log import SqliteEventLogStorage
 from delivery import deliver, state_of
 from openlineage_dagster_core.engine import Outcome
 from openlineage_dagster_core.errors import ConfigurationError
-from openlineage_dagster_storage import OpenLineageEventLogStorage, snapshot, storage, watching
+from openlineage_dagster_core.snapshots import writing
+from openlineage_dagster_storage import OpenLineageEventLogStorage, storage, watching
 from orders_project import DEFINITIONS, NIGHTLY_JOBS
 from receiver import Receiver
 from recorded_run import execute, states_by_run
@@ -292,7 +293,7 @@ def test_a_failure_to_read_the_definitions_does_not_cost_the_events(
     def broken(*_: object) -> None:
         raise AttributeError("a later Dagster has moved it")
 
-    monkeypatch.setattr(snapshot, "executing_definitions", broken)
+    monkeypatch.setattr(writing, "executing_definitions", broken)
     instance = make_instance()
     assert execute(DEFINITIONS, "nightly", instance).success
     deliver(instance)
@@ -345,7 +346,7 @@ def test_a_failure_of_ours_does_not_reach_the_run_and_is_logged_once(
     def broken(*args: object) -> None:
         raise OSError("disk full")
 
-    monkeypatch.setattr(snapshot, "keep_snapshot", broken)
+    monkeypatch.setattr(writing, "keep_snapshot", broken)
     monkeypatch.setattr(watching.DelivererWatch, "check", broken)
     instance = make_instance()
     for _ in range(2):

@@ -16,6 +16,7 @@ from openlineage_dagster_core.deliverer_state import (
     CURSOR_ROW,
     HEARTBEAT_ROW,
     Heartbeat,
+    configuration_of,
     configurations_in,
     this_host,
 )
@@ -23,7 +24,6 @@ from openlineage_dagster_core.event_log.cursor import Cursor
 from openlineage_dagster_core.key_values import KeyValues, parsed
 from openlineage_dagster_core.settings import Settings
 from openlineage_dagster_storage import leadership, starting, watching
-from openlineage_dagster_storage.configuration import configuration_of
 from openlineage_dagster_storage.watching import (
     CHECK_SECONDS,
     FORGOTTEN_SECONDS,

@@ -3,8 +3,6 @@
 Each part comes from the distribution that holds it, when it is asked for.
 """
 
-from __future__ import annotations
-
 import importlib
 from typing import Any
 

@@ -1,12 +1,10 @@
 """Caches of what is made from values that do not change: by identity, and by value."""
 
-from __future__ import annotations
-
 import threading
 import weakref
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 _Object = TypeVar("_Object")
 _Key = TypeVar("_Key", bound=Hashable)
@@ -41,33 +39,35 @@ class PerObject(Generic[_Object, _Value]):
 
 
 class PerValue(Generic[_Key, _Value]):
-    """A function whose results are kept by the value of its argument, those used last.
+    """A function whose results are kept by the value of its first argument, those used last.
 
-    `weigh` returns the weight of an argument and its result; `limit` bounds the sum of the weights.
+    The other arguments belong to the first one. They live as long as the result, so the first one
+    may name them by their `id`. `weigh` returns the weight of a first argument and its result;
+    `limit` bounds the sum of the weights.
     """
 
     def __init__(
-        self, make: Callable[[_Key], _Value], weigh: Callable[[_Key], int], limit: int
+        self, make: Callable[..., _Value], weigh: Callable[[_Key], int], limit: int
     ) -> None:
         self._make = make
         self._weigh = weigh
         self._limit = limit
         self._lock = threading.Lock()
-        self._values: OrderedDict[_Key, _Value] = OrderedDict()
+        self._values: OrderedDict[_Key, tuple[_Value, tuple[Any, ...]]] = OrderedDict()
         self._weight = 0
 
-    def __call__(self, of: _Key) -> _Value:
-        """Return the result for an argument, made now or before."""
+    def __call__(self, of: _Key, *others: Any) -> _Value:
+        """Return the result for the arguments, made now or before."""
         with self._lock:
             known = self._values.get(of)
             if known is not None:
                 self._values.move_to_end(of)
-                return known
-        value = self._make(of)
+                return known[0]
+        value = self._make(of, *others)
         with self._lock:
             if of not in self._values:
                 self._weight += self._weigh(of)
-            self._values[of] = value
+            self._values[of] = value, others
             while self._weight > self._limit and len(self._values) > 1:
                 oldest, _ = self._values.popitem(last=False)
                 self._weight -= self._weigh(oldest)

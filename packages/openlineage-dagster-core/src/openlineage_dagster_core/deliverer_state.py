@@ -1,17 +1,19 @@
 """What the deliverer of Mechanism A leaves in the instance's key-value table, for all to read."""
 
-from __future__ import annotations
-
+import hashlib
 import json
 import os
 import socket
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from functools import lru_cache
 from pathlib import Path
 
+from openlineage_dagster_core import settings as options
+from openlineage_dagster_core.delivery import transport
 from openlineage_dagster_core.event_log.cursor import Cursor
 from openlineage_dagster_core.key_values import LONGEST_VALUE, KeyValues, parsed
+from openlineage_dagster_core.version import __version__
 
 CURSOR_ROW = "cursor"
 HEARTBEAT_ROW = "deliverer"
@@ -20,6 +22,13 @@ STARTING_ROW = "starting"
 SUCCESSOR_ROW = "successor"
 REQUESTS_ROW = "requests"
 CONFIGURATIONS_ROW = "configurations"
+
+_PREFIX = "OPENLINEAGE"  # Of the variables that a configuration has
+# Variables that differ from run to run and mean nothing to a deliverer.
+OF_ONE_RUN = frozenset(
+    {options.ENV_PARENT_ID, options.ENV_ROOT_PARENT_ID, options.ENV_CONTEXT, options.ENV_DISABLED}
+)
+DIGITS = 6  # Hexadecimal digits of a part's digest: they tell values apart and give none away
 
 GRACE_SECONDS = 20.0  # Seconds overdue after which a process counts as dead; clocks differ
 
@@ -71,7 +80,7 @@ class Heartbeat:
     last_sent_at: float = 0.0
 
     @classmethod
-    def from_text(cls, text: str | None) -> Heartbeat | None:
+    def from_text(cls, text: str | None) -> "Heartbeat | None":
         """Return the heartbeat in a row; None if the row has no heartbeat."""
         stored = parsed(text)
         known = {name: stored[name] for name in cls.__dataclass_fields__ if name in stored}
@@ -114,6 +123,28 @@ class Configuration:
     turns: int = 0
 
 
+def configuration_of(settings: options.Settings, environ: Mapping[str, str]) -> Configuration:
+    """Return digests of what a deliverer started by this process would work with."""
+    parts = {"version": __version__}
+    for each in fields(settings):
+        value = getattr(settings, each.name)
+        # The order of a set differs from process to process.
+        ordered = sorted(map(repr, value)) if isinstance(value, frozenset) else value
+        parts[f"option {each.name}"] = _digest(repr(ordered))
+    for name, value in environ.items():
+        if name.startswith(_PREFIX) and name not in OF_ONE_RUN:
+            parts[f"variable {name}"] = _digest(value)
+    content = transport.config_file_text(environ)
+    if content is not None:
+        parts["file openlineage.yml"] = _digest(content)
+    parts = dict(sorted(parts.items()))
+    return Configuration(hashlib.sha256(repr(parts).encode()).hexdigest()[:16], parts)
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:DIGITS]
+
+
 def configurations_in(text: str | None) -> list[Configuration]:
     """Return the configurations in a row, the newest last."""
     found = []
@@ -146,7 +177,7 @@ class Requests:
     drop: tuple[str, ...] = ()
 
     @classmethod
-    def from_text(cls, text: str | None) -> Requests:
+    def from_text(cls, text: str | None) -> "Requests":
         """Return the requests in a row."""
         stored = parsed(text)
         return cls(*(tuple(map(str, stored.get(name, ()))) for name in ("retry", "drop")))

@@ -3,8 +3,6 @@
 The deliverer of Mechanism A, the sensor of Mechanism B and `replay` each drive one.
 """
 
-from __future__ import annotations
-
 import logging
 import threading
 import time
@@ -15,16 +13,11 @@ from typing import Any, Protocol
 
 from dagster import DagsterEventType, EventLogEntry
 
-from openlineage_dagster_core import fault
+from openlineage_dagster_core import errors, fault
 from openlineage_dagster_core.conversion import convert
 from openlineage_dagster_core.conversion.envelope import Event
 from openlineage_dagster_core.delivery.dependencies import dependencies_of
 from openlineage_dagster_core.delivery.lanes import Lanes, Payload
-from openlineage_dagster_core.errors import (
-    EventRefusedError,
-    FactsUnavailableError,
-    RunDeletedError,
-)
 from openlineage_dagster_core.event_log.cursor import ParkedEvent
 from openlineage_dagster_core.event_log.reader import DoneEvent, EventLogReader
 from openlineage_dagster_core.event_log.stored_event import StoredEvent
@@ -91,7 +84,7 @@ class _Source:
     The done ones are the `first` ones and those at the positions `later`.
     """
 
-    engine: Engine
+    engine: "Engine"
     event: StoredEvent
     event_type: str
     timestamp: float
@@ -123,14 +116,9 @@ class _Source:
 class Engine:
     """Delivers an event log, pass by pass; keeps in memory what is under way between them.
 
-    Args:
-        reader: reads the log and holds the cursor.
-        facts: finds the facts of the runs.
-        identity: gives names and ids.
-        senders: each sends from a thread of its own.
-        concerned: the types of Dagster events to send; facts are found for all.
-        may_send: asked before each request; False ends the pass.
-        on_parked: called with each event of the log that is parked.
+    Each of the `senders` sends from a thread of its own. `concerned` are the types of Dagster
+    events to send; facts are found for all. `may_send` is asked before each request, and False ends
+    the pass. `on_parked` gets each event of the log that is parked.
     """
 
     def __init__(
@@ -191,13 +179,10 @@ class Engine:
         patience: float = 0.0,
         waits_for_held: bool = False,
     ) -> Outcome:
-        """Do one pass.
+        """Do one pass, which goes on for `budget` seconds and reads at most `limit` events.
 
-        Args:
-            budget: how long to go on, in seconds.
-            limit: the number of events of the log to read at most.
-            patience: how long to wait for an answer of the backend after that, in seconds.
-            waits_for_held: True to retry events that fail within this pass.
+        After that it waits `patience` seconds for an answer of the backend. `waits_for_held` makes
+        it retry events that fail within this pass.
         """
         deadline = time.monotonic() + budget
         sent_before, parked_before = self.lanes.sent, self._parked
@@ -207,8 +192,8 @@ class Engine:
             outcome.has_more = not self._read(deadline, limit)
         except Exception as error:
             # Whatever a database raises: the pass finishes what is under way, and keeps the cursor.
-            cause = error if isinstance(error, FactsUnavailableError) else type(error).__name__
-            outcome.stopped_by = f"the event log cannot be read, will retry: {cause}"
+            why = error if isinstance(error, errors.FactsUnavailableError) else type(error).__name__
+            outcome.stopped_by = f"the event log cannot be read, will retry: {why}"
             logger.warning(
                 "OpenLineage: the event log cannot be read, will retry: %s", fault.described(error)
             )
@@ -216,7 +201,7 @@ class Engine:
             self.lanes.finish(deadline, waits_for_held=waits_for_held)
             self.has_ended = self.lanes.end(patience)
             outcome.read = self.settle()
-        outcome.stopped_by = self.lanes.stopped_by or outcome.stopped_by
+        outcome.stopped_by = self.lanes.failures.stopped_by or outcome.stopped_by
         if outcome.stopped_by is None and outcome.has_more:
             outcome.stopped_by = REST_FOLLOWS
         cursor = self.reader.cursor
@@ -279,7 +264,7 @@ class Engine:
         return (
             time.monotonic() < deadline
             and self.lanes.has_room
-            and self.lanes.stopped_by is None
+            and self.lanes.failures.stopped_by is None
             and len(self._under_way) < UNDER_WAY_AT_MOST
         )
 
@@ -290,7 +275,7 @@ class Engine:
         source = _Source(self, event, name, entry.timestamp, ends_run=event_type in RUN_ENDS)
         try:
             events = self._converted(source, entry)
-        except FactsUnavailableError:
+        except errors.FactsUnavailableError:
             # The database does not answer: the next pass begins with the same event.
             self._decoded.appendleft((event, entry))
             raise
@@ -305,7 +290,7 @@ class Engine:
             return iter(())
         try:
             facts = self._facts.facts_of(source.event, entry)
-        except RunDeletedError as error:
+        except errors.RunDeletedError as error:
             if error.run_id not in self._deleted:
                 self._deleted.append(error.run_id)
                 self.park(source, "its run was deleted; nothing of it is sent any more")
@@ -348,7 +333,7 @@ class Engine:
         position, source.made = source.made, source.made + 1
         try:
             self._next = (self._senders[0].prepare(event), event, position)
-        except EventRefusedError as error:
+        except errors.EventRefusedError as error:
             source.parked(position, error.in_full)
         except Exception as error:
             source.parked(position, f"not prepared: {fault.described(error)}")

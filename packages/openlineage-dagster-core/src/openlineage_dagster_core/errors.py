@@ -1,7 +1,5 @@
 """The errors that our own code raises."""
 
-from __future__ import annotations
-
 from dagster import DagsterError
 
 

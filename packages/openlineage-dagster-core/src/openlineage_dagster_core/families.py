@@ -1,7 +1,5 @@
 """Which Dagster events give OpenLineage events, by family; imports nothing of OpenLineage."""
 
-from __future__ import annotations
-
 from enum import Enum
 
 from dagster import DagsterEventType

@@ -1,7 +1,5 @@
 """Says what went wrong in our own code, without what an event says."""
 
-from __future__ import annotations
-
 import sqlite3
 import traceback
 

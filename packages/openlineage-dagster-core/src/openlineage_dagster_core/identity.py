@@ -1,7 +1,5 @@
 """Who is who: dataset and job names, namespaces, and the run ids that every process agrees on."""
 
-from __future__ import annotations
-
 import json
 import re
 from dataclasses import dataclass
@@ -15,11 +13,7 @@ from dagster import AssetKey
 from openlineage.client.uuid import generate_static_uuid
 
 from openlineage_dagster_core.facts.model import AssetFacts, RunFacts
-from openlineage_dagster_core.names import (
-    safe_dataset_namespace,
-    safe_job_namespace,
-    safe_name,
-)
+from openlineage_dagster_core.names import safe_dataset_namespace, safe_job_namespace, safe_name
 from openlineage_dagster_core.namespaces import PLAIN_TOKENS, NamespaceTemplate
 from openlineage_dagster_core.physical import PhysicalName, physical_name
 from openlineage_dagster_core.settings import DatasetIdentity, Settings
@@ -45,6 +39,35 @@ def static_run_id(instant: datetime, *names: str | None) -> str:
     """
     # JSON keeps the parts apart: ("a", "b/c") and ("a/b", "c") must differ.
     return str(generate_static_uuid(instant, json.dumps(names).encode()))
+
+
+@lru_cache(maxsize=1024)
+def canonical_run_id(instant: datetime, run_id: str) -> str:
+    """Return the UUID of a Dagster run: its id, or one made from it where it is other text."""
+    try:
+        return str(UUID(run_id))
+    except ValueError:
+        return static_run_id(instant, "run", run_id)
+
+
+def step_run_id(run: RunFacts, step_key: str) -> str:
+    """Return the run id of a step, given its full step key."""
+    return static_run_id(run.created_at, "step", run.run_id, step_key)
+
+
+def asset_run_id(
+    run: RunFacts,
+    key: AssetKey,
+    partition: str | None,
+    kind: str = "asset",
+    timestamp: float | None = None,
+) -> str:
+    """Return the run id of an asset's materialization, checks or observation in a run.
+
+    `kind` says which of them it is. The time tells apart what a Dagster run may repeat.
+    """
+    names = [kind, run.run_id, asset_path(key), partition]
+    return static_run_id(run.created_at, *names, *([] if timestamp is None else [repr(timestamp)]))
 
 
 class DatasetName(NamedTuple):
@@ -179,57 +202,6 @@ class Identity:
         if not (template.tags and self.settings.resolve_run_tags):
             return tokens, ()
         return tokens, tuple((key, run.tags.get(key, "")) for key in template.tags)
-
-    def job_run_id(self, run: RunFacts) -> str:
-        """Return the run id of a Dagster run: its own where that is a UUID."""
-        return canonical_run_id(run.created_at, run.run_id)
-
-    def step_run_id(self, run: RunFacts, step_key: str) -> str:
-        """Return the run id of a step, given its full step key."""
-        return static_run_id(run.created_at, "step", run.run_id, step_key)
-
-    def asset_run_id(self, run: RunFacts, key: AssetKey, partition: str | None) -> str:
-        """Return the run id of an asset's materialization in a run."""
-        return static_run_id(run.created_at, "asset", run.run_id, asset_path(key), partition)
-
-    def repeated_asset_run_id(
-        self, run: RunFacts, key: AssetKey, partition: str | None, timestamp: float
-    ) -> str:
-        """Return the run id of a materialization after its asset's run ended."""
-        return _run_id_at("repeated asset", run, key, partition, timestamp)
-
-    def checks_run_id(self, run: RunFacts, key: AssetKey, partition: str | None) -> str:
-        """Return the run id of an asset's checks, of one partition or of the whole asset."""
-        return static_run_id(run.created_at, "checks", run.run_id, asset_path(key), partition)
-
-    def late_check_run_id(
-        self, run: RunFacts, key: AssetKey, partition: str | None, timestamp: float
-    ) -> str:
-        """Return the run id of a check that follows the end of the run of checks."""
-        return _run_id_at("late check", run, key, partition, timestamp)
-
-    def observation_run_id(
-        self, run: RunFacts, key: AssetKey, partition: str | None, timestamp: float
-    ) -> str:
-        """Return the run id of an observation; a run may repeat one."""
-        return _run_id_at("observation", run, key, partition, timestamp)
-
-
-def _run_id_at(
-    kind: str, run: RunFacts, key: AssetKey, partition: str | None, timestamp: float
-) -> str:
-    """Return the id of a run that a Dagster run may have several of, told apart by time."""
-    names = (kind, run.run_id, asset_path(key), partition, repr(timestamp))
-    return static_run_id(run.created_at, *names)
-
-
-@lru_cache(maxsize=1024)
-def canonical_run_id(instant: datetime, run_id: str) -> str:
-    """Return a Dagster run id as a UUID, made from it where it is other text."""
-    try:
-        return str(UUID(run_id))
-    except ValueError:
-        return static_run_id(instant, "run", run_id)
 
 
 @lru_cache(maxsize=16384)

@@ -5,14 +5,11 @@ delete and no compare-and-set; MySQL's column holds 64 KB and tells keys apart b
 characters. On SQLite an upsert of several keys writes nothing where only some of them exist.
 """
 
-from __future__ import annotations
-
 import json
 from collections.abc import Collection, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from dagster import DagsterInstance
+from dagster import DagsterInstance
 
 PREFIX = "openlineage/"
 LONGEST_KEY = 64

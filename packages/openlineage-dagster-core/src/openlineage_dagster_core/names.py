@@ -1,18 +1,21 @@
-"""Makes names safe: some poison a backend for everybody, and each would be stored as it is.
+"""Makes names and texts safe to send: some poison a backend for everybody.
 
 Marquez 0.51 answers 500 to everybody who lists jobs or datasets after an empty name, a control
 character, a namespace with a character that it does not know, or two names over 255 characters that
 begin alike.
 """
 
-from __future__ import annotations
-
 import hashlib
 import logging
 import re
 from functools import lru_cache, partial
 
-LONGEST = 255
+LONGEST_BYTES = 65536  # Of one text
+REPLACEMENT = "\ufffd"
+_CUT = "…"
+_UNFIT = re.compile("[\x00\ud800-\udfff]")  # PostgreSQL refuses NUL, UTF-8 a half of a character
+
+LONGEST = 255  # Characters of a name
 DIGEST_CHARACTERS = 8
 # Control characters, line ends, and halves of characters, which UTF-8 cannot hold.
 _UNSAFE_IN_NAME = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
@@ -42,3 +45,21 @@ safe_dataset_namespace = partial(
     _safe, unsafe=_UNSAFE_IN_DATASET_NAMESPACE, what="dataset namespace"
 )
 safe_job_namespace = partial(_safe, unsafe=_UNSAFE_IN_JOB_NAMESPACE, what="job namespace")
+
+
+def limited(text: str, longest: int = LONGEST_BYTES) -> str:
+    """Return a text that is fit to send and takes at most `longest` bytes of UTF-8.
+
+    A fit text is returned as it is. Otherwise U+FFFD replaces each unfit character, and a text that
+    is too long is cut and ends in '…', if there is room for it.
+    """
+    if len(text) <= longest and text.isascii() and "\x00" not in text:
+        return text
+    # Every character takes at least one byte, so the rest of a longer text does not matter.
+    fit = _UNFIT.sub(REPLACEMENT, text[: longest + 1])
+    encoded = fit.encode()
+    if len(encoded) <= longest:
+        return text if fit == text else fit
+    cut = _CUT if longest >= len(_CUT.encode()) else ""
+    # `ignore` drops the rest of a character that was cut in two.
+    return encoded[: longest - len(cut.encode())].decode(errors="ignore") + cut

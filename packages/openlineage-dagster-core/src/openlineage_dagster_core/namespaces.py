@@ -1,7 +1,5 @@
 """Namespace templates: `{namespace}/{tag:tenant}` and what it gives for one run."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field

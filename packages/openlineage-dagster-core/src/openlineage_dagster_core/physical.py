@@ -4,8 +4,6 @@ Dagster's metadata has a table's name, never the host that it is on: the namespa
 user's map. A URI has all of it (OpenLineage naming specification).
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Mapping
 from fnmatch import fnmatchcase

@@ -3,8 +3,6 @@
 Every pattern takes linear time: it starts at the beginning of a run, or its length is limited.
 """
 
-from __future__ import annotations
-
 import contextlib
 import ipaddress
 import json

@@ -1,13 +1,11 @@
 """Writes events as JSON, as openlineage-python does, without writing again what has not changed."""
 
-from __future__ import annotations
-
 import json
 import os
 import threading
 import weakref
 from collections import deque
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from datetime import date
 from enum import Enum
@@ -27,30 +25,26 @@ Event = event_v2.RunEvent | event_v2.DatasetEvent | event_v2.JobEvent  # What ca
 KEPT_BYTES = 16 * 1024 * 1024  # Bytes of texts of shared facets: some thousand wide schemas
 CLASSES = 1024  # Classes remembered; `with_additional_properties` makes classes at run time
 _PARTS = (event_v2.BaseEvent, event_v2.Run, event_v2.Job, event_v2.Dataset)
-_FACETS = frozenset({"facets", "inputFacets", "outputFacets"})
+FACETS = ("facets", "inputFacets", "outputFacets")  # The fields that hold facets
 _NULL = "null"
 _NOTHING = (_NULL, "{}")
-
-
-def _not_serialisable(value: object) -> str:
-    return f"<<non-serializable: {type(value).__qualname__}>>"
 
 
 # ASCII only, as openlineage-python writes: half a surrogate pair cannot be encoded otherwise.
 # Circles need no check: they end in RecursionError in any case.
 _encode = json.JSONEncoder(
-    allow_nan=False, separators=(",", ":"), check_circular=False, default=_not_serialisable
+    allow_nan=False,
+    separators=(",", ":"),
+    check_circular=False,
+    default=lambda value: f"<<non-serializable: {type(value).__qualname__}>>",
 ).encode
 
 
 def to_json(event: Event) -> str:
     """Return an event as JSON: `json.loads` finds in it what it finds in `Serde.to_json(event)`.
 
-    It is ASCII, so its length is its size in bytes. The order of keys is that of the fields.
-
-    Raises:
-        ValueError: it contains a number that JSON does not have, such as NaN.
-        TypeError: it contains a mapping whose keys JSON does not have.
+    It is ASCII, so its length is its size in bytes. The order of keys is that of the fields. Raises
+    ValueError for a number, such as NaN, and TypeError for a key that JSON does not have.
     """
     return _text(event)
 
@@ -59,6 +53,17 @@ def to_object(event: Event) -> dict[str, Any]:
     """Return the JSON object that a backend reads; raises as `to_json` does."""
     found: dict[str, Any] = json.loads(to_json(event))
     return found
+
+
+def facet_holders(event: Event) -> Iterator[tuple[str, int | None, Any]]:
+    """List the parts of an event that hold facets, with their field and their place in a list."""
+    for name in ("dataset", "run", "job"):
+        part = getattr(event, name, None)
+        if part is not None:
+            yield name, None, part
+    for name in ("inputs", "outputs"):
+        for index, part in enumerate(getattr(event, name, None) or ()):
+            yield name, index, part
 
 
 def facet_text(facet: object) -> str:
@@ -173,7 +178,7 @@ def _attrs_writer(kind: type[Any]) -> Writer:
     )
     holds_facets = issubclass(kind, _PARTS)
     fields = tuple(
-        (f"{_string(name)}:", _facets if holds_facets and name in _FACETS else None)
+        (f"{_string(name)}:", _facets if holds_facets and name in FACETS else None)
         for name in names
     )
 

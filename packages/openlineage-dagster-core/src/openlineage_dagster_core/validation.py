@@ -1,7 +1,5 @@
 """Checks single values of the configuration; the errors name option, value and what is allowed."""
 
-from __future__ import annotations
-
 import difflib
 import re
 from collections.abc import Collection, Iterable, Mapping

@@ -220,7 +220,7 @@ def test_until_something_is_sent_one_event_is_tried() -> None:
     one_pass(lanes)
     assert tried == ["0"]
     assert len(lanes) == 8 * EVENTS_A_SENDER, "nothing is lost"
-    assert lanes.stopped_by == "the backend takes no events, will retry: HTTP 503"
+    assert lanes.failures.stopped_by == "the backend takes no events, will retry: HTTP 503"
 
 
 def test_a_refused_event_is_parked_with_the_answer_and_what_follows_goes_on() -> None:
@@ -344,7 +344,7 @@ def test_a_process_that_may_not_send_any_more_sends_nothing() -> None:
         put(lanes, str(number), "a")
     one_pass(lanes)
     assert sent == ["0", "1"]
-    assert lanes.stopped_by == "another process delivers now"
+    assert lanes.failures.stopped_by == "another process delivers now"
     assert len(lanes) == 3
 
 

@@ -72,12 +72,6 @@ def test_upstream_runs_come_once_and_in_order() -> None:
     assert "downstream" not in facet
 
 
-def test_a_run_id_that_is_none_is_left_out() -> None:
-    facet = json.loads(Serde.to_json(job_dependencies_facet([Upstream("n", "a", "42", "X")])))
-    assert facet_faults("jobDependencies", facet) == []
-    assert "run" not in facet["upstream"][0]
-
-
 def test_without_upstream_there_is_no_facet() -> None:
     assert job_dependencies_facet([]) is None
 

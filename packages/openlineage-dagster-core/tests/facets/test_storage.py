@@ -2,6 +2,7 @@ import json
 from typing import Any
 
 import pytest
+from dagster import AssetKey
 from hypothesis import given
 from hypothesis import strategies as st
 from openlineage.client.serde import Serde
@@ -13,6 +14,7 @@ from openlineage_dagster_core.facets.storage import (
     storage_facet,
     symlinks_facet,
 )
+from openlineage_dagster_core.facts.model import KIND_PREFIX, AssetFacts, PhysicalFacts
 from openlineage_spec import facet_faults
 
 
@@ -24,25 +26,28 @@ def checked(name: str, built: Any) -> dict[str, Any] | None:
     return {key: value for key, value in facet.items() if not key.startswith("_")}
 
 
+def asset(kinds: tuple[str, ...], place: PhysicalFacts) -> AssetFacts:
+    return AssetFacts(
+        AssetKey("a"), tags={KIND_PREFIX + kind: "" for kind in kinds}, physical=place
+    )
+
+
 def dataset_type(
     *kinds: str,
     table_name: str | None = None,
     uri: str | None = None,
     materialization: str | None = None,
 ) -> tuple[str, str | None] | None:
-    facet = checked(
-        "datasetType",
-        dataset_type_facet(
-            kinds=kinds, table_name=table_name, uri=uri, materialization=materialization
-        ),
-    )
+    place = PhysicalFacts(table_name, uri, materialization=materialization)
+    facet = checked("datasetType", dataset_type_facet(asset(kinds, place)))
     return (facet["datasetType"], facet.get("subType")) if facet else None
 
 
 def storage(
     *kinds: str, storage_kind: str | None = None, uri: str | None = None
 ) -> tuple[str, str | None] | None:
-    facet = checked("storage", storage_facet(kinds=kinds, storage_kind=storage_kind, uri=uri))
+    place = PhysicalFacts(uri=uri, storage_kind=storage_kind)
+    facet = checked("storage", storage_facet(asset(kinds, place)))
     return (facet["storageLayer"], facet.get("fileFormat")) if facet else None
 
 

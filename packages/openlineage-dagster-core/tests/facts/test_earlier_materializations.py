@@ -177,7 +177,7 @@ def test_only_changes_are_remembered_and_not_too_many(
     for number in range(100):
         found.observe(Made(ORDERS, said(f"table {number // 10}"), None), BEGAN + number)
         store(instance, number, "orders", f"table {number // 10}")
-    assert len(found._assets[ORDERS]._made) == 3
+    assert len(found._assets[ORDERS].changes) == 3
     with counted_queries() as queries:
         assert found.of([ORDERS], BEGAN + 99, now=BEGAN) == {ORDERS: said("table 9")}
     assert queries == []

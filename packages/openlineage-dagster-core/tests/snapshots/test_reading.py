@@ -13,7 +13,6 @@ from openlineage_dagster_core.facts.model import AssetFacts, Definitions, JobFac
 from openlineage_dagster_core.key_values import KeyValues
 from openlineage_dagster_core.snapshots import reading
 from openlineage_dagster_core.snapshots.history import History, asset_row, job_row
-from openlineage_dagster_core.snapshots.process_facts import ProcessFacts
 from openlineage_dagster_core.snapshots.reading import KeptDefinitions
 from openlineage_dagster_core.snapshots.writing import keep_definitions, keep_process_facts
 
@@ -115,8 +114,8 @@ def test_the_definitions_of_many_runs_are_read_together(instance: dg.DagsterInst
 
 
 def test_what_a_process_added_is_given_to_its_run(instance: dg.DagsterInstance) -> None:
-    keep_process_facts(KeyValues(instance), "a", ProcessFacts(environment={"STAGE": "prod"}))
-    keep_process_facts(KeyValues(instance), "b", ProcessFacts(is_disabled=True))
+    keep_process_facts(KeyValues(instance), "a", Definitions(environment={"STAGE": "prod"}))
+    keep_process_facts(KeyValues(instance), "b", Definitions(is_disabled=True))
     for is_prepared in (True, False):
         kept = kept_in(instance)
         if is_prepared:

@@ -7,15 +7,32 @@ import dagster as dg
 import pytest
 from dagster import AssetKey
 
-from log_entries import counted_queries
-from openlineage_dagster_core.facts.model import AssetFacts, Definitions, JobFacts, StepFacts
+from log_entries import counted_queries, run_event
+from openlineage_dagster_core.facts.model import (
+    AssetFacts,
+    Definitions,
+    JobFacts,
+    KnownRun,
+    OutsideParent,
+    StepFacts,
+)
 from openlineage_dagster_core.key_values import KeyValues
+from openlineage_dagster_core.settings import Settings
 from openlineage_dagster_core.snapshots import writing
 from openlineage_dagster_core.snapshots.definitions_codec import decode_asset
 from openlineage_dagster_core.snapshots.history import EPOCH_ROW, History, asset_row
-from openlineage_dagster_core.snapshots.process_facts import ProcessFacts, found, run_row
-from openlineage_dagster_core.snapshots.writing import keep_definitions, keep_process_facts
+from openlineage_dagster_core.snapshots.process_facts import found, run_row
+from openlineage_dagster_core.snapshots.reading import KeptDefinitions
+from openlineage_dagster_core.snapshots.writing import (
+    keep_definitions,
+    keep_process_facts,
+    keep_snapshot,
+)
+from recorded_run import check_runs, converted_instance, names, one
 
+RUN_ID = "0199a1b2-0000-7000-8000-000000000001"
+PARENT_ID = "01890000-0000-7000-8000-000000000002"
+START = 1.8e9
 ORDERS = AssetFacts(AssetKey("orders"), upstream=(AssetKey("raw"),), description="first")
 STOCK = AssetFacts(AssetKey("stock"), description="first")
 JOB = JobFacts(description="first", steps={"s": StepFacts("text")})
@@ -133,9 +150,9 @@ def test_many_wide_assets_are_kept(instance: dg.DagsterInstance) -> None:
 
 
 def test_what_a_process_adds_is_kept_by_its_run(instance: dg.DagsterInstance) -> None:
-    facts = ProcessFacts(environment={"STAGE": "prod"})
+    facts = Definitions(environment={"STAGE": "prod"})
     keep_process_facts(KeyValues(instance), "run", facts)
-    keep_process_facts(KeyValues(instance), "silent", ProcessFacts())
+    keep_process_facts(KeyValues(instance), "silent", Definitions())
     rows = KeyValues(instance).get([run_row("run"), run_row("silent")])
     assert found(rows.get(run_row("run")), "run") == facts
     assert run_row("silent") not in rows
@@ -148,3 +165,115 @@ def test_a_code_location_that_only_names_an_asset_does_not_replace_its_definitio
     for at, asset in ((1.0, named), (2.0, ORDERS), (3.0, named)):
         keep_definitions(KeyValues(instance), f"job {at}", definitions(asset), at)
     assert [asset_at(instance, ORDERS, at) for at in (1.5, 2.5, 3.5)] == [named, ORDERS, ORDERS]
+
+
+@dg.asset
+def raw() -> None: ...
+
+
+@dg.asset(deps=[raw], description="Orders")
+def orders() -> None: ...
+
+
+def start() -> dg.EventLogEntry:
+    return run_event(RUN_ID, START, dg.DagsterEventType.RUN_START)
+
+
+def kept_of(instance: dg.DagsterInstance) -> Definitions:
+    return KeptDefinitions(lambda: instance).of_run(RUN_ID, "j", START)
+
+
+def test_the_parent_and_the_variables_of_the_process_are_kept(
+    instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OPENLINEAGE_PARENT_ID", f"ns/job/{PARENT_ID}")
+    monkeypatch.setenv("STAGE", "prod")
+    monkeypatch.setenv("PASSWORD_OF_OURS", "a-secret")
+    settings = replace(Settings(), environment_variables=("STAGE",))
+    keep_snapshot(instance, start(), settings)
+    found = kept_of(instance)
+    assert found.parent == OutsideParent(KnownRun("ns", "job", PARENT_ID))
+    assert found.environment == {"STAGE": "prod"}
+    assert not found.is_disabled
+
+
+def test_of_a_process_that_is_disabled_nothing_else_is_kept(
+    instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OPENLINEAGE_DISABLED", "true")
+    monkeypatch.setenv("OPENLINEAGE_PARENT_ID", f"ns/job/{PARENT_ID}")
+    monkeypatch.setattr(
+        writing, "executing_definitions", lambda *_: pytest.fail("it looks for definitions")
+    )
+    keep_snapshot(instance, start(), Settings())
+    found = kept_of(instance)
+    assert found.is_disabled
+    assert found.parent is None
+
+
+def test_outside_an_executing_process_there_are_no_definitions(
+    instance: dg.DagsterInstance,
+) -> None:
+    keep_snapshot(instance, start(), Settings())
+    assert kept_of(instance).jobs == {}
+    assert AssetKey("orders") not in kept_of(instance).assets
+
+
+@pytest.fixture
+def keeping_instance(
+    instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> dg.DagsterInstance:
+    """Keep snapshots as the storage does: in `store_event`, in the process that runs the job."""
+    storage = instance.event_log_storage
+    store_event = storage.store_event
+
+    def storing(event: dg.EventLogEntry) -> None:
+        if event.dagster_event_type is dg.DagsterEventType.RUN_START:
+            keep_snapshot(instance, event, Settings(source_code_bytes=1000))
+        store_event(event)
+
+    monkeypatch.setattr(storage, "store_event", storing)
+    return instance
+
+
+def test_the_definitions_of_the_executing_job_are_kept(
+    keeping_instance: dg.DagsterInstance,
+) -> None:
+    job = dg.define_asset_job("nightly", description="At night")
+    definitions = dg.Definitions([raw, orders], jobs=[job])
+    result = (
+        definitions.get_repository_def()
+        .get_job("nightly")
+        .execute_in_process(instance=keeping_instance, run_id=RUN_ID)
+    )
+    assert result.success
+    [record] = keeping_instance.get_run_records()
+    assert record.start_time is not None
+    found = KeptDefinitions(lambda: keeping_instance).of_run(RUN_ID, "nightly", record.start_time)
+    assert found.assets[AssetKey("orders")].upstream == (AssetKey("raw"),)
+    assert found.assets[AssetKey("orders")].description == "Orders"
+    text = found.assets[AssetKey("orders")].source_text
+    assert text == '@dg.asset(deps=[raw], description="Orders")\ndef orders() -> None: ...\n'
+    assert found.jobs["nightly"].description == "At night"
+
+
+def test_the_assets_of_a_run_that_never_started_are_those_of_earlier_runs(
+    keeping_instance: dg.DagsterInstance,
+) -> None:
+    jobs = [dg.define_asset_job(name) for name in ("nightly", "by_hand")]
+    repository = dg.Definitions([raw, orders], jobs=jobs).get_repository_def()
+    repository.get_job("nightly").execute_in_process(instance=keeping_instance)
+    run = keeping_instance.create_run_for_job(repository.get_job("by_hand"), run_id=RUN_ID)
+    keeping_instance.report_run_failed(run, "Could not launch")
+    records = keeping_instance.get_records_for_run(RUN_ID).records
+
+    events = converted_instance(
+        keeping_instance,
+        [record.event_log_entry for record in records],
+        KeptDefinitions(lambda: keeping_instance),
+    )
+
+    check_runs(events)
+    failed = one(events, "orders", "FAIL")
+    assert names(failed["inputs"]) == ["raw"]
+    assert "Could not launch" in failed["run"]["facets"]["errorMessage"]["message"]

@@ -1,7 +1,5 @@
 """Mechanism A: an event log storage that turns each stored Dagster event into OpenLineage."""
 
-from __future__ import annotations
-
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:

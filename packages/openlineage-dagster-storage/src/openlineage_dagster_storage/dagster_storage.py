@@ -3,35 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from dagster import DagsterInstance
 from dagster._core.storage.base_storage import DagsterStorage
-from dagster._serdes import ConfigurableClass
+from dagster._core.storage.event_log.base import EventLogStorage
+from dagster._core.storage.runs.base import RunStorage
+from dagster._core.storage.schedules.base import ScheduleStorage
+from dagster._serdes import ConfigurableClassData
 
-from openlineage_dagster_core.settings import STORAGE_OPTIONS, storage_config_schema
+from openlineage_dagster_core.settings import STORAGE_OPTIONS
 from openlineage_dagster_core.validation import reject_unknown
+from openlineage_dagster_storage.delegation import Wrapper, wrapped_storage
 from openlineage_dagster_storage.storage import OpenLineageEventLogStorage
-from openlineage_dagster_storage.wrapped import wrapped_storage
-
-if TYPE_CHECKING:
-    from dagster import DagsterInstance
-    from dagster._core.storage.event_log.base import EventLogStorage
-    from dagster._core.storage.runs.base import RunStorage
-    from dagster._core.storage.schedules.base import ScheduleStorage
-    from dagster._serdes import ConfigurableClassData
-
-_INNER = "_inner"
 
 
-class OpenLineageDagsterStorage(DagsterStorage, ConfigurableClass):
+class OpenLineageDagsterStorage(Wrapper, DagsterStorage):
     """Wraps the event log of a whole storage, and leaves its runs and schedules as they are.
 
     Dagster keeps runs and schedules in SQLite where only `event_log_storage` is configured; with
     this they stay in the database of the event log.
     """
-
-    openlineage_mechanism = "storage"
-    """Keeps it from being wrapped again."""
 
     def __init__(
         self,
@@ -40,26 +32,10 @@ class OpenLineageDagsterStorage(DagsterStorage, ConfigurableClass):
         *,
         inst_data: ConfigurableClassData | None = None,
     ) -> None:
-        self._inner = inner
+        self._inner: DagsterStorage[DagsterInstance] = inner
         self._event_log_storage = event_log_storage
         self._inst_data = inst_data
         super().__init__()  # type: ignore[no-untyped-call]
-
-    def __getattr__(self, name: str) -> Any:
-        # Copying and unpickling ask for attributes before there is an inner storage.
-        if name == _INNER:
-            raise AttributeError(name)
-        return getattr(self._inner, name)
-
-    @property
-    def inst_data(self) -> ConfigurableClassData | None:
-        """Where in `dagster.yaml` this came from."""
-        return self._inst_data
-
-    @classmethod
-    def config_type(cls) -> Any:
-        """Return the schema of `config:`."""
-        return storage_config_schema()
 
     @classmethod
     def from_config_value(

@@ -1,17 +1,84 @@
-"""An event log storage whose every member is another's, made from the installed Dagster's class."""
+"""Wraps a storage: the option `wrapped` says which one; calls are forwarded to its members."""
 
-from __future__ import annotations
-
-from collections.abc import Callable
+import importlib
+import inspect
+from collections.abc import Callable, Mapping
 from operator import attrgetter
 from typing import Any
 
+import yaml
 from dagster._core.storage.event_log.base import EventLogStorage
+from dagster._serdes import ConfigurableClass, ConfigurableClassData
+
+from openlineage_dagster_core.errors import ConfigurationError
+from openlineage_dagster_core.settings import storage_config_schema
 
 _INNER = "_inner"
 
 
-class DelegatingEventLogStorage(EventLogStorage):
+def wrapped_storage(wrapped: object, kind: type, example: str) -> Any:
+    """Return the storage that the option describes, or raise ConfigurationError."""
+    allowed = f"{{module, class, config}} of {example}"
+    if wrapped is None:
+        raise ConfigurationError("wrapped", None, allowed)
+    if not isinstance(wrapped, Mapping):
+        # Not its value: it may be a connection string.
+        raise ConfigurationError("wrapped", type(wrapped).__name__, allowed)
+    unknown = sorted(set(wrapped) - {"module", "class", "config"})
+    if unknown:
+        raise ConfigurationError(f"wrapped.{unknown[0]}", "an unknown option", allowed)
+    module_name, class_name = wrapped.get("module"), wrapped.get("class")
+    name = f"{module_name}.{class_name}"
+    try:
+        found = getattr(importlib.import_module(str(module_name)), str(class_name))
+    except (ImportError, AttributeError) as error:
+        raise ConfigurationError("wrapped", f"{name} ({error})", allowed) from error
+    if not isinstance(found, type) or not issubclass(found, kind):
+        raise ConfigurationError("wrapped.class", name, f"a class of {kind.__name__}")
+    if hasattr(found, "openlineage_mechanism"):
+        allowed = "the storage to wrap, not the wrapper again"
+        raise ConfigurationError("wrapped.class", class_name, allowed)
+    if inspect.isabstract(found):
+        raise ConfigurationError("wrapped.class", class_name, "a storage that is not abstract")
+    config = wrapped.get("config") or {}
+    if not isinstance(config, Mapping):
+        # Not its value: it may be a connection string.
+        raise ConfigurationError("wrapped.config", type(config).__name__, "a mapping")
+    data = ConfigurableClassData(
+        module_name=str(module_name),
+        class_name=str(class_name),
+        config_yaml=yaml.safe_dump(dict(config)),
+    )
+    return data.rehydrate(as_type=kind)
+
+
+class Wrapper(ConfigurableClass):
+    """A storage of `dagster.yaml` with our options; it has the other members of the inner one."""
+
+    openlineage_mechanism = "storage"
+    """The sensor looks for it: of the two mechanisms, one may run. No wrapper is wrapped again."""
+
+    _inner: Any
+    _inst_data: ConfigurableClassData | None = None
+
+    @property
+    def inst_data(self) -> ConfigurableClassData | None:
+        """Where in `dagster.yaml` this came from."""
+        return self._inst_data
+
+    @classmethod
+    def config_type(cls) -> Any:
+        """Return the schema of `config:`."""
+        return storage_config_schema()
+
+    def __getattr__(self, name: str) -> Any:
+        # Copying and unpickling ask for attributes before there is an inner storage.
+        if name == _INNER:
+            raise AttributeError(name)
+        return getattr(self._inner, name)
+
+
+class DelegatingEventLogStorage(Wrapper, EventLogStorage):
     """Forwards everything that `EventLogStorage` declares, abstract or not, to an inner storage.
 
     `isinstance` takes it for the inner storage's class as well as for its own: Dagster decides by
@@ -34,12 +101,6 @@ class DelegatingEventLogStorage(EventLogStorage):
 
     def before_forwarding(self) -> None:
         """Do what a subclass wants done before any call of the inner storage; must not raise."""
-
-    def __getattr__(self, name: str) -> Any:
-        # Copying and unpickling ask for attributes before there is an inner storage.
-        if name == _INNER:
-            raise AttributeError(name)
-        return getattr(self._inner, name)
 
 
 def _forwarding_method(name: str) -> Callable[..., Any]:

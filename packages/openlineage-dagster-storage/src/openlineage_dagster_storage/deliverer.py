@@ -1,14 +1,13 @@
 """The deliverer: a process of its own that runs the engine over the whole log."""
 
-from __future__ import annotations
-
 import json
 import logging
 import os
 import time
 from collections.abc import Callable
 from dataclasses import replace
-from typing import TYPE_CHECKING
+
+from dagster import DagsterInstance
 
 from openlineage_dagster_core import deliverer_state as state
 from openlineage_dagster_core import fault
@@ -19,15 +18,10 @@ from openlineage_dagster_core.event_log.reader import open_log
 from openlineage_dagster_core.facts.event_log import EventLogFacts
 from openlineage_dagster_core.identity import Identity
 from openlineage_dagster_core.key_values import LONGEST_VALUE, KeyValues, parsed
+from openlineage_dagster_core.settings import Settings
 from openlineage_dagster_core.snapshots.reading import KeptDefinitions
 from openlineage_dagster_core.version import __version__
-from openlineage_dagster_storage.configuration import configuration_of
 from openlineage_dagster_storage.leadership import Leadership, acquire
-
-if TYPE_CHECKING:
-    from dagster import DagsterInstance
-
-    from openlineage_dagster_core.settings import Settings
 
 PASS_SECONDS = 2.0  # Seconds after which a pass ends, so that the cursor is kept
 POLL_SECONDS = 0.6  # Seconds between two looks at the log while there is news
@@ -75,7 +69,7 @@ class Deliverer:
         self._should_stop = should_stop
         self._on_pass = on_pass
         self._key_values = KeyValues(instance)
-        self._configuration = configuration_of(settings, os.environ).digest
+        self._configuration = state.configuration_of(settings, os.environ).digest
         self._is_unsaved, self._is_replaced, self._has_retries = True, False, False
         self._saved_at = self._controlled_at = float("-inf")
         self._news_at = time.monotonic()

@@ -1,22 +1,18 @@
 """Waits at the end of a run in a container, which ends with its first process and all others."""
 
-from __future__ import annotations
-
 import os
 import time
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+
+from dagster import DagsterInstance
 
 from openlineage_dagster_core.deliverer_state import CURSOR_ROW, HEARTBEAT_ROW, Heartbeat
 from openlineage_dagster_core.event_log.cursor import Cursor
 from openlineage_dagster_core.event_log.stored_event import EventId
 from openlineage_dagster_core.families import RUN_ENDS
 from openlineage_dagster_core.key_values import KeyValues
-
-if TYPE_CHECKING:
-    from dagster import DagsterInstance
 
 DEFAULT_SECONDS = 5.0
 POLL_SECONDS = 0.25

@@ -4,20 +4,17 @@ Private parts of Dagster used: `index_connection` of its SQL event log storages,
 session of our own with the storage's address and credentials.
 """
 
-from __future__ import annotations
-
 import contextlib
 import select
 import socket
 import threading
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from dagster import DagsterInstance
 from filelock import FileLock, Timeout
-
-if TYPE_CHECKING:
-    from dagster import DagsterInstance
+from sqlalchemy import text
 
 POSTGRES_CLASS = 0x0D46  # The first half of the advisory lock's number; the second is the schema's
 CHANNEL = "run_events"  # The channel on which dagster-postgres announces each stored event
@@ -80,14 +77,23 @@ def acquire(instance: DagsterInstance, *, only_shared: bool = False) -> Leadersh
         if dialect in SHARED:
             stack = opening.pop_all()
         database = connection.engine.url.database if dialect == "sqlite" else None
-    if dialect == "postgresql":
-        return _PostgresLeadership.acquire(connection, stack)
-    if dialect in ("mysql", "mariadb"):
-        return _MySQLLeadership.acquire(connection, stack)
+    if dialect in SHARED:
+        kind = _PostgresLeadership if dialect == "postgresql" else _MySQLLeadership
+        leadership: Leadership = kind(connection, stack)
+        if leadership.is_held():
+            return leadership
+        leadership.release()
+        return None
     if only_shared:
         return None
     folder = Path(database).parent if database else Path(instance.root_directory)
-    return _FileLeadership.acquire(folder)
+    # Every thread that sends asks for it.
+    lock = FileLock(folder / LOCK_FILE, mode=0o600, thread_local=False)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        return None
+    return _FileLeadership(lock)
 
 
 class _PostgresLeadership(Leadership):
@@ -100,22 +106,11 @@ class _PostgresLeadership(Leadership):
         self._session: Any = connection.connection.dbapi_connection
         self._looking = threading.Lock()
         self._is_announced = False
-
-    @classmethod
-    def acquire(cls, connection: Any, stack: contextlib.ExitStack) -> _PostgresLeadership | None:
-        from sqlalchemy import text
-
-        taken = connection.execute(
-            text("SELECT pg_try_advisory_lock(:class, hashtext(current_schema()))"),
-            {"class": POSTGRES_CLASS},
-        ).scalar()
-        if not taken:
-            stack.close()
-            return None
-        connection.execute(text(f"LISTEN {CHANNEL}"))
-        leadership = cls(connection, stack)
-        _notice_dead_peer(leadership._session.fileno())
-        return leadership
+        lock = text("SELECT pg_try_advisory_lock(:class, hashtext(current_schema()))")
+        self._is_held = bool(connection.execute(lock, {"class": POSTGRES_CLASS}).scalar())
+        if self._is_held:
+            connection.execute(text(f"LISTEN {CHANNEL}"))
+            _notice_dead_peer(self._session.fileno())
 
     def is_held(self) -> bool:
         self._look(0.0)
@@ -164,32 +159,20 @@ def _notice_dead_peer(descriptor: int) -> None:
 class _MySQLLeadership(Leadership):
     """A named lock of a session."""
 
-    def __init__(self, connection: Any, stack: contextlib.ExitStack, name: str) -> None:
+    def __init__(self, connection: Any, stack: contextlib.ExitStack) -> None:
         super().__init__(stack)
         self._connection = connection
-        self._name = name
+        # Names are the server's, not the database's.
+        self._name = {"name": f"{MYSQL_NAME}.{connection.engine.url.database}"[:64]}
+        lock = text("SELECT GET_LOCK(:name, 0)")
+        self._is_held = connection.execute(lock, self._name).scalar() == 1
         self._checked_at = time.monotonic()
 
-    @classmethod
-    def acquire(cls, connection: Any, stack: contextlib.ExitStack) -> _MySQLLeadership | None:
-        from sqlalchemy import text
-
-        # Names are the server's, not the database's.
-        name = f"{MYSQL_NAME}.{connection.engine.url.database}"[:64]
-        if connection.execute(text("SELECT GET_LOCK(:name, 0)"), {"name": name}).scalar() != 1:
-            stack.close()
-            return None
-        return cls(connection, stack, name)
-
     def is_held(self) -> bool:
-        from sqlalchemy import text
-
         if self._is_held and time.monotonic() - self._checked_at > MYSQL_CHECK_SECONDS:
             try:
-                holds = self._connection.execute(
-                    text("SELECT IS_USED_LOCK(:name) = CONNECTION_ID()"), {"name": self._name}
-                ).scalar()
-                self._is_held = holds == 1
+                check = text("SELECT IS_USED_LOCK(:name) = CONNECTION_ID()")
+                self._is_held = self._connection.execute(check, self._name).scalar() == 1
             except Exception:
                 self._is_held = False
             self._checked_at = time.monotonic()
@@ -202,16 +185,6 @@ class _FileLeadership(Leadership):
     def __init__(self, lock: FileLock) -> None:
         self._lock = lock
         self._file = _file_of(lock)
-
-    @classmethod
-    def acquire(cls, folder: Path) -> _FileLeadership | None:
-        # Every thread that sends asks for it.
-        lock = FileLock(folder / LOCK_FILE, mode=0o600, thread_local=False)
-        try:
-            lock.acquire(timeout=0)
-        except Timeout:
-            return None
-        return cls(lock)
 
     def is_held(self) -> bool:
         # A home that was deleted and made anew has another file.

@@ -1,16 +1,14 @@
 """Starts a deliverer: a process of its own that outlives the one that starts it."""
 
-from __future__ import annotations
-
 import json
 import os
 import subprocess
 import sys
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from dagster._core.instance.ref import InstanceRef
+from dagster import DagsterInstance, deserialize_value, serialize_value
+from dagster._core.instance.ref import InstanceRef
 
 START_SECONDS = 5.0  # Seconds for the shell to start the process; it does nothing else
 NICENESS = 5  # How far a deliverer that was started here yields the processor to others
@@ -37,8 +35,6 @@ def start(instance: InstanceRef, *, takes_over: bool) -> bool:
     The instance may hold a password, so it goes through a pipe. `takes_over` asks a deliverer with
     another configuration to end.
     """
-    from dagster._serdes import serialize_value
-
     task = {"instance": serialize_value(instance), "path": sys.path, "takes_over": takes_over}
     try:
         shell = subprocess.run(  # noqa: S603 -- this interpreter, with a program of ours
@@ -58,10 +54,7 @@ def start(instance: InstanceRef, *, takes_over: bool) -> bool:
 
 def main(task: Mapping[str, Any]) -> None:
     """Deliver, and end when there was no news for a while: the program of the started process."""
-    from dagster import DagsterInstance
-    from dagster._core.instance.ref import InstanceRef
-    from dagster._serdes import deserialize_value
-
+    # Late: the process that calls `start` does not load openlineage-python's client.
     from openlineage_dagster_storage.deliverer import Deliverer
 
     # Runs on the same machine come first.

@@ -12,27 +12,18 @@ from enum import Enum
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from dagster import DagsterEventType, EventLogEntry
+from dagster import DagsterEventType, DagsterInstance, EventLogEntry
 from dagster._core.storage.event_log.base import EventLogStorage
-from dagster._serdes import ConfigurableClass
+from dagster._serdes import ConfigurableClassData
 
 from openlineage_dagster_core import fault
 from openlineage_dagster_core.delivery import transport
 from openlineage_dagster_core.families import FOLLOWED_VALUES, RUN_END_VALUES
-from openlineage_dagster_core.settings import (
-    STORAGE_OPTIONS,
-    Settings,
-    is_disabled,
-    storage_config_schema,
-)
+from openlineage_dagster_core.settings import STORAGE_OPTIONS, Settings, is_disabled
 from openlineage_dagster_core.validation import one_of, reject_unknown, seconds
-from openlineage_dagster_storage.delegation import DelegatingEventLogStorage
-from openlineage_dagster_storage.wrapped import wrapped_storage
+from openlineage_dagster_storage.delegation import DelegatingEventLogStorage, wrapped_storage
 
 if TYPE_CHECKING:
-    from dagster import DagsterInstance
-    from dagster._serdes import ConfigurableClassData
-
     from openlineage_dagster_core.engine import Outcome
     from openlineage_dagster_storage.watching import DelivererWatch
 
@@ -56,7 +47,7 @@ class Deliver(str, Enum):
     EXTERNAL = "external"
 
 
-class OpenLineageEventLogStorage(DelegatingEventLogStorage, ConfigurableClass):
+class OpenLineageEventLogStorage(DelegatingEventLogStorage):
     """Wraps an event log storage, and sees that a deliverer sends what it stores to OpenLineage.
 
     The wrapped storage stores. What is ours never raises, never touches the network and starts no
@@ -75,9 +66,6 @@ class OpenLineageEventLogStorage(DelegatingEventLogStorage, ConfigurableClass):
     Raises:
         ConfigurationError: an option is unknown or wrong.
     """
-
-    openlineage_mechanism = "storage"
-    """The sensor looks for it: of the two mechanisms, one may run."""
 
     def __init__(
         self,
@@ -98,16 +86,6 @@ class OpenLineageEventLogStorage(DelegatingEventLogStorage, ConfigurableClass):
         self._failures: Counter[str] = Counter()
         self._ended_run_id: str | None = None
         self._next_look = float("inf")
-
-    @property
-    def inst_data(self) -> ConfigurableClassData | None:
-        """Where in `dagster.yaml` this came from."""
-        return self._inst_data
-
-    @classmethod
-    def config_type(cls) -> Any:
-        """Return the schema of `config:`."""
-        return storage_config_schema()
 
     @classmethod
     def from_config_value(
@@ -203,12 +181,12 @@ class OpenLineageEventLogStorage(DelegatingEventLogStorage, ConfigurableClass):
             if self._watches:
                 if self._watch.is_due:
                     self._look()
-            elif kind == RUN_START:
-                _warn_unless_disabled()
+            elif kind == RUN_START and not is_disabled(os.environ):
+                _warn_once(f"OpenLineage: nothing is emitted; {transport.HOW_TO_CONFIGURE}")
 
     def _keep_snapshot(self, event: EventLogEntry) -> None:
         # Once a run; most processes, such as those of steps, never do.
-        from openlineage_dagster_storage.snapshot import keep_snapshot
+        from openlineage_dagster_core.snapshots.writing import keep_snapshot
 
         keep_snapshot(self._instance, event, self.settings)
 
@@ -295,11 +273,6 @@ def _identity_of(event: EventLogEntry | None) -> str:
 
 
 _warned: set[str] = set()
-
-
-def _warn_unless_disabled() -> None:
-    if not is_disabled(os.environ):
-        _warn_once(f"OpenLineage: nothing is emitted; {transport.HOW_TO_CONFIGURE}")
 
 
 def _warn_once(message: str) -> None:

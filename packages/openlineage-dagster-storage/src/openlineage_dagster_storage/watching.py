@@ -1,23 +1,17 @@
 """Sees to it that a deliverer lives; in the processes that store events, without a thread."""
 
-from __future__ import annotations
-
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
-from typing import TYPE_CHECKING
+
+from dagster import DagsterInstance
 
 from openlineage_dagster_core import deliverer_state as state
 from openlineage_dagster_core.key_values import KeyValues, parsed
+from openlineage_dagster_core.settings import Settings
 from openlineage_dagster_storage import starting
-from openlineage_dagster_storage.configuration import configuration_of
-
-if TYPE_CHECKING:
-    from dagster import DagsterInstance
-
-    from openlineage_dagster_core.settings import Settings
 
 CHECK_SECONDS = 15.0  # Seconds between two looks at the heartbeat
 SILENT_SECONDS = 5.0  # Seconds of silence that a living deliverer is granted at a run's end
@@ -57,7 +51,7 @@ class DelivererWatch:
 
     @cached_property
     def _configuration(self) -> state.Configuration:
-        return configuration_of(self._settings, os.environ)
+        return state.configuration_of(self._settings, os.environ)
 
     def check(self, *, at_end: bool = False) -> None:
         """Look at the heartbeat, with one query, and start a deliverer where none lives.

@@ -12,12 +12,7 @@ from dagster import AssetKey, AssetMaterialization
 from openlineage.client.event_v2 import InputDataset, RunState
 from openlineage.client.generated.base import RunFacet
 
-from openlineage_dagster_core.conversion import custom, described, policy
-from openlineage_dagster_core.conversion.dataset import (
-    child_datasets,
-    read_dataset,
-    written_dataset,
-)
+from openlineage_dagster_core.conversion import custom, dataset, described, policy
 from openlineage_dagster_core.conversion.envelope import Draft, Envelope, Event, Lineage, Source
 from openlineage_dagster_core.conversion.nominal_time import asset_nominal_time
 from openlineage_dagster_core.conversion.step import step_as_parent
@@ -27,7 +22,7 @@ from openlineage_dagster_core.facts.materialized import is_settled
 from openlineage_dagster_core.facts.metadata import upstream_in_tags
 from openlineage_dagster_core.facts.model import AssetPartition, ErrorFacts
 from openlineage_dagster_core.families import Family
-from openlineage_dagster_core.identity import asset_job_name
+from openlineage_dagster_core.identity import asset_job_name, asset_run_id
 from openlineage_dagster_core.settings import AssetRunParent
 
 
@@ -193,12 +188,10 @@ def _has_start(source: Source, asset: AssetPartition, step_key: str | None) -> b
     """Return True if `started` gave START for an asset partition."""
     key, partition = asset
     definition = source.facts.assets.get(key)
-    if definition is None or not definition.is_materializable:
+    planned = source.facts.progress.planned.get(step_key or "", {}).get(key)
+    if definition is None or not definition.is_materializable or planned is None:
         return False
     if not _starts_with_step(source, key, step_key):
-        return False
-    planned = source.facts.progress.planned.get(step_key or "", {}).get(key)
-    if planned is None:
         return False
     return partition is None if definition.partitions is None else partition in planned
 
@@ -216,16 +209,14 @@ def _event(
 ) -> Event:
     key, partition = asset
     facts, identity = source.facts, source.identity
-    run_id = identity.asset_run_id(facts.run, key, partition)
-    if repeated_at is not None:
-        run_id = identity.repeated_asset_run_id(facts.run, key, partition, repeated_at)
+    kind = "asset" if repeated_at is None else "repeated asset"
     asset_facts = asset_of(facts, key)
     run_facets: dict[str, RunFacet] = asset_nominal_time(facts.assets.get(key), partition)
     if identity.settings.asset_run_parent is AssetRunParent.STEP and step_key is not None:
         run_facets["parent"] = step_as_parent(source, step_key)
     envelope = Envelope(
         source,
-        run_id=run_id,
+        run_id=asset_run_id(facts.run, key, partition, kind, repeated_at),
         name=asset_job_name(key),
         family=Family.ASSET,
         asset=key,
@@ -257,7 +248,7 @@ def _lineage(
                 source.facts.run.created_at,
                 source.facts.last_partitions,
             )
-        return read_dataset(source, parent, read_by=made_by, partitions=parts)
+        return dataset.read_dataset(source, parent, read_by=made_by, partitions=parts)
 
     if definition is not None:
         upstream = definition.upstream
@@ -267,7 +258,10 @@ def _lineage(
         inputs=tuple(
             read(parent) for parent in upstream or source.facts.earlier_upstream.get(key, ())
         ),
-        outputs=(written_dataset(source, key, partition, made_by), *child_datasets(source, key)),
+        outputs=(
+            dataset.written_dataset(source, key, partition, made_by),
+            *dataset.child_datasets(source, key),
+        ),
     )
     return custom.with_datasets(
         lineage, source, key, made_by.metadata if made_by is not None else {}, read

@@ -16,24 +16,13 @@ from openlineage.client.generated.base import InputDatasetFacet, RunFacet
 
 from openlineage_dagster_core.conversion import custom, described, policy
 from openlineage_dagster_core.conversion.dataset import read_dataset
-from openlineage_dagster_core.conversion.envelope import (
-    END_STATES,
-    Draft,
-    Envelope,
-    Event,
-    Lineage,
-    Source,
-)
+from openlineage_dagster_core.conversion.envelope import Draft, Envelope, Event, Lineage, Source
 from openlineage_dagster_core.conversion.nominal_time import asset_nominal_time
-from openlineage_dagster_core.facets.data_quality import (
-    assertions_facet,
-    metrics_facet,
-    results_facet,
-)
+from openlineage_dagster_core.facets import data_quality
 from openlineage_dagster_core.facts.model import AssetPartition, CheckFacts, CheckRound, ErrorFacts
 from openlineage_dagster_core.facts.progress import check_partition
 from openlineage_dagster_core.families import Family
-from openlineage_dagster_core.identity import checks_job_name
+from openlineage_dagster_core.identity import asset_run_id, checks_job_name
 
 
 def evaluated(source: Source) -> list[Draft]:
@@ -106,10 +95,8 @@ def _event(
 ) -> Event:
     facts, identity = source.facts, source.identity
     key, partition = checked
-    if checks.is_late:
-        run_id = identity.late_check_run_id(facts.run, key, partition, checks.began)
-    else:
-        run_id = identity.checks_run_id(facts.run, key, partition)
+    # The id of a late round differs from that of the first one.
+    kind, began = ("late check", checks.began) if checks.is_late else ("checks", None)
     known = dict(facts.progress.evaluations.get(checked, {}))
     if evaluation is not None:
         known[evaluation.check_name] = evaluation
@@ -122,13 +109,13 @@ def _event(
         if name in (planned or known)
     }
     run_facets: dict[str, RunFacet] = dict(asset_nominal_time(asset, partition))
-    skipped = planned.keys() - known.keys() if state in END_STATES else ()
+    skipped = planned.keys() - known.keys() if state is not RunState.START else ()
     if known or skipped:
         strict = identity.settings.strict_assertion_mapping
-        run_facets["test"] = results_facet(known, skipped, defined, strict=strict)
+        run_facets["test"] = data_quality.results_facet(known, skipped, defined, strict=strict)
     envelope = Envelope(
         source,
-        run_id=run_id,
+        run_id=asset_run_id(facts.run, key, partition, kind, began),
         name=checks_job_name(key),
         family=Family.CHECK,
         asset=key,
@@ -152,9 +139,10 @@ def _lineage(
     strict = source.identity.settings.strict_assertion_mapping
     input_facets: dict[str, InputDatasetFacet] = {}
     if known:
-        input_facets["dataQualityAssertions"] = assertions_facet(known, defined, strict=strict)
+        assertions = data_quality.assertions_facet(known, defined, strict=strict)
+        input_facets["dataQualityAssertions"] = assertions
     for _, evaluation in sorted(known.items()):
-        metrics = metrics_facet(evaluation.metadata)
+        metrics = data_quality.metrics_facet(evaluation.metadata)
         if metrics is not None:
             input_facets["dataQualityMetrics"] = metrics
     dataset = read_dataset(

@@ -12,10 +12,10 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from dagster import AssetKey, EventLogEntry
-from openlineage.client.event_v2 import DatasetEvent, InputDataset, OutputDataset
+from openlineage.client.event_v2 import InputDataset, OutputDataset
 from openlineage.client.facet_v2 import BaseFacet
 from openlineage.client.serde import Serde
 
@@ -23,11 +23,11 @@ from openlineage_dagster_core import fault
 from openlineage_dagster_core.caches import PerObject
 from openlineage_dagster_core.conversion.envelope import Event, Lineage, Source
 from openlineage_dagster_core.errors import ConfigurationError
-from openlineage_dagster_core.facets.text import limited
 from openlineage_dagster_core.facts.metadata import additions, named_asset
 from openlineage_dagster_core.facts.model import AssetFacts, RunFacts
-from openlineage_dagster_core.names import safe_dataset_namespace, safe_name
+from openlineage_dagster_core.names import limited, safe_dataset_namespace, safe_name
 from openlineage_dagster_core.redaction import without_secrets, without_user
+from openlineage_dagster_core.serialisation import facet_holders
 from openlineage_dagster_core.version import PRODUCER
 
 # Where a facet can be, and the schema that it has at least
@@ -37,6 +37,14 @@ PLACES = {
     "dataset": "DatasetFacet",
     "input": "InputDatasetFacet",
     "output": "OutputDatasetFacet",
+}
+# The places that the parts of an event have, by the field of the facets
+_PLACES_OF = {
+    "run": {"facets": "run"},
+    "job": {"facets": "job"},
+    "dataset": {"facets": "dataset"},
+    "inputs": {"inputFacets": "input"},
+    "outputs": {"facets": "dataset", "outputFacets": "output"},
 }
 FACET_KEYS = {f"{place}_facets": place for place in PLACES}
 # What may follow `openlineage/` in metadata
@@ -85,8 +93,7 @@ def load_provider(name: str) -> Provider:
         ) from error
     if not callable(found):
         raise ConfigurationError("facet_providers", name, "a function")
-    loaded: Provider = found
-    return loaded
+    return cast("Provider", found)
 
 
 @lru_cache(maxsize=64)
@@ -176,9 +183,9 @@ def _once(datasets: list[_Dataset]) -> tuple[_Dataset, ...]:
 def _datasets(
     added: Mapping[str, object], side: str, key: AssetKey, named: Callable[[AssetKey], InputDataset]
 ) -> Iterator[InputDataset]:
-    given = added.get(side, [])
+    given, about = added.get(side, []), f"openlineage/{side} of {key}"
     if not isinstance(given, list):
-        _mistake(f"openlineage/{side} of {key}", "expected a list")
+        _mistake(about, "expected a list")
         return
     for item in given:
         asset = named_asset(item)
@@ -194,9 +201,7 @@ def _datasets(
                 facets=checked.get("dataset", {}),
             )
         else:
-            _mistake(
-                f"openlineage/{side} of {key}", 'expected an asset key, or {"namespace", "name"}'
-            )
+            _mistake(about, 'expected an asset key, or {"namespace", "name"}')
 
 
 def _public(text: str) -> str:
@@ -244,28 +249,18 @@ def _facets(
 
 def _plain(value: Any, path: str, about: str) -> Any:
     """Leave out numbers that JSON does not have, and make texts fit for every backend."""
+    if isinstance(value, float) and not math.isfinite(value):
+        _mistake(about, f"{path} is {value!r}, which JSON does not have")
+        return None
     if isinstance(value, dict):
-        return {
-            limited(key): _plain(inner, f"{path}.{key}", about)
-            for key, inner in value.items()
-            if not _is_no_number(inner, f"{path}.{key}", about)
-        }
+        plain = [
+            (key, inner, _plain(inner, f"{path}.{key}", about)) for key, inner in value.items()
+        ]
+        return {limited(key): new for key, old, new in plain if new is not None or old is None}
     if isinstance(value, list):
         # A list keeps a None there, so that the others keep their places.
-        return [
-            None
-            if _is_no_number(inner, f"{path}[{place}]", about)
-            else _plain(inner, f"{path}[{place}]", about)
-            for place, inner in enumerate(value)
-        ]
+        return [_plain(inner, f"{path}[{place}]", about) for place, inner in enumerate(value)]
     return limited(value) if isinstance(value, str) else value
-
-
-def _is_no_number(value: object, path: str, about: str) -> bool:
-    is_none = isinstance(value, float) and not math.isfinite(value)
-    if is_none:
-        _mistake(about, f"{path} is {value!r}, which JSON does not have")
-    return is_none
 
 
 def _check_standing_fields(facet: Mapping[str, Any]) -> None:
@@ -281,23 +276,12 @@ def _check_standing_fields(facet: Mapping[str, Any]) -> None:
 
 def _put(event: Event, found: Facets, places: tuple[str, ...]) -> None:
     """Add facets to those of an event."""
-    holders: dict[str, list[tuple[Any, str]]]
-    if isinstance(event, DatasetEvent):
-        holders = {"dataset": [(event.dataset, "facets")]}
-    else:
-        holders = {
-            "run": [(event.run, "facets")],
-            "job": [(event.job, "facets")],
-            "dataset": [(dataset, "facets") for dataset in event.outputs or ()],
-            "input": [(dataset, "inputFacets") for dataset in event.inputs or ()],
-            "output": [(dataset, "outputFacets") for dataset in event.outputs or ()],
-        }
-    for place in places:
-        for holder, attribute in holders.get(place, ()):
-            # Not in place: other events may share the facets.
-            setattr(
-                holder, attribute, {**(getattr(holder, attribute) or {}), **found.get(place, {})}
-            )
+    for name, _, part in facet_holders(event):
+        for attribute, place in _PLACES_OF[name].items():
+            if place in places:
+                # Not in place: other events may share the facets.
+                facets = {**(getattr(part, attribute) or {}), **found.get(place, {})}
+                setattr(part, attribute, facets)
 
 
 def _mistake(about: str, what: str) -> None:

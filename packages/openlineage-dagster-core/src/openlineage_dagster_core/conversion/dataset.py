@@ -5,6 +5,7 @@ A dataset has these facets in every event and on either side: backends forget wh
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import cache, partial
 from typing import Any
 
 from dagster import AssetKey, AssetMaterialization, AssetObservation
@@ -158,18 +159,12 @@ def _column_lineage(source: Source, metadata: Mapping[str, Any]) -> DatasetFacet
     if lineage is None:
         return None
     # A wide table names few assets, each of them often.
-    names: dict[AssetKey, DatasetName] = {}
-    fields = []
-    for column, deps in lineage.deps_by_column.items():
-        made_from = []
-        for dep in deps:
-            key = dep.asset_key
-            name = names.get(key)
-            if name is None:
-                name = names[key] = _dataset_name(source, key)
-            made_from.append((name.namespace, name.name, dep.column_name))
-        fields.append((column, tuple(made_from)))
-    return _shared_column_lineage(tuple(fields))
+    name_of = cache(partial(_dataset_name, source))
+    fields = tuple(
+        (column, tuple((*name_of(dep.asset_key), dep.column_name) for dep in deps))
+        for column, deps in lineage.deps_by_column.items()
+    )
+    return _shared_column_lineage(fields)
 
 
 _shared_column_lineage = PerValue[tuple[FieldLineage, ...], DatasetFacet](

@@ -4,7 +4,6 @@ They are shared: copy the mappings, and change no facet.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from dagster import TableSchema
@@ -21,35 +20,25 @@ COLUMNS_KEPT = 20_000  # Columns of cached schemas, of about 500 bytes each
 _Facet = TypeVar("_Facet", bound=BaseFacet)
 
 
-def _only_known(facets: Mapping[str, _Facet | None]) -> dict[str, _Facet]:
+def _only_known(**facets: _Facet | None) -> dict[str, _Facet]:
     return {name: shared(facet) for name, facet in facets.items() if facet is not None}
 
 
 @PerObject
 def dataset_facets(asset: AssetFacts) -> dict[str, DatasetFacet]:
     """Return an asset's dataset facets by name."""
-    physical = asset.physical
-    dataset_type = storage.dataset_type_facet(
-        kinds=asset.kinds,
-        table_name=physical.table_name,
-        uri=physical.address,
-        materialization=physical.materialization,
-    )
+    dataset_type, table_name = storage.dataset_type_facet(asset), asset.physical.table_name
     hierarchy = None
-    if physical.table_name and dataset_type is not None:
-        hierarchy = storage.hierarchy_facet(physical.table_name, dataset_type.datasetType)
+    if table_name and dataset_type is not None:
+        hierarchy = storage.hierarchy_facet(table_name, dataset_type.datasetType)
     return _only_known(
-        {
-            "documentation": description.dataset_documentation_facet(asset.description),
-            "ownership": description.dataset_ownership_facet(asset.owners),
-            "tags": description.dataset_tags_facet(asset, asset.columns),
-            "schema": table_schema_facet(asset.columns) if asset.columns else None,
-            "datasetType": dataset_type,
-            "hierarchy": hierarchy,
-            "storage": storage.storage_facet(
-                kinds=asset.kinds, storage_kind=physical.storage_kind, uri=physical.address
-            ),
-        }
+        documentation=description.dataset_documentation_facet(asset.description),
+        ownership=description.dataset_ownership_facet(asset.owners),
+        tags=description.dataset_tags_facet(asset, asset.columns),
+        schema=table_schema_facet(asset.columns) if asset.columns else None,
+        datasetType=dataset_type,
+        hierarchy=hierarchy,
+        storage=storage.storage_facet(asset),
     )
 
 
@@ -57,14 +46,12 @@ def dataset_facets(asset: AssetFacts) -> dict[str, DatasetFacet]:
 def asset_job_facets(asset: AssetFacts) -> dict[str, JobFacet]:
     """Return the facets of the job that makes an asset, by name."""
     return _only_known(
-        {
-            "documentation": description.job_documentation_facet(asset.description),
-            "ownership": description.job_ownership_facet(asset.owners),
-            "tags": description.job_tags_facet(asset),
-            "sourceCode": source_code.source_code_facet(asset.source_text),
-            "sourceCodeLocation": source_code.source_code_location_facet(asset.source_code),
-            "sql": source_code.sql_facet(asset.sql, asset.physical.storage_kind),
-        }
+        documentation=description.job_documentation_facet(asset.description),
+        ownership=description.job_ownership_facet(asset.owners),
+        tags=description.job_tags_facet(asset),
+        sourceCode=source_code.source_code_facet(asset.source_text),
+        sourceCodeLocation=source_code.source_code_location_facet(asset.source_code),
+        sql=source_code.sql_facet(asset.sql, asset.physical.storage_kind),
     )
 
 
@@ -72,12 +59,10 @@ def asset_job_facets(asset: AssetFacts) -> dict[str, JobFacet]:
 def job_facets(job: JobFacts) -> dict[str, JobFacet]:
     """Return the facets of a Dagster job by name."""
     return _only_known(
-        {
-            "documentation": description.job_documentation_facet(job.description),
-            "ownership": description.job_ownership_facet(job.owners),
-            "tags": description.definition_tags_facet(job.tags),
-            "sourceCodeLocation": source_code.source_code_location_facet(job.source_code),
-        }
+        documentation=description.job_documentation_facet(job.description),
+        ownership=description.job_ownership_facet(job.owners),
+        tags=description.definition_tags_facet(job.tags),
+        sourceCodeLocation=source_code.source_code_location_facet(job.source_code),
     )
 
 
@@ -85,10 +70,8 @@ def job_facets(job: JobFacts) -> dict[str, JobFacet]:
 def step_facets(step: StepFacts) -> dict[str, JobFacet]:
     """Return the job facets of a step by name."""
     return _only_known(
-        {
-            "documentation": description.job_documentation_facet(step.description),
-            "tags": description.definition_tags_facet(step.tags),
-        }
+        documentation=description.job_documentation_facet(step.description),
+        tags=description.definition_tags_facet(step.tags),
     )
 
 
@@ -98,29 +81,18 @@ def check_facets(checks: Mapping[str, CheckFacts]) -> dict[str, JobFacet]:
     said = (f"**{name}**: {text}" for name, text in texts if text)
     code = next((check.source_code for check in checks.values() if check.source_code), None)
     return _only_known(
-        {
-            "documentation": description.job_documentation_facet("\n\n".join(said)),
-            "sourceCodeLocation": source_code.source_code_location_facet(code),
-        }
+        documentation=description.job_documentation_facet("\n\n".join(said)),
+        sourceCodeLocation=source_code.source_code_location_facet(code),
     )
-
-
-@dataclass(frozen=True)
-class _Columns:
-    """A schema with its value as key: each materialization has a schema of its own."""
-
-    value: tuple[Any, ...]
-    schema: TableSchema = field(compare=False)
 
 
 def table_schema_facet(schema: TableSchema) -> DatasetFacet:
     """Return the `schema` facet, the same object for equal schemas."""
+    # Each materialization has a schema of its own.
     value = tuple((column.name, column.type, column.description) for column in schema.columns)
-    return _schema_facet(_Columns(value, schema))
+    return _schema_facet(value, schema)
 
 
-_schema_facet = PerValue[_Columns, DatasetFacet](
-    lambda columns: shared(schema_facet(columns.schema)),
-    lambda columns: 1 + len(columns.value),
-    COLUMNS_KEPT,
+_schema_facet = PerValue[tuple[Any, ...], DatasetFacet](
+    lambda _, schema: shared(schema_facet(schema)), lambda value: 1 + len(value), COLUMNS_KEPT
 )

@@ -27,10 +27,10 @@ from openlineage_dagster_core.facets.run import (
     launch_in_tags,
     processing_engine_facet,
 )
-from openlineage_dagster_core.facets.text import limited
 from openlineage_dagster_core.facts.model import ErrorFacts, Facts, RunFacts
 from openlineage_dagster_core.families import Family
 from openlineage_dagster_core.identity import Identity
+from openlineage_dagster_core.names import limited
 from openlineage_dagster_core.serialisation import shared
 from openlineage_dagster_core.version import PRODUCER
 
@@ -146,10 +146,7 @@ def _name(text: str | None) -> str | None:
     return limited(text, NAME_BYTES) if text is not None else None
 
 
-@PerObject
-def _run_tags(run: RunFacts) -> RunFacet | None:
-    facet = run_tags_facet(run.tags)
-    return shared(facet) if facet is not None else None
+_run_tags = PerObject[RunFacts, RunFacet | None](lambda run: shared(run_tags_facet(run.tags)))
 
 
 _EVENT = RunEvent(

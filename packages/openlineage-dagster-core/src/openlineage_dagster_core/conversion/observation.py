@@ -6,7 +6,7 @@ They are DatasetEvents, or runs that read the dataset for backends that take Run
 from collections.abc import Callable
 from functools import partial
 
-from dagster import AssetKey, AssetObservation
+from dagster import AssetKey
 from openlineage.client.event_v2 import DatasetEvent, InputDataset, RunState, StaticDataset
 
 from openlineage_dagster_core.conversion import custom, policy
@@ -22,45 +22,39 @@ from openlineage_dagster_core.conversion.envelope import (
 from openlineage_dagster_core.conversion.nominal_time import asset_nominal_time
 from openlineage_dagster_core.facets.dataset_state import wiped_facet
 from openlineage_dagster_core.families import Family
-from openlineage_dagster_core.identity import observations_job_name
+from openlineage_dagster_core.identity import asset_run_id, observations_job_name
 from openlineage_dagster_core.settings import ObservationEvents
 from openlineage_dagster_core.version import PRODUCER
-
-# Makes a dataset for one event, because users' functions may add to it
-_ReadDataset = Callable[[], InputDataset]
 
 
 def observed(source: Source) -> list[Draft]:
     """Return the drafts for ASSET_OBSERVATION."""
-    data = source.entry.get_dagster_event().asset_observation_data
-    observation: AssetObservation = data.asset_observation
-    key = observation.asset_key
-    if not policy.allows_asset(source, key, Family.OBSERVATION):
-        return []
-    return _drafts(
-        source, key, observation.partition, partial(observed_dataset, source, observation)
-    )
+    observation = source.entry.get_dagster_event().asset_observation_data.asset_observation
+    read = partial(observed_dataset, source, observation)
+    return _drafts(source, observation.asset_key, observation.partition, read)
 
 
 def wiped(source: Source) -> list[Draft]:
     """Return the drafts for ASSET_WIPED: Dagster deleted its records of an asset or partitions."""
     data = source.entry.get_dagster_event().asset_wiped_data
-    key: AssetKey = data.asset_key
-    if not policy.allows_asset(source, key, Family.OBSERVATION):
-        return []
 
     def read() -> InputDataset:
-        dataset = read_dataset(source, key, partitions=data.partition_keys)
+        dataset = read_dataset(source, data.asset_key, partitions=data.partition_keys)
         dataset.facets = {**(dataset.facets or {}), "lifecycleStateChange": wiped_facet()}
         return dataset
 
-    return _drafts(source, key, None, read)
+    return _drafts(source, data.asset_key, None, read)
 
 
 def _drafts(
-    source: Source, key: AssetKey, partition: str | None, read: _ReadDataset
+    source: Source, key: AssetKey, partition: str | None, read: Callable[[], InputDataset]
 ) -> list[Draft]:
-    """Return a DatasetEvent, or START and COMPLETE of a run that reads the dataset."""
+    """Return a DatasetEvent, or START and COMPLETE of a run that reads the dataset.
+
+    Each event has a dataset of its own, because users' functions may add to it.
+    """
+    if not policy.allows_asset(source, key, Family.OBSERVATION):
+        return []
     if source.identity.settings.observation_events is ObservationEvents.DATASET:
         return [partial(_dataset_event, source, key, read)]
     return [
@@ -69,7 +63,7 @@ def _drafts(
     ]
 
 
-def _dataset_event(source: Source, key: AssetKey, read: _ReadDataset) -> Event:
+def _dataset_event(source: Source, key: AssetKey, read: Callable[[], InputDataset]) -> Event:
     dataset = read()
     static = StaticDataset(namespace=dataset.namespace, name=dataset.name, facets=dataset.facets)
     event = DatasetEvent(
@@ -79,12 +73,16 @@ def _dataset_event(source: Source, key: AssetKey, read: _ReadDataset) -> Event:
 
 
 def _run_event(
-    source: Source, key: AssetKey, partition: str | None, read: _ReadDataset, state: RunState
+    source: Source,
+    key: AssetKey,
+    partition: str | None,
+    read: Callable[[], InputDataset],
+    state: RunState,
 ) -> Event:
-    entry, facts, identity = source.entry, source.facts, source.identity
+    entry, facts = source.entry, source.facts
     envelope = Envelope(
         source,
-        run_id=identity.observation_run_id(facts.run, key, partition, entry.timestamp),
+        run_id=asset_run_id(facts.run, key, partition, "observation", entry.timestamp),
         name=observations_job_name(key),
         family=Family.OBSERVATION,
         asset=key,

@@ -1,15 +1,14 @@
 """Which events are emitted, and which facets they carry: the user's choice."""
 
 from fnmatch import fnmatchcase
-from typing import Any
 
 from dagster import AssetKey
-from openlineage.client.event_v2 import DatasetEvent
 
 from openlineage_dagster_core.conversion.envelope import Event, Source
 from openlineage_dagster_core.facts.model import RunFacts
 from openlineage_dagster_core.families import Family
 from openlineage_dagster_core.identity import asset_path
+from openlineage_dagster_core.serialisation import FACETS, facet_holders
 from openlineage_dagster_core.settings import Globs, Settings
 
 _ALL = Globs()
@@ -38,13 +37,9 @@ def _allows(globs: Globs, name: str) -> bool:
 def without_disabled_facets(settings: Settings, event: Event) -> Event:
     """Remove the facets that the settings switch off from an event, in place."""
     if settings.disabled_facets:
-        if isinstance(event, DatasetEvent):
-            holders: list[Any] = [event.dataset]
-        else:
-            holders = [event.run, event.job, *(event.inputs or ()), *(event.outputs or ())]
-        for holder in holders:
-            for attribute in ("facets", "inputFacets", "outputFacets"):
-                facets = getattr(holder, attribute, None) or {}
+        for _, _, part in facet_holders(event):
+            for attribute in FACETS:
+                facets = getattr(part, attribute, None) or {}
                 for name in settings.disabled_facets & facets.keys():
                     del facets[name]
     return event

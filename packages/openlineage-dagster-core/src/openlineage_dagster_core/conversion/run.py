@@ -97,10 +97,10 @@ def _drafts(source: Source, state: RunState, error: ErrorFacts | None = None) ->
 
 
 def _event(source: Source, state: RunState, error: ErrorFacts | None) -> Event:
-    facts, identity = source.facts, source.identity
+    facts = source.facts
     envelope = Envelope(
         source,
-        run_id=identity.job_run_id(facts.run),
+        run_id=canonical_run_id(facts.run.created_at, facts.run.run_id),
         name=run_job_name(facts.run, is_like_asset=facts.is_job_like_asset),
         family=Family.RUN,
         run_facets=_run_facets(source),

@@ -12,7 +12,13 @@ from openlineage_dagster_core.conversion.nominal_time import run_nominal_time
 from openlineage_dagster_core.facets.run import parent_facet
 from openlineage_dagster_core.facts.model import ErrorFacts, KnownRun
 from openlineage_dagster_core.families import Family
-from openlineage_dagster_core.identity import run_job_name, step_job_name, without_mapping_index
+from openlineage_dagster_core.identity import (
+    canonical_run_id,
+    run_job_name,
+    step_job_name,
+    step_run_id,
+    without_mapping_index,
+)
 
 # Facets that a step has from the asset that it makes
 OF_THE_ASSET = ("documentation", "sourceCodeLocation")
@@ -44,7 +50,7 @@ def step_as_parent(source: Source, step_key: str) -> ParentRunFacet:
     step = KnownRun(
         namespace=identity.job_namespace(run),
         name=step_job_name(run.job_name, step_key),
-        run_id=identity.step_run_id(run, step_key),
+        run_id=step_run_id(run, step_key),
     )
     return parent_facet(step, _root(source))
 
@@ -52,11 +58,11 @@ def step_as_parent(source: Source, step_key: str) -> ParentRunFacet:
 def _event(
     source: Source, step_key: str, state: RunState, error: ErrorFacts | None = None
 ) -> Event:
-    facts, identity = source.facts, source.identity
+    facts = source.facts
     parent = parent_facet(_dagster_run(source), _root(source))
     envelope = Envelope(
         source,
-        run_id=identity.step_run_id(facts.run, step_key),
+        run_id=step_run_id(facts.run, step_key),
         name=step_job_name(facts.run.job_name, step_key),
         family=Family.STEP,
         step_key=step_key,
@@ -82,7 +88,8 @@ def _job_facets(source: Source, step_key: str) -> dict[str, JobFacet]:
 def _dagster_run(source: Source) -> KnownRun:
     run, identity = source.facts.run, source.identity
     name = run_job_name(run, is_like_asset=source.facts.is_job_like_asset)
-    return KnownRun(identity.job_namespace(run), name, identity.job_run_id(run))
+    run_id = canonical_run_id(run.created_at, run.run_id)
+    return KnownRun(identity.job_namespace(run), name, run_id)
 
 
 def _root(source: Source) -> KnownRun:

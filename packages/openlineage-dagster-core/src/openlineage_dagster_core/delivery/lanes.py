@@ -4,8 +4,6 @@ Backends keep what arrives last. So events that share a job or a dataset are sen
 which they were put, and an event waits for the START of its parent.
 """
 
-from __future__ import annotations
-
 import heapq
 import threading
 import time
@@ -74,7 +72,7 @@ class _Ticket(Generic[P]):
     blocked_by: int = 0
     attempts: Attempts = field(default_factory=Attempts)
 
-    def __lt__(self, other: _Ticket[P]) -> bool:
+    def __lt__(self, other: "_Ticket[P]") -> bool:
         return self.number < other.number
 
 
@@ -138,11 +136,6 @@ class Lanes(Generic[P]):
     def has_room(self) -> bool:
         """True if `put` need not wait."""
         return self._count < CAPACITY_EVENTS and self._bytes < CAPACITY_BYTES
-
-    @property
-    def stopped_by(self) -> str | None:
-        """Why sending has stopped; None while it goes on."""
-        return self.failures.stopped_by
 
     def put(
         self,

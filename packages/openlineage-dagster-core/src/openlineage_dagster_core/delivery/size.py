@@ -16,7 +16,7 @@ import attr
 from openlineage.client.event_v2 import DatasetEvent, RunEvent
 from openlineage.client.generated.base import RunFacet
 
-from openlineage_dagster_core.serialisation import Event, facet_text, to_json
+from openlineage_dagster_core.serialisation import FACETS, Event, facet_holders, facet_text, to_json
 from openlineage_dagster_core.version import PRODUCER, SCHEMAS_URL
 
 DROPPED_FACETS = "dagster_droppedFacets"
@@ -84,35 +84,27 @@ def within(event: Event, text: str, limit: int) -> tuple[Event, str, tuple[str, 
     # `to_json` writes ASCII: as many bytes as characters.
     if len(text) <= limit:
         return event, text, ()
-    dropped, size = _choose(event, len(text), limit)
-    if not dropped or size >= len(text):
-        return event, text, ()
-    smaller = _without(event, dropped)
-    return smaller, to_json(smaller), tuple(group.name for group in dropped)
-
-
-def _choose(event: Event, size: int, limit: int) -> tuple[list[_Group], int]:
-    """Choose the groups to drop, and compute the size of what remains, without writing it."""
-    counts, groups = _groups(event)
-    base, is_first = size, False
-    if isinstance(event, RunEvent):
-        base += _size_of_names(event)
-        is_first = not _dropped_before(event)
-    # The first name comes without a comma.
-    need = base - limit - is_first
+    groups = _groups(event)
+    need = len(to_json(_without(event, ()))) - limit
+    if isinstance(event, RunEvent) and not _dropped_before(event):
+        # The first name comes without a comma.
+        need -= len(",")
     while True:
-        dropped = _fewest(groups, need)
-        remaining = base - _saved(dropped, counts) - (is_first and bool(dropped))
-        if remaining <= limit or len(dropped) == len(groups):
+        dropped = sorted(_fewest(groups, need), key=lambda group: -group.weight)
+        smaller = _without(event, dropped)
+        smaller_text = to_json(smaller)
+        if len(smaller_text) <= limit or len(dropped) == len(groups):
             break
-        # A few commas were missing: see `_saved`.
-        need += remaining - limit
-    return sorted(dropped, key=lambda group: -group.weight), remaining
+        # Each facet counted a comma, but a mapping that loses all of them has one comma less.
+        need += len(smaller_text) - limit
+    if not dropped or len(smaller_text) >= len(text):
+        return event, text, ()
+    return smaller, smaller_text, tuple(group.name for group in dropped)
 
 
-def _groups(event: Event) -> tuple[Counter[_Place], list[_Group]]:
-    """Count the facets of each mapping, and group those that may be dropped."""
-    counts: Counter[_Place] = Counter()
+def _groups(event: Event) -> list[_Group]:
+    """Group the facets that may be dropped."""
+    counts: Counter[_Place] = Counter()  # The facets of each mapping
     members: dict[tuple[str, str, str], list[_Place]] = {}
     weights: Counter[tuple[str, str, str]] = Counter()
     for place, mapping in _places(event):
@@ -137,7 +129,7 @@ def _groups(event: Event) -> tuple[Counter[_Place], list[_Group]]:
         # The name of a group may be longer than its facets.
         if weight + commas > cost:
             groups.append(_Group(name, key, tuple(places), weight, weight + commas - cost))
-    return counts, groups
+    return groups
 
 
 def _fewest(groups: list[_Group], need: int) -> list[_Group]:
@@ -162,52 +154,17 @@ def _fewest(groups: list[_Group], need: int) -> list[_Group]:
     return chosen
 
 
-def _saved(dropped: Iterable[_Group], counts: Counter[_Place]) -> int:
-    """Compute the bytes that dropping some groups together saves, their names deducted."""
-    saved = 0
-    lost: Counter[_Place] = Counter()
-    for group in dropped:
-        saved += group.gain
-        lost.update(group.places)
-    # Each facet counted a comma, but a mapping that loses all of them has one comma less.
-    return saved - sum(lost[place] == counts[place] > 1 for place in lost)
-
-
-def _size_of_names(event: RunEvent) -> int:
-    """Return by how many bytes the facet of dropped names makes an event grow, without a name."""
-    before = (event.run.facets or {}).get(DROPPED_FACETS)
-    named = len(facet_text(_dropped_facets(_dropped_before(event))))
-    if before is not None:
-        return named - len(facet_text(before))
-    others = sum(facet is not None for facet in (event.run.facets or {}).values())
-    key = len(f'"{DROPPED_FACETS}":') + (len(",") if others else 0)
-    return key + named + (len(',"facets":{}') if event.run.facets is None else 0)
-
-
 def _dropped_before(event: Event) -> list[str]:
     facets = (event.run.facets or {}) if isinstance(event, RunEvent) else {}
     facet = facets.get(DROPPED_FACETS)
     return facet.facets if isinstance(facet, DagsterDroppedFacetsRunFacet) else []
 
 
-def _dropped_facets(names: Iterable[str]) -> DagsterDroppedFacetsRunFacet:
-    return DagsterDroppedFacetsRunFacet(facets=list(names), producer=PRODUCER)
-
-
 def _places(event: Event) -> Iterator[tuple[_Place, dict[str, Any]]]:
     """List the mappings of facets in an event."""
-    holders: list[tuple[str, int | None, object]] = []
-    if isinstance(event, DatasetEvent):
-        holders.append(("dataset", None, event.dataset))
-    else:
-        if isinstance(event, RunEvent):
-            holders.append(("run", None, event.run))
-        holders.append(("job", None, event.job))
-        holders += [("inputs", index, each) for index, each in enumerate(event.inputs or ())]
-        holders += [("outputs", index, each) for index, each in enumerate(event.outputs or ())]
-    for name, index, holder in holders:
-        for attribute in ("facets", "inputFacets", "outputFacets"):
-            facets = getattr(holder, attribute, None)
+    for name, index, part in facet_holders(event):
+        for attribute in FACETS:
+            facets = getattr(part, attribute, None)
             if isinstance(facets, dict):
                 yield _Place(name, index, attribute), facets
 
@@ -222,7 +179,8 @@ def _without(event: Event, dropped: Iterable[_Group]) -> Event:
     if isinstance(smaller, RunEvent):
         smaller.run = copy.copy(smaller.run)
         names = [*_dropped_before(event), *(group.name for group in dropped)]
-        smaller.run.facets = {**(smaller.run.facets or {}), DROPPED_FACETS: _dropped_facets(names)}
+        facet = DagsterDroppedFacetsRunFacet(facets=names, producer=PRODUCER)
+        smaller.run.facets = {**(smaller.run.facets or {}), DROPPED_FACETS: facet}
     if not isinstance(smaller, DatasetEvent):
         smaller.inputs = smaller.inputs and list(smaller.inputs)
         smaller.outputs = smaller.outputs and list(smaller.outputs)

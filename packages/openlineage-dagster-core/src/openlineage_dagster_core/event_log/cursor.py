@@ -1,7 +1,5 @@
 """The cursor: how far the event log has been delivered, small enough for a database's text."""
 
-from __future__ import annotations
-
 import base64
 import json
 import zlib
@@ -119,7 +117,7 @@ class Cursor:
         return text
 
     @classmethod
-    def from_text(cls, text: str | None, after_storage_id: int = 0) -> Cursor:
+    def from_text(cls, text: str | None, after_storage_id: int = 0) -> "Cursor":
         """Read what `to_text` or version 0.1 or 0.2 wrote; raise ValueError for another text.
 
         At the very first time, the text is None and `after_storage_id` says where to begin.

@@ -7,9 +7,7 @@ from collections.abc import Iterable
 class Outstanding:
     """Storage ids in the order of the log, until they are delivered from the oldest on.
 
-    Args:
-        low: every event up to this storage id is delivered; `advance` moves it.
-        delivered: storage ids above `low` that are delivered.
+    Every event up to `low` is delivered, and of those above it the ones in `delivered`.
     """
 
     def __init__(self, low: int, delivered: Iterable[int] = ()) -> None:

@@ -33,16 +33,11 @@ class DoneEvent(NamedTuple):
 
 
 class EventLogReader(ABC):
-    """Reads each event of the log once, and keeps the cursor.
-
-    Attributes:
-        cursor: how far the log is delivered; `settle` moves it.
-        unreadable: the number of runs whose log could not be read at the last attempt.
-    """
+    """Reads each event of the log once, and keeps the cursor."""
 
     def __init__(self, cursor: Cursor) -> None:
-        self.cursor = cursor
-        self.unreadable = 0
+        self.cursor = cursor  # How far the log is delivered; `settle` moves it
+        self.unreadable = 0  # Runs whose log could not be read at the last attempt
         self._forgotten: set[str] = set()
 
     @abstractmethod
@@ -53,9 +48,8 @@ class EventLogReader(ABC):
     def begin(self, start: float | None) -> None:
         """Find where to begin; called where the cursor does not know it yet.
 
-        Args:
-            start: events that happened before are left out, in seconds since the epoch; infinity
-                begins with what comes next; None begins where the cursor says.
+        Events that happened before `start`, in seconds since the epoch, are left out; infinity
+        begins with what comes next, and None where the cursor says.
         """
 
     def has_news(self) -> bool:

@@ -12,10 +12,6 @@ from openlineage_dagster_core.families import FOLLOWED
 
 PUBLIC_PAGE = 200  # Events of a page of Dagster's public API, which decodes all of them
 
-# The place of a log's next event, the log's number, which decides between equal places, the event
-# and the rest
-_OpenLog = tuple[float, int, StoredEvent, Iterator[StoredEvent]]
-
 
 def events_of_run(
     instance: DagsterInstance,
@@ -64,32 +60,27 @@ def in_order(
 ) -> Iterator[StoredEvent]:
     """Yield the events of several logs in one order; those of one log stay in its own order.
 
-    Args:
-        logs: each with the place before which it has no event, sorted by that; a log opens when
-            the merged order comes to its place, so that few of thousands are open at a time.
-        place_of: returns an event's place; one that goes back within its log counts as equal.
+    The logs come with the place before which they have no event, sorted by that. A log opens when
+    the merged order comes to its place, so few of thousands are open at a time. An event whose
+    place goes back within its log counts as equal.
     """
     waiting = enumerate(logs)
     upcoming = next(waiting, None)
-    open_logs: list[_OpenLog] = []
+    # The place of a log's next event, the log's number, which decides between equal places, the
+    # event and the rest
+    open_logs: list[tuple[float, int, StoredEvent, Iterator[StoredEvent]]] = []
+
+    def push(at_least: float, number: int, log: Iterator[StoredEvent]) -> None:
+        event = next(log, None)
+        if event is not None:
+            heapq.heappush(open_logs, (max(at_least, place_of(event)), number, event, log))
+
     while open_logs or upcoming is not None:
         while upcoming is not None and (not open_logs or upcoming[1][0] <= open_logs[0][0]):
             number, (_, log) = upcoming
-            _push(open_logs, float("-inf"), number, log, place_of)
+            push(float("-inf"), number, log)
             upcoming = next(waiting, None)
         if open_logs:
             place, number, event, log = heapq.heappop(open_logs)
             yield event
-            _push(open_logs, place, number, log, place_of)
-
-
-def _push(
-    open_logs: list[_OpenLog],
-    at_least: float,
-    number: int,
-    log: Iterator[StoredEvent],
-    place_of: Callable[[StoredEvent], float],
-) -> None:
-    event = next(log, None)
-    if event is not None:
-        heapq.heappush(open_logs, (max(at_least, place_of(event)), number, event, log))
+            push(place, number, log)

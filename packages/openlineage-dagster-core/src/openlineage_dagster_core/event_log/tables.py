@@ -14,12 +14,8 @@ from datetime import datetime, timezone
 from typing import Any, TypeVar
 
 from dagster import AssetKey, DagsterEventType
+from dagster._core.storage.event_log import schema
 from dagster._core.storage.event_log.base import EventLogStorage
-from dagster._core.storage.event_log.schema import (
-    AssetEventTagsTable,
-    DynamicPartitionsTable,
-    SqlEventLogStorageTable,
-)
 from sqlalchemy import and_, func, literal, or_, select, union_all
 from sqlalchemy.engine import Connection
 from sqlalchemy.sql import Select
@@ -41,8 +37,8 @@ PAGE_WITHOUT_WINDOWS = 200
 
 _T = TypeVar("_T")
 
-_event = SqlEventLogStorageTable.c
-_tag = AssetEventTagsTable.c
+_event = schema.SqlEventLogStorageTable.c
+_tag = schema.AssetEventTagsTable.c
 _is_followed = _event.dagster_event_type.in_(sorted(FOLLOWED_VALUES))
 
 
@@ -157,7 +153,7 @@ class EventTables:
 
     def last_dynamic_partition(self, name: str, before: datetime) -> str | None:
         """Return the key of the dynamic partition that was added last before a time, if any."""
-        table = DynamicPartitionsTable.c
+        table = schema.DynamicPartitionsTable.c
         query = (
             select(table.partition)
             .where(
@@ -174,7 +170,7 @@ class EventTables:
     @property
     def has_versions(self) -> bool:
         """True if the table of tags exists; an instance that was never migrated lacks it."""
-        return bool(self._storage.has_table(AssetEventTagsTable.name))
+        return bool(self._storage.has_table(schema.AssetEventTagsTable.name))
 
     def _connection(self, run_id: str | None) -> AbstractContextManager[Connection]:
         storage = self._storage

@@ -19,10 +19,9 @@ from openlineage.client.generated.output_statistics_output_dataset import (
 )
 from openlineage.client.generated.test_run import TestExecution, TestRunFacet
 
-from openlineage_dagster_core.facets.text import limited
 from openlineage_dagster_core.facts.metadata import value_of
 from openlineage_dagster_core.facts.model import CheckFacts
-from openlineage_dagster_core.names import safe_name
+from openlineage_dagster_core.names import limited, safe_name
 from openlineage_dagster_core.version import PRODUCER
 
 # Keys of metadata, those with the number of rows in the order of preference

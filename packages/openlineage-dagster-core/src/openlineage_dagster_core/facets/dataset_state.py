@@ -4,15 +4,11 @@ from collections.abc import Iterable, Mapping
 from functools import lru_cache
 
 from dagster import AssetKey
-from openlineage.client.generated import base_subset_dataset
+from openlineage.client.generated import base_subset_dataset, lifecycle_state_change_dataset
 from openlineage.client.generated.dataset_version_dataset import DatasetVersionDatasetFacet
-from openlineage.client.generated.lifecycle_state_change_dataset import (
-    LifecycleStateChange,
-    LifecycleStateChangeDatasetFacet,
-)
 
-from openlineage_dagster_core.facets.text import limited
 from openlineage_dagster_core.facts.metadata import INPUT_DATA_VERSION_PREFIX
+from openlineage_dagster_core.names import limited
 from openlineage_dagster_core.serialisation import shared
 from openlineage_dagster_core.version import PRODUCER
 
@@ -76,9 +72,10 @@ def _condition(partitions: Iterable[Partition]) -> base_subset_dataset.Partition
     )
 
 
-def wiped_facet() -> LifecycleStateChangeDatasetFacet:
+def wiped_facet() -> lifecycle_state_change_dataset.LifecycleStateChangeDatasetFacet:
     """Build the facet (LifecycleStateChangeDatasetFacet 1-0-1) of an asset that was wiped."""
     # Dagster forgets what was made, and the asset stays defined.
-    return LifecycleStateChangeDatasetFacet(
-        lifecycleStateChange=LifecycleStateChange.TRUNCATE, producer=PRODUCER
+    change = lifecycle_state_change_dataset.LifecycleStateChange.TRUNCATE
+    return lifecycle_state_change_dataset.LifecycleStateChangeDatasetFacet(
+        lifecycleStateChange=change, producer=PRODUCER
     )

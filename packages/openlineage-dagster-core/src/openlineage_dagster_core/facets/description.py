@@ -13,9 +13,8 @@ from openlineage.client.generated.tags_dataset import TagsDatasetFacet, TagsData
 from openlineage.client.generated.tags_job import TagsJobFacet, TagsJobFacetFields
 from openlineage.client.generated.tags_run import TagsRunFacet, TagsRunFacetFields
 
-from openlineage_dagster_core.facets.text import limited
 from openlineage_dagster_core.facts.model import KIND_PREFIX, AssetFacts
-from openlineage_dagster_core.names import safe_name
+from openlineage_dagster_core.names import limited, safe_name
 from openlineage_dagster_core.redaction import redacted
 from openlineage_dagster_core.version import PRODUCER
 

@@ -1,7 +1,11 @@
 """Reads the fields of structs out of the texts of column types."""
 
 import re
-from dataclasses import dataclass
+from collections.abc import Iterable
+
+from openlineage.client.generated.schema_dataset import SchemaDatasetFacetFields
+
+from openlineage_dagster_core.names import limited, safe_name
 
 DEEPEST = 16  # Nested types; a deeper one has no fields
 LONGEST = 65536  # Characters; a longer type has no fields
@@ -26,71 +30,74 @@ _PLAIN_NAME = re.compile(r"([^\s:<>()\[\]{}\"'`]+)\s+([^\s:].*)", re.DOTALL)
 _ARROW_ELEMENT = re.compile(r"^(?:item|element)\s*:\s*")  # Arrow names the element
 
 
-@dataclass(frozen=True)
-class NestedField:
-    """A field of a struct, the element of an array, or the key or value of a map."""
-
-    name: str
-    type: str
-    fields: tuple["NestedField", ...] = ()
+Fields = list[SchemaDatasetFacetFields]
 
 
-def nested_fields(type_text: str) -> tuple[NestedField, ...]:
+def nested_fields(type_text: str) -> Fields:
     """Return the fields of a column's type.
 
     It knows `struct<a:int>` (Spark, Hive, Delta), `STRUCT<a INT64>` (BigQuery), `ROW(a integer)`
     (Trino) and `struct(a int)[]` (DuckDB). Around structs, an array has `_element`, and a map has
     `_key` and `_value`. Any other text has no fields.
     """
-    return _fields(type_text.strip(), 0) if len(type_text) <= LONGEST else ()
+    return _fields(type_text.strip(), 0) if len(type_text) <= LONGEST else []
 
 
-def _fields(text: str, depth: int) -> tuple[NestedField, ...]:
+def first_of_each_name(fields: Iterable[SchemaDatasetFacetFields]) -> Fields:
+    """Return the fields without those whose name an earlier one has."""
+    by_name: dict[str, SchemaDatasetFacetFields] = {}
+    for field in fields:
+        by_name.setdefault(field.name, field)
+    return list(by_name.values())
+
+
+def _fields(text: str, depth: int) -> Fields:
     if depth >= DEEPEST:
-        return ()
+        return []
     if suffix := _ARRAY_SUFFIX.search(text):
         return _element(text[: suffix.start()].rstrip(), depth)
     head = _HEAD.match(text)
     read = _parts(text, head.end() - 1) if head else None
     if head is None or read is None:
-        return ()
+        return []
     parts, end = read
     if end < len(text) and not _ATTRIBUTES.match(text, end):
-        return ()
+        return []
     word = head[1].lower()
     if word in _STRUCTS:
         return _struct(parts, depth, colon=head[2] == "<")
     return _entry(parts, depth) if word == _MAP else _array(parts, depth)
 
 
-def _array(parts: list[str], depth: int) -> tuple[NestedField, ...]:
-    return _element(_ARROW_ELEMENT.sub("", parts[0]), depth) if len(parts) == 1 else ()
+def _field(name: str, text: str, fields: Fields) -> SchemaDatasetFacetFields:
+    return SchemaDatasetFacetFields(name=safe_name(name), type=limited(text), fields=fields or None)
 
 
-def _entry(parts: list[str], depth: int) -> tuple[NestedField, ...]:
+def _array(parts: list[str], depth: int) -> Fields:
+    return _element(_ARROW_ELEMENT.sub("", parts[0]), depth) if len(parts) == 1 else []
+
+
+def _entry(parts: list[str], depth: int) -> Fields:
     if len(parts) != 2:
-        return ()
+        return []
     key, value = (_fields(part, depth + 1) for part in parts)
-    if not value:
-        return ()
-    return NestedField(KEY, parts[0], key), NestedField(VALUE, parts[1], value)
+    return [_field(KEY, parts[0], key), _field(VALUE, parts[1], value)] if value else []
 
 
-def _element(text: str, depth: int) -> tuple[NestedField, ...]:
+def _element(text: str, depth: int) -> Fields:
     fields = _fields(text, depth + 1)
-    return (NestedField(ELEMENT, text, fields),) if fields else ()
+    return [_field(ELEMENT, text, fields)] if fields else []
 
 
-def _struct(parts: list[str], depth: int, *, colon: bool) -> tuple[NestedField, ...]:
+def _struct(parts: list[str], depth: int, *, colon: bool) -> Fields:
     found = []
     for part in parts:
         field = _name_and_type(part, colon=colon)
         if field is None:
             # A field without a name, or an unknown form of struct.
-            return ()
-        name, type_text = field
-        found.append(NestedField(name, type_text, _fields(type_text, depth + 1)))
-    return tuple(found)
+            return []
+        found.append(_field(*field, _fields(field[1], depth + 1)))
+    return first_of_each_name(found)
 
 
 def _name_and_type(part: str, *, colon: bool) -> tuple[str, str] | None:

@@ -5,7 +5,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
 from functools import cache, lru_cache
 from typing import NamedTuple
-from uuid import UUID
 
 import attr
 from dagster import __version__ as dagster_version
@@ -30,10 +29,9 @@ from openlineage.client.generated.parent_run import Job, ParentRunFacet, Root, R
 from openlineage.client.generated.processing_engine_run import ProcessingEngineRunFacet
 from openlineage.client.utils import RedactMixin
 
-from openlineage_dagster_core.facets.text import limited
 from openlineage_dagster_core.facts.model import ErrorFacts, KnownRun
 from openlineage_dagster_core.families import Family
-from openlineage_dagster_core.names import safe_job_namespace, safe_name
+from openlineage_dagster_core.names import limited, safe_job_namespace, safe_name
 from openlineage_dagster_core.redaction import MASK, redacted, secrets_within, without_secrets
 from openlineage_dagster_core.serialisation import shared
 from openlineage_dagster_core.version import PRODUCER, SCHEMAS_URL, __version__
@@ -133,7 +131,7 @@ def job_dependencies_facet(upstream: Sequence[Upstream]) -> JobDependenciesRunFa
     """Build the facet (JobDependenciesRunFacet 1-0-1), sorted; a run id must be a UUID."""
     found = sorted(
         {
-            (safe_job_namespace(namespace), safe_name(name), _uuid(run_id), limited(kind))
+            (safe_job_namespace(namespace), safe_name(name), run_id or "", limited(kind))
             for namespace, name, run_id, kind in upstream
         }
     )
@@ -152,13 +150,6 @@ def job_dependencies_facet(upstream: Sequence[Upstream]) -> JobDependenciesRunFa
         downstream=None,
         producer=PRODUCER,
     )
-
-
-def _uuid(run_id: str | None) -> str:
-    try:
-        return str(UUID(run_id)) if run_id else ""
-    except ValueError:
-        return ""
 
 
 def error_facet(error: ErrorFacts) -> ErrorMessageRunFacet:

@@ -10,9 +10,8 @@ from openlineage.client.generated.column_lineage_dataset import (
 )
 from openlineage.client.generated.schema_dataset import SchemaDatasetFacet, SchemaDatasetFacetFields
 
-from openlineage_dagster_core.facets.nested_types import NestedField, nested_fields
-from openlineage_dagster_core.facets.text import limited
-from openlineage_dagster_core.names import safe_name
+from openlineage_dagster_core.facets.nested_types import first_of_each_name, nested_fields
+from openlineage_dagster_core.names import limited, safe_name
 from openlineage_dagster_core.version import PRODUCER
 
 # A column, and the namespace, dataset name and column of each column it is made from
@@ -22,37 +21,17 @@ FieldLineage = tuple[str, tuple[tuple[str, str, str], ...]]
 def schema_facet(columns: TableSchema) -> SchemaDatasetFacet:
     """Build the facet (SchemaDatasetFacet 1-2-0); of columns with one name the first counts."""
     return SchemaDatasetFacet(
-        fields=_first_of_each_name(
+        fields=first_of_each_name(
             SchemaDatasetFacetFields(
                 name=safe_name(column.name),
                 type=limited(column.type),
                 description=None if column.description is None else limited(column.description),
-                fields=_nested(nested_fields(column.type)) or None,
+                fields=nested_fields(column.type) or None,
             )
             for column in columns.columns
         ),
         producer=PRODUCER,
     )
-
-
-def _nested(fields: tuple[NestedField, ...]) -> list[SchemaDatasetFacetFields]:
-    return _first_of_each_name(
-        SchemaDatasetFacetFields(
-            name=safe_name(field.name),
-            type=limited(field.type),
-            fields=_nested(field.fields) or None,
-        )
-        for field in fields
-    )
-
-
-def _first_of_each_name(
-    fields: Iterable[SchemaDatasetFacetFields],
-) -> list[SchemaDatasetFacetFields]:
-    by_name: dict[str, SchemaDatasetFacetFields] = {}
-    for field in fields:
-        by_name.setdefault(field.name, field)
-    return list(by_name.values())
 
 
 def column_lineage_facet(fields: Iterable[FieldLineage]) -> ColumnLineageDatasetFacet:
@@ -61,7 +40,7 @@ def column_lineage_facet(fields: Iterable[FieldLineage]) -> ColumnLineageDataset
         fields={
             safe_name(column): Fields(
                 inputFields=[
-                    InputField(namespace=namespace, name=name, field=safe_name(field))
+                    InputField(namespace, name, field=safe_name(field))
                     for namespace, name, field in made_from
                 ]
             )

@@ -7,7 +7,7 @@ from openlineage.client.generated.source_code_job import SourceCodeJobFacet
 from openlineage.client.generated.source_code_location_job import SourceCodeLocationJobFacet
 from openlineage.client.generated.sql_job import SQLJobFacet
 
-from openlineage_dagster_core.facets.text import limited
+from openlineage_dagster_core.names import limited
 from openlineage_dagster_core.redaction import public_uri, without_secrets
 from openlineage_dagster_core.version import PRODUCER
 

@@ -1,7 +1,6 @@
 """The dataset facets that say where an asset is kept, under which names, and as what."""
 
 import re
-from collections.abc import Collection
 from functools import lru_cache
 from posixpath import splitext
 from urllib.parse import quote, urlsplit
@@ -15,8 +14,8 @@ from openlineage.client.generated.hierarchy_dataset import (
 from openlineage.client.generated.storage_dataset import StorageDatasetFacet
 from openlineage.client.generated.symlinks_dataset import Identifier, SymlinksDatasetFacet
 
-from openlineage_dagster_core.facets.text import limited
-from openlineage_dagster_core.names import safe_dataset_namespace, safe_name
+from openlineage_dagster_core.facts.model import AssetFacts
+from openlineage_dagster_core.names import limited, safe_dataset_namespace, safe_name
 from openlineage_dagster_core.redaction import public_uri
 from openlineage_dagster_core.serialisation import shared
 from openlineage_dagster_core.version import PRODUCER
@@ -60,30 +59,28 @@ _STORAGES = {name: name for name in (
 _PART = re.compile(r'"([^"]+)"|`([^`]+)`|\[([^\]]+)\]|([^."`\[\]]+)')
 
 
-def dataset_type_facet(
-    *, kinds: Collection[str], table_name: str | None, uri: str | None, materialization: str | None
-) -> DatasetTypeDatasetFacet | None:
+def dataset_type_facet(asset: AssetFacts) -> DatasetTypeDatasetFacet | None:
     """Build the facet (DatasetTypeDatasetFacet 1-0-1); None if nothing tells the type.
 
-    dbt's `materialization` counts first. Then come the kind of a view; the kind of a table, or a
+    dbt's materialization counts first. Then come the kind of a view; the kind of a table, or a
     table's name; the kinds of a model, a topic and a file; and the address of a file.
     """
-    known = _TYPE_OF_MATERIALIZATION.get(_folded(materialization or ""))
-    dataset_type, sub_type = known or _type_of(frozenset(map(_folded, kinds)), table_name, uri)
+    known = _TYPE_OF_MATERIALIZATION.get(_folded(asset.physical.materialization or ""))
+    dataset_type, sub_type = known or _type_of(asset)
     if dataset_type is None:
         return None
     return DatasetTypeDatasetFacet(dataset_type, subType=sub_type, producer=PRODUCER)
 
 
-def _type_of(
-    kinds: frozenset[str], table_name: str | None, uri: str | None
-) -> tuple[str | None, str | None]:
+def _type_of(asset: AssetFacts) -> tuple[str | None, str | None]:
+    kinds = frozenset(map(_folded, asset.kinds))
     if "materialized_view" in kinds:
         return "VIEW", "MATERIALIZED"
-    is_file = not kinds.isdisjoint(_FORMAT_OF_NAME) or _scheme_and_path(uri)[0] in _FILE_SCHEMES
+    scheme, _ = _scheme_and_path(asset.physical.address)
+    is_file = not kinds.isdisjoint(_FORMAT_OF_NAME) or scheme in _FILE_SCHEMES
     choices = (
         ("VIEW", "view" in kinds),
-        ("TABLE", "table" in kinds or bool(table_name)),
+        ("TABLE", "table" in kinds or bool(asset.physical.table_name)),
         ("MODEL", "mlmodel" in kinds),
         ("TOPIC", "topic" in kinds or "kafka" in kinds),
         ("FILE", is_file),
@@ -106,18 +103,16 @@ def hierarchy_facet(table_name: str, table_type: str) -> HierarchyDatasetFacet |
     )
 
 
-def storage_facet(
-    *, kinds: Collection[str], storage_kind: str | None, uri: str | None
-) -> StorageDatasetFacet | None:
+def storage_facet(asset: AssetFacts) -> StorageDatasetFacet | None:
     """Build the facet (StorageDatasetFacet 1-0-1); None if the storage layer is not known.
 
-    The layer is `storage_kind`; else the first of the sorted kinds that is a table format, as the
+    The layer is the storage kind; else the first of the sorted kinds that is a table format, as the
     schema means it; else the first that is a storage; else the address gives it.
     """
-    names = sorted(map(_folded, kinds))
-    scheme, path = _scheme_and_path(uri)
+    names = sorted(map(_folded, asset.kinds))
+    scheme, path = _scheme_and_path(asset.physical.address)
     layer = (
-        _layer(_folded(storage_kind or ""))
+        _layer(_folded(asset.physical.storage_kind or ""))
         or _first(names, _TABLE_FORMATS)
         or _first(names, _STORAGES)
         or _FILE_SCHEMES.get(scheme)

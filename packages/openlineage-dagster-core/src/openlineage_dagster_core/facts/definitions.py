@@ -11,17 +11,9 @@ from dataclasses import replace
 from functools import cached_property, lru_cache
 from typing import Any
 
-from dagster import (
-    AssetCheckSpec,
-    AssetKey,
-    GraphDefinition,
-    JobDefinition,
-    RepositoryDefinition,
-    TableSchema,
-)
+import dagster as dg
 from dagster._core.definitions.assets.graph.asset_graph import AssetGraph, AssetNode
 
-from openlineage_dagster_core.facets.text import limited
 from openlineage_dagster_core.facts.metadata import (
     OWN_QUERY,
     STORAGE_KIND,
@@ -35,6 +27,7 @@ from openlineage_dagster_core.facts.metadata import (
 )
 from openlineage_dagster_core.facts.model import AssetFacts, CheckFacts, JobFacts, StepFacts
 from openlineage_dagster_core.facts.partitions import Partitions, UpstreamPartitions
+from openlineage_dagster_core.names import limited
 from openlineage_dagster_core.redaction import without_secrets
 
 JINJA = re.compile(r"\{[{%#]")
@@ -46,7 +39,7 @@ DBT_UNIQUE_ID = "dagster_dbt/unique_id"
 logger = logging.getLogger(__name__)
 
 
-class DefinedAssets(Mapping[AssetKey, AssetFacts]):
+class DefinedAssets(Mapping[dg.AssetKey, AssetFacts]):
     """The assets of an asset graph, each read when it is asked for.
 
     The graph is `repository_def.asset_graph` in a sensor, or that of an executing job.
@@ -56,9 +49,9 @@ class DefinedAssets(Mapping[AssetKey, AssetFacts]):
     def __init__(self, graph: AssetGraph, source_code_bytes: int = 0) -> None:
         self._graph = graph
         self._source_code_bytes = source_code_bytes
-        self._read: dict[AssetKey, AssetFacts] = {}
+        self._read: dict[dg.AssetKey, AssetFacts] = {}
 
-    def __getitem__(self, key: AssetKey) -> AssetFacts:
+    def __getitem__(self, key: dg.AssetKey) -> AssetFacts:
         if key not in self._read:
             if not self._graph.has(key):
                 raise KeyError(key)
@@ -84,15 +77,15 @@ class DefinedAssets(Mapping[AssetKey, AssetFacts]):
                 is_external=node.is_external,
             )
 
-    def __iter__(self) -> Iterator[AssetKey]:
+    def __iter__(self) -> Iterator[dg.AssetKey]:
         return iter(sorted(self._graph.get_all_asset_keys()))
 
     def __len__(self) -> int:
         return len(self._graph.get_all_asset_keys())
 
     @cached_property
-    def _checks(self) -> Mapping[AssetKey, Mapping[str, CheckFacts]]:
-        checks: defaultdict[AssetKey, dict[str, CheckFacts]] = defaultdict(dict)
+    def _checks(self) -> Mapping[dg.AssetKey, Mapping[str, CheckFacts]]:
+        checks: defaultdict[dg.AssetKey, dict[str, CheckFacts]] = defaultdict(dict)
         for check in sorted(self._graph.asset_check_keys, key=lambda check: check.name):
             facts = _check_facts(self._graph, self._graph.get_check_spec(check))
             checks[check.asset_key][check.name] = facts
@@ -153,7 +146,7 @@ def _text_of_function(function: Callable[..., object], longest: int) -> str | No
     return limited(without_secrets(limited(text)), longest)
 
 
-def _check_facts(graph: AssetGraph, spec: AssetCheckSpec) -> CheckFacts:
+def _check_facts(graph: AssetGraph, spec: dg.AssetCheckSpec) -> CheckFacts:
     metadata = spec.metadata or {}
     of_asset = graph.get(spec.asset_key).metadata if graph.has(spec.asset_key) else {}
     test = _dbt_node(of_asset, text_of(metadata, DBT_UNIQUE_ID))
@@ -172,7 +165,9 @@ def _check_facts(graph: AssetGraph, spec: AssetCheckSpec) -> CheckFacts:
     )
 
 
-def _upstream_partitions(graph: AssetGraph, node: AssetNode) -> dict[AssetKey, UpstreamPartitions]:
+def _upstream_partitions(
+    graph: AssetGraph, node: AssetNode
+) -> dict[dg.AssetKey, UpstreamPartitions]:
     found = {}
     for parent in sorted(node.parent_keys):
         if not graph.has(parent) or not graph.get(parent).is_partitioned:
@@ -203,7 +198,7 @@ def _dbt_query(metadata: Mapping[str, Any]) -> str | None:
     return None if query is None or JINJA.search(query) else query
 
 
-def _type_columns(node: AssetNode) -> TableSchema | None:
+def _type_columns(node: AssetNode) -> dg.TableSchema | None:
     """Return the schema of the type of an asset's output, such as a dagster-pandera type."""
     definition = getattr(node, "assets_def", None)
     if definition is None or not definition.is_executable:
@@ -211,13 +206,13 @@ def _type_columns(node: AssetNode) -> TableSchema | None:
     output = definition.get_output_name_for_asset_key(node.key)
     metadata = definition.node_def.output_def_named(output).dagster_type.metadata
     schema = getattr(metadata.get(TYPE_SCHEMA), "schema", None)
-    return schema if isinstance(schema, TableSchema) else None
+    return schema if isinstance(schema, dg.TableSchema) else None
 
 
 class DefinedJobs(Mapping[str, JobFacts]):
     """The jobs of a repository, each read when it is asked for."""
 
-    def __init__(self, repository: RepositoryDefinition) -> None:
+    def __init__(self, repository: dg.RepositoryDefinition) -> None:
         self._repository = repository
         self._read: dict[str, JobFacts | None] = {}
 
@@ -246,7 +241,7 @@ class DefinedJobs(Mapping[str, JobFacts]):
             return None
 
 
-def job_facts(job: JobDefinition) -> JobFacts:
+def job_facts(job: dg.JobDefinition) -> JobFacts:
     """Return what the definition of a job says."""
     return JobFacts(
         description=job.description or None,
@@ -258,9 +253,9 @@ def job_facts(job: JobDefinition) -> JobFacts:
     )
 
 
-def _steps(graph: GraphDefinition, prefix: str = "") -> Iterator[tuple[str, StepFacts]]:
+def _steps(graph: dg.GraphDefinition, prefix: str = "") -> Iterator[tuple[str, StepFacts]]:
     for node in sorted(graph.nodes, key=lambda node: node.name):
-        if isinstance(node.definition, GraphDefinition):
+        if isinstance(node.definition, dg.GraphDefinition):
             yield from _steps(node.definition, f"{prefix}{node.name}.")
         elif node.definition.description or node.tags:
             # Integrations keep objects in tags, too.
@@ -269,15 +264,15 @@ def _steps(graph: GraphDefinition, prefix: str = "") -> Iterator[tuple[str, Step
 
 
 def with_upstream(
-    assets: Mapping[AssetKey, AssetFacts], keys: Collection[AssetKey]
-) -> dict[AssetKey, AssetFacts]:
+    assets: Mapping[dg.AssetKey, AssetFacts], keys: Collection[dg.AssetKey]
+) -> dict[dg.AssetKey, AssetFacts]:
     """Return the known ones of these assets and of those they, their checks or users name."""
     chosen = {key: assets[key] for key in sorted(keys) if key in assets}
     upstream = {key for asset in chosen.values() for key in upstream_of(asset)} - chosen.keys()
     return chosen | {key: assets[key] for key in sorted(upstream) if key in assets}
 
 
-def upstream_of(asset: AssetFacts) -> set[AssetKey]:
+def upstream_of(asset: AssetFacts) -> set[dg.AssetKey]:
     """Return what an asset or its checks read, and what its user names in its metadata."""
     found = {*asset.upstream, *named_assets(asset.additions)}
     found.update(key for check in asset.checks.values() for key in check.reads)

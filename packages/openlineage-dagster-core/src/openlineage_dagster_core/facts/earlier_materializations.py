@@ -5,14 +5,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from typing import NamedTuple
 
-from dagster import (
-    AssetKey,
-    AssetMaterialization,
-    AssetRecordsFilter,
-    DagsterEventType,
-    DagsterInstance,
-    EventLogEntry,
-)
+import dagster as dg
 
 from openlineage_dagster_core.event_log.stored_event import StoredEvent
 from openlineage_dagster_core.event_log.tables import EventTables
@@ -26,13 +19,13 @@ CLOCKS_DIFFER_SECONDS = 10.0  # An event may seem that much older than one store
 ROUNDS = 20  # How often to ask for an event before one that does not name its upstream assets
 PAGE = 100  # Materializations of one asset that are read if the log has no tables
 
-Upstream = tuple[AssetKey, ...]
+Upstream = tuple[dg.AssetKey, ...]
 
 
 class Made(NamedTuple):
     """A materialization, as far as later events of its asset need it."""
 
-    key: AssetKey
+    key: dg.AssetKey
     text: str  # From `text_of_materialization`
     upstream: Upstream | None  # None if it does not say what it was made from
 
@@ -50,48 +43,46 @@ class _History:
         self.older_upstream: Upstream | None = None
         self.characters = 0
         self._has_first = has_first
-        self._times: list[float] = []
-        self._made: list[Made] = []
+        self.changes: list[tuple[float, Made]] = []  # The oldest first
 
     def add(self, timestamp: float, made: Made) -> None:
         """Note a materialization, unless it says the same as the one before it."""
-        place = bisect_left(self._times, timestamp)
-        if place < len(self._times) and self._times[place] == timestamp:
+        place = self._place(timestamp)
+        if place < len(self.changes) and self.changes[place][0] == timestamp:
             return
-        if place and self._made[place - 1].text == made.text:
+        if place and self.changes[place - 1][1].text == made.text:
             upstream = self.upstream_before(timestamp)
             if made.upstream is None or made.upstream == upstream:
                 return
-        self._times.insert(place, timestamp)
-        self._made.insert(place, made)
+        self.changes.insert(place, (timestamp, made))
         self.characters += len(made.text)
 
     def shorten(self) -> None:
         """Forget the oldest changes if there are too many."""
-        while len(self._times) > CHANGES_REMEMBERED:
-            oldest = self._made.pop(0)
+        while len(self.changes) > CHANGES_REMEMBERED:
+            _, oldest = self.changes.pop(0)
             self.characters -= len(oldest.text)
             if oldest.upstream is not None:
                 self.older_upstream = oldest.upstream
-            del self._times[0]
             # What was before the oldest remaining one is not known any more.
-            self.since, self._has_first = max(self.since, self._times[0]), True
+            self.since, self._has_first = max(self.since, self.changes[0][0]), True
 
-    def changes(self) -> Iterable[tuple[float, Made]]:
-        return zip(self._times, self._made, strict=True)
+    def _place(self, timestamp: float) -> int:
+        """Return the number of changes before a time."""
+        return bisect_left(self.changes, (timestamp,))
 
     def knows(self, before: float) -> bool:
         return self.since <= before and (
-            self._has_first or (bool(self._times) and self._times[0] < before)
+            self._has_first or (bool(self.changes) and self.changes[0][0] < before)
         )
 
     def before(self, timestamp: float) -> str | None:
-        place = bisect_left(self._times, timestamp)
-        return self._made[place - 1].text if place else None
+        place = self._place(timestamp)
+        return self.changes[place - 1][1].text if place else None
 
     def upstream_before(self, timestamp: float) -> Upstream | None:
-        for place in range(bisect_left(self._times, timestamp) - 1, -1, -1):
-            if (upstream := self._made[place].upstream) is not None:
+        for place in range(self._place(timestamp) - 1, -1, -1):
+            if (upstream := self.changes[place][1].upstream) is not None:
                 return upstream
         return self.older_upstream
 
@@ -104,18 +95,18 @@ class EarlierMaterializations:
     that is observed.
     """
 
-    def __init__(self, instance: Callable[[], DagsterInstance], *, follows_all: bool) -> None:
+    def __init__(self, instance: Callable[[], dg.DagsterInstance], *, follows_all: bool) -> None:
         self._instance = instance
         self._follows_all = follows_all
-        self._assets: OrderedDict[AssetKey, _History] = OrderedDict()
+        self._assets: OrderedDict[dg.AssetKey, _History] = OrderedDict()
         self._characters = 0
         self._asked_for: float | None = None
         self._observing_since: float | None = None
         self._has_versions = False
 
     def of(
-        self, keys: Collection[AssetKey], before: float, *, now: float
-    ) -> Mapping[AssetKey, str]:
+        self, keys: Collection[dg.AssetKey], before: float, *, now: float
+    ) -> Mapping[dg.AssetKey, str]:
         """Return the text of the last materialization before a time, of assets that have one."""
         self._prepare(keys, before, now)
         found = {key: self._assets[key].before(before) for key in keys}
@@ -123,8 +114,8 @@ class EarlierMaterializations:
         return {key: text for key, text in found.items() if text is not None}
 
     def upstream_of(
-        self, keys: Collection[AssetKey], before: float, *, now: float
-    ) -> Mapping[AssetKey, Upstream]:
+        self, keys: Collection[dg.AssetKey], before: float, *, now: float
+    ) -> Mapping[dg.AssetKey, Upstream]:
         """Return what each asset was made from before a time; empty if nothing says so."""
         self._prepare(keys, before, now)
         found = {key: self._assets[key].upstream_before(before) for key in keys}
@@ -167,7 +158,7 @@ class EarlierMaterializations:
             # If the asset comes again, what was in between is not known.
             self._observing_since = None
 
-    def _prepare(self, keys: Collection[AssetKey], before: float, now: float) -> None:
+    def _prepare(self, keys: Collection[dg.AssetKey], before: float, now: float) -> None:
         if not self._follows_all and before != self._asked_for:
             self._assets.clear()
             self._characters = 0
@@ -183,7 +174,7 @@ class EarlierMaterializations:
             until = observed + CLOCKS_DIFFER_SECONDS if self._follows_all else before
             self._read(unknown, before, until)
 
-    def _read(self, keys: Collection[AssetKey], since: float, until: float) -> None:
+    def _read(self, keys: Collection[dg.AssetKey], since: float, until: float) -> None:
         instance = self._instance()
         tables = EventTables.of(instance.event_log_storage)
         entries = (
@@ -199,18 +190,18 @@ class EarlierMaterializations:
             if known is not None:
                 # Keep what was observed since, instead of reading it again.
                 self._characters -= known.characters
-                for timestamp, observed in known.changes():
+                for timestamp, observed in known.changes:
                     self._add(observed, timestamp)
         for made, timestamp in found:
             self._add(made, timestamp)
 
-    def _ask_older_upstream(self, keys: Collection[AssetKey], before: float) -> None:
+    def _ask_older_upstream(self, keys: Collection[dg.AssetKey], before: float) -> None:
         """Look further back for what the assets were made from."""
         instance = self._instance()
         tables = EventTables.of(instance.event_log_storage)
         if tables is None:
             for key in keys:
-                wanted = AssetRecordsFilter(key, before_timestamp=before)
+                wanted = dg.AssetRecordsFilter(key, before_timestamp=before)
                 for record in instance.fetch_materializations(wanted, limit=PAGE).records:
                     if self._is_older_upstream(record.event_log_entry):
                         break
@@ -230,7 +221,7 @@ class EarlierMaterializations:
         for key in keys:
             self._assets[key].older_upstream = self._assets[key].older_upstream or ()
 
-    def _is_older_upstream(self, entry: EventLogEntry) -> bool:
+    def _is_older_upstream(self, entry: dg.EventLogEntry) -> bool:
         """Note what an asset was made from; return False if the event does not say it."""
         made = made_by(entry)
         if made is None or made.upstream is None:
@@ -239,7 +230,7 @@ class EarlierMaterializations:
         return True
 
 
-def made_by(entry: EventLogEntry) -> Made | None:
+def made_by(entry: dg.EventLogEntry) -> Made | None:
     """Return what an event says of the asset it materialized; None for any other event."""
     materialization = made_in(entry)
     if materialization is None:
@@ -252,16 +243,16 @@ def made_by(entry: EventLogEntry) -> Made | None:
     )
 
 
-def made_in(entry: EventLogEntry) -> AssetMaterialization | None:
+def made_in(entry: dg.EventLogEntry) -> dg.AssetMaterialization | None:
     """Return the materialization that an event holds; None for any other event."""
     event = entry.dagster_event
-    if event is None or event.event_type_value != DagsterEventType.ASSET_MATERIALIZATION.value:
+    if event is None or event.event_type_value != dg.DagsterEventType.ASSET_MATERIALIZATION.value:
         return None
-    materialization: AssetMaterialization = event.step_materialization_data.materialization
+    materialization: dg.AssetMaterialization = event.step_materialization_data.materialization
     return materialization
 
 
-def _decoded(events: Iterable[StoredEvent]) -> Iterator[tuple[int, EventLogEntry]]:
+def _decoded(events: Iterable[StoredEvent]) -> Iterator[tuple[int, dg.EventLogEntry]]:
     for event in events:
         try:
             yield event.id.storage_id, event.entry()
@@ -270,8 +261,8 @@ def _decoded(events: Iterable[StoredEvent]) -> Iterator[tuple[int, EventLogEntry
 
 
 def _asked_one_by_one(
-    instance: DagsterInstance, keys: Collection[AssetKey], since: float, until: float
-) -> Iterable[EventLogEntry]:
+    instance: dg.DagsterInstance, keys: Collection[dg.AssetKey], since: float, until: float
+) -> Iterable[dg.EventLogEntry]:
     """Yield the latest materializations, and for those that are too new earlier ones."""
     for record in instance.get_asset_records(list(keys)):
         latest = record.asset_entry.last_materialization
@@ -281,7 +272,7 @@ def _asked_one_by_one(
             yield latest
             continue
         key = record.asset_entry.asset_key
-        wanted = AssetRecordsFilter(key, before_timestamp=max(since, until))
+        wanted = dg.AssetRecordsFilter(key, before_timestamp=max(since, until))
         for found in instance.fetch_materializations(wanted, limit=PAGE).records:
             yield found.event_log_entry
             if found.timestamp < since:

@@ -13,6 +13,7 @@ from openlineage_dagster_core.errors import FactsUnavailableError, RunDeletedErr
 from openlineage_dagster_core.event_log.run_log import events_of_run
 from openlineage_dagster_core.event_log.stored_event import StoredEvent, asset_of
 from openlineage_dagster_core.event_log.tables import EventTables
+from openlineage_dagster_core.facts import metadata
 from openlineage_dagster_core.facts.definitions import upstream_of, with_upstream
 from openlineage_dagster_core.facts.earlier_materializations import (
     EarlierMaterializations,
@@ -20,20 +21,7 @@ from openlineage_dagster_core.facts.earlier_materializations import (
     made_by,
     made_in,
 )
-from openlineage_dagster_core.facts.metadata import (
-    additions,
-    column_lineage,
-    named_assets,
-    tells_upstream,
-    upstream_in_tags,
-)
-from openlineage_dagster_core.facts.model import (
-    AssetFacts,
-    Definitions,
-    Facts,
-    RunFacts,
-    RunProgress,
-)
+from openlineage_dagster_core.facts.model import AssetFacts, Definitions, Facts, RunFacts
 from openlineage_dagster_core.facts.outside import parent_in_tags
 from openlineage_dagster_core.facts.progress import ProgressLog
 from openlineage_dagster_core.facts.run_records import run_records
@@ -357,7 +345,7 @@ class EventLogFacts:
     ) -> dict[AssetKey, tuple[AssetKey, ...]]:
         """Return earlier edges of the event's assets that have neither definition nor tags."""
         if entry.dagster_event_type in UNFINISHED:
-            keys = _ended_without_definition(run.log.progress, entry, assets)
+            keys = _ended_without_definition(run, entry, assets)
         elif entry.dagster_event_type is DagsterEventType.ASSET_MATERIALIZATION:
             keys = {key for key in _logged_by_hand(entry) if key not in assets}
         else:
@@ -454,8 +442,9 @@ def _read_by(entry: EventLogEntry) -> set[AssetKey]:
     made = made_in(entry)
     if made is None:
         return set()
-    found = {*upstream_in_tags(made.tags or {}), *named_assets(additions(made.metadata))}
-    lineage = column_lineage(made.metadata)
+    added = metadata.additions(made.metadata)
+    found = {*metadata.upstream_in_tags(made.tags or {}), *metadata.named_assets(added)}
+    lineage = metadata.column_lineage(made.metadata)
     for deps in lineage.deps_by_column.values() if lineage is not None else ():
         found.update(dep.asset_key for dep in deps)
     return found
@@ -499,14 +488,15 @@ def _assets_of_run(
     if key is None or key in planned or key in checked or key not in assets:
         return run.assets
     made = made_in(entry)
-    if assets[key].is_external and made is not None and tells_upstream(made.tags or {}):
+    if assets[key].is_external and made is not None and metadata.tells_upstream(made.tags or {}):
         return run.assets
     return {**run.assets, **with_upstream(assets, [key])}
 
 
 def _ended_without_definition(
-    progress: RunProgress, entry: EventLogEntry, assets: Mapping[AssetKey, AssetFacts]
+    run: _Run, entry: EventLogEntry, assets: Mapping[AssetKey, AssetFacts]
 ) -> set[AssetKey]:
+    progress = run.log.progress
     steps = progress.planned if entry.step_key is None else (entry.step_key,)
     return {
         key
@@ -520,7 +510,7 @@ def _ended_without_definition(
 def _logged_by_hand(entry: EventLogEntry) -> set[AssetKey]:
     """Return the asset of a materialization that does not say what it was made from."""
     made = made_in(entry)
-    return set() if made is None or tells_upstream(made.tags or {}) else {made.asset_key}
+    return set() if made is None or metadata.tells_upstream(made.tags or {}) else {made.asset_key}
 
 
 def runless(entry: EventLogEntry) -> RunFacts:

@@ -5,7 +5,7 @@ objects.
 """
 
 import json
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import PurePosixPath
 from typing import Any
@@ -27,6 +27,8 @@ from openlineage_dagster_core.facts.model import AssetFacts, Facts, Materialized
 NOTHING = ""  # The text of a materialization that says nothing of its asset
 UNTYPED = frozenset({"", "?"})  # Types of columns of unknown type; dagster-dbt writes the second
 CHARACTERS_KEPT = 1_000_000  # Texts whose merged facts are cached; those take some 40 times as much
+
+_Pair = tuple[int, str]  # The `id` of a definition, and the text of a materialization
 
 
 def text_of_materialization(materialization: AssetMaterialization) -> str:
@@ -146,27 +148,18 @@ def _merged_place(defined: PhysicalFacts, made: PhysicalFacts) -> PhysicalFacts:
     return replace(found, table_name=table)
 
 
-@dataclass(frozen=True)
-class _Pair:
-    """A definition, known by its identity, and the text of a materialization."""
-
-    identity: int
-    text: str
-    asset: AssetFacts = field(compare=False)
+def _merged_with_text(pair: _Pair, asset: AssetFacts) -> AssetFacts:
+    return merged(asset, facts_of_materialization(pair[1]))
 
 
 def _length(pair: _Pair) -> int:
-    return 100 + len(pair.text)
+    return 100 + len(pair[1])
 
 
-_merged = PerValue[_Pair, AssetFacts](
-    lambda pair: merged(pair.asset, facts_of_materialization(pair.text)), _length, CHARACTERS_KEPT
-)
+_merged = PerValue[_Pair, AssetFacts](_merged_with_text, _length, CHARACTERS_KEPT)
 
 
-@lru_cache(maxsize=16384)
-def _without_definition(key: AssetKey) -> AssetFacts:
-    return AssetFacts(key)
+_without_definition = lru_cache(maxsize=16384)(AssetFacts)
 
 
 def described(facts: Facts, key: AssetKey) -> AssetFacts | None:
@@ -178,7 +171,7 @@ def described(facts: Facts, key: AssetKey) -> AssetFacts | None:
     if text == NOTHING:
         return definition
     asset = definition or _without_definition(key)
-    return _merged(_Pair(id(asset), text, asset))
+    return _merged((id(asset), text), asset)
 
 
 def is_settled(facts: Facts, key: AssetKey, *, with_columns: bool) -> bool:
@@ -192,15 +185,15 @@ def is_settled(facts: Facts, key: AssetKey, *, with_columns: bool) -> bool:
     if definition is None or before is None:
         return False
     if with_columns:
-        return _has_its_columns(_Pair(id(definition), before, definition))
+        return _has_its_columns((id(definition), before), definition)
     return not facts_of_materialization(before).children
 
 
-def _only_definition_has_columns(pair: _Pair) -> bool:
-    defined = pair.asset.columns
+def _only_definition_has_columns(pair: _Pair, definition: AssetFacts) -> bool:
+    defined = definition.columns
     if defined is None or any(column.type in UNTYPED for column in defined.columns):
         return False
-    return facts_of_materialization(pair.text).columns is None
+    return facts_of_materialization(pair[1]).columns is None
 
 
-_has_its_columns = PerValue(_only_definition_has_columns, _length, CHARACTERS_KEPT)
+_has_its_columns = PerValue[_Pair, bool](_only_definition_has_columns, _length, CHARACTERS_KEPT)

@@ -4,26 +4,15 @@ Only a private class of Dagster's can write a partitions definition down; it is 
 """
 
 import logging
-from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, cast
 
-from dagster import (
-    AllPartitionMapping,
-    DagsterError,
-    DynamicPartitionsDefinition,
-    IdentityPartitionMapping,
-    LastPartitionMapping,
-    MultiPartitionsDefinition,
-    PartitionMapping,
-    PartitionsDefinition,
-    TimeWindowPartitionsDefinition,
-    deserialize_value,
-    serialize_value,
-)
+import dagster as dg
 from dagster._core.definitions.partitions.snap import PartitionsSnap
+
+from openlineage_dagster_core.caches import PerValue
 
 # Between the parts of a multi-partition key, in the order of the dimensions' names
 DIMENSION_SEPARATOR = "|"
@@ -38,7 +27,7 @@ logger = logging.getLogger(__name__)
 class Partitions:
     """The partitions of an asset or a job; the definition is None if it cannot be written down."""
 
-    definition: PartitionsDefinition | None
+    definition: dg.PartitionsDefinition | None
 
     def window(self, key: str) -> tuple[datetime, datetime] | None:
         """Return the begin (included) and the end (excluded) of a partition's time.
@@ -46,27 +35,27 @@ class Partitions:
         None if no part of the key is a time, however it looks, or if the definition does not have
         the key: it may have changed since.
         """
-        definition: PartitionsDefinition | None = self.definition
-        if isinstance(definition, MultiPartitionsDefinition):
+        definition: dg.PartitionsDefinition | None = self.definition
+        if isinstance(definition, dg.MultiPartitionsDefinition):
             parts = self.dimensions(key)
             # Dagster allows one dimension to be a time.
             for dimension in definition.partitions_defs:
-                if isinstance(dimension.partitions_def, TimeWindowPartitionsDefinition):
+                if isinstance(dimension.partitions_def, dg.TimeWindowPartitionsDefinition):
                     definition = dimension.partitions_def
                     key = parts.get(dimension.name, "")
                     break
-        if not isinstance(definition, TimeWindowPartitionsDefinition):
+        if not isinstance(definition, dg.TimeWindowPartitionsDefinition):
             return None
         try:
             window = definition.time_window_for_partition_key(key)
-        except (ValueError, OverflowError, DagsterError):
+        except (ValueError, OverflowError, dg.DagsterError):
             # A key of another definition, or one at the end of time, such as 9999-12-31.
             return None
         return window.start, window.end
 
     def dimensions(self, key: str) -> dict[str, str]:
         """Return a partition key's parts, by the names of the dimensions."""
-        if isinstance(self.definition, MultiPartitionsDefinition):
+        if isinstance(self.definition, dg.MultiPartitionsDefinition):
             # Dagster sorts the dimensions by name.
             names = [dimension.name for dimension in self.definition.partitions_defs]
             parts = key.split(DIMENSION_SEPARATOR)
@@ -79,15 +68,15 @@ class Partitions:
 class UpstreamPartitions:
     """Which partitions of an upstream asset a partition is made from."""
 
-    mapping: PartitionMapping
+    mapping: dg.PartitionMapping
     upstream: Partitions
 
     @property
     def only_last_of(self) -> str | None:
         """The name of the dynamic partitions of which only the last one is read."""
         definition = self.upstream.definition
-        is_last = isinstance(self.mapping, LastPartitionMapping)
-        if is_last and isinstance(definition, DynamicPartitionsDefinition):
+        is_last = isinstance(self.mapping, dg.LastPartitionMapping)
+        if is_last and isinstance(definition, dg.DynamicPartitionsDefinition):
             return definition.name
         return None
 
@@ -104,49 +93,45 @@ class UpstreamPartitions:
         None as `downstream` and `key`. Only partitions up to `now` exist: the run's creation, so
         that the result stays the same. `last_partitions` is by the name of dynamic partitions.
         """
-        if isinstance(self.mapping, AllPartitionMapping):
+        if isinstance(self.mapping, dg.AllPartitionMapping):
             return None
         if self.only_last_of is not None:
             last = last_partitions.get(self.only_last_of)
             return None if last is None else (last,)
         # Cached: each event of a run asks, and Dagster answers slowly.
-        asked = (id(self), key, now)
-        answer = _answers.get(asked)
-        if answer is None or answer[0] is not self:
-            # With this object, so that no other object can get its identity.
-            answer = _answers[asked] = (self, self._mapped(downstream, key, now))
-            while len(_answers) > MOST_REMEMBERED:
-                # Atomic, as other threads may do the same.
-                _answers.popitem(last=False)
-        return answer[1]
-
-    def _mapped(
-        self, downstream: Partitions | None, key: str | None, now: datetime
-    ) -> tuple[str, ...] | None:
-        if self.upstream.definition is None:
-            return None
-        of = downstream.definition if downstream is not None and key is not None else None
-        try:
-            subset = None if of is None else of.subset_with_partition_keys([str(key)])
-            found = self.mapping.get_upstream_mapped_partitions_result_for_partitions(
-                subset, of, self.upstream.definition, current_time=now
-            )
-            keys = set(map(str, found.partitions_subset.get_partition_keys()))
-            if isinstance(self.upstream.definition, TimeWindowPartitionsDefinition):
-                # An early run also reads a window that is not over yet.
-                keys |= set(map(str, found.required_but_nonexistent_subset.get_partition_keys()))
-        except Exception as error:
-            # The key may be gone, only the instance knows dynamic partitions, or the mapping is the
-            # user's own. The whole asset is right, but less exact.
-            logger.debug("OpenLineage: upstream partitions unknown: %s", type(error).__name__)
-            is_same = isinstance(self.mapping, IdentityPartitionMapping) and key is not None
-            return (str(key),) if is_same else None
-        return tuple(sorted(keys)) if len(keys) <= MOST_UPSTREAM_PARTITIONS else None
+        return _mapped((id(self), key, now), self, downstream)
 
 
-_answers: OrderedDict[
-    tuple[int, str | None, datetime], tuple[UpstreamPartitions, tuple[str, ...] | None]
-] = OrderedDict()
+_Asked = tuple[int, str | None, datetime]
+
+
+def _map(
+    asked: _Asked, partitions: UpstreamPartitions, downstream: Partitions | None
+) -> tuple[str, ...] | None:
+    _, key, now = asked
+    mapping, upstream = partitions.mapping, partitions.upstream.definition
+    if upstream is None:
+        return None
+    of = downstream.definition if downstream is not None and key is not None else None
+    try:
+        subset = None if of is None else of.subset_with_partition_keys([str(key)])
+        found = mapping.get_upstream_mapped_partitions_result_for_partitions(
+            subset, of, upstream, current_time=now
+        )
+        keys = set(map(str, found.partitions_subset.get_partition_keys()))
+        if isinstance(upstream, dg.TimeWindowPartitionsDefinition):
+            # An early run also reads a window that is not over yet.
+            keys |= set(map(str, found.required_but_nonexistent_subset.get_partition_keys()))
+    except Exception as error:
+        # The key may be gone, only the instance knows dynamic partitions, or the mapping is the
+        # user's own. The whole asset is right, but less exact.
+        logger.debug("OpenLineage: upstream partitions unknown: %s", type(error).__name__)
+        is_same = isinstance(mapping, dg.IdentityPartitionMapping) and key is not None
+        return (str(key),) if is_same else None
+    return tuple(sorted(keys)) if len(keys) <= MOST_UPSTREAM_PARTITIONS else None
+
+
+_mapped = PerValue[_Asked, "tuple[str, ...] | None"](_map, lambda _: 1, MOST_REMEMBERED)
 
 
 class PartitionsTable:
@@ -154,8 +139,8 @@ class PartitionsTable:
 
     def __init__(self, texts: Sequence[str] = ()) -> None:
         self.texts = list(texts)
-        self._definitions: dict[int, tuple[PartitionsDefinition, int | None]] = {}
-        self._mappings: dict[PartitionMapping, int | None] = {}
+        self._definitions: dict[int, tuple[dg.PartitionsDefinition, int | None]] = {}
+        self._mappings: dict[dg.PartitionMapping, int | None] = {}
         self._read: dict[int, Any] = {}
 
     def encode(self, partitions: Partitions) -> int | None:
@@ -169,7 +154,7 @@ class PartitionsTable:
             self._definitions[id(definition)] = (definition, position)
         return self._definitions[id(definition)][1]
 
-    def encode_mapping(self, mapping: PartitionMapping) -> int | None:
+    def encode_mapping(self, mapping: dg.PartitionMapping) -> int | None:
         """Write a partition mapping, and return its place; None for a user's own class."""
         try:
             # Dagster infers a mapping for each dependency, and most are equal.
@@ -182,7 +167,7 @@ class PartitionsTable:
 
     def _append(self, make: Callable[[], Any]) -> int | None:
         try:
-            text = serialize_value(make())
+            text = dg.serialize_value(make())
         except Exception as error:
             # A user's own class, or dynamic partitions by a function.
             logger.debug("OpenLineage: partitions not kept: %s", type(error).__name__)
@@ -196,15 +181,15 @@ class PartitionsTable:
         if position is None:
             return Partitions(None)
         if position not in self._read:
-            snap: Any = deserialize_value(self.texts[position])
+            snap: Any = dg.deserialize_value(self.texts[position])
             self._read[position] = Partitions(snap.get_partitions_definition())
         return cast("Partitions", self._read[position])
 
-    def decode_mapping(self, position: int) -> PartitionMapping:
+    def decode_mapping(self, position: int) -> dg.PartitionMapping:
         """Return the partition mapping at a place."""
         if position not in self._read:
-            self._read[position] = deserialize_value(self.texts[position])
-        return cast("PartitionMapping", self._read[position])
+            self._read[position] = dg.deserialize_value(self.texts[position])
+        return cast("dg.PartitionMapping", self._read[position])
 
 
 def dimensions_in_tags(key: str, tags: Mapping[str, str]) -> dict[str, str]:

@@ -14,9 +14,7 @@ FOLDER = "replays"
 class FinishedRuns:
     """A file of run ids, private to the user; one for each replay of one thing to one place.
 
-    Args:
-        directory: where the file is; `add` makes it with mode 0700.
-        what: distinguishes this replay from others; two with equal values share the file.
+    `add` makes the directory with mode 0700. Replays with equal values of `what` share the file.
     """
 
     def __init__(self, directory: Path, what: Collection[object]) -> None:

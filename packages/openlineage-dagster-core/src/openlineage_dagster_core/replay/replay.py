@@ -68,13 +68,10 @@ class _Counting:
 class Replay:
     """Reads runs, converts what they hold and delivers it.
 
-    Args:
-        instance: holds runs and event log.
-        settings: those of the mechanism that delivered the events first.
-        definitions: gives the definitions of a run.
-        senders: each sends from a thread of its own; none for a dry run.
-        patience: how long to retry while the backend takes nothing, in seconds.
-        on_finished: called with the id of each run that has ended and is delivered.
+    The settings are those of the mechanism that delivered the events first. Each of the `senders`
+    sends from a thread of its own; a dry run has none. `patience` is how long to retry while the
+    backend takes nothing, in seconds. `on_finished` gets the id of each run that has ended and is
+    delivered.
     """
 
     def __init__(

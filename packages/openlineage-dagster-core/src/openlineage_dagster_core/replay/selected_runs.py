@@ -47,7 +47,10 @@ class SelectedRuns(EventLogReader):
         self._is_sharded = instance.event_log_storage.is_run_sharded
         self._runs: dict[str, _Run] = {}
         self._on_done = on_done
-        self._events = in_order(self._logs(iter(runs), runless), self._place_of)
+        self._events = in_order(
+            self._logs(iter(runs), runless),
+            lambda event: event.timestamp if self._is_sharded else event.id.storage_id,
+        )
         self._under_way = 0
 
     def use(self, instance: DagsterInstance) -> None:
@@ -89,14 +92,13 @@ class SelectedRuns(EventLogReader):
                 self._on_done(run_id, run.is_finished)
         self.cursor.behind = self._under_way
 
-    def _place_of(self, event: StoredEvent) -> float:
-        return event.timestamp if self._is_sharded else event.id.storage_id
-
     def _logs(
         self, runs: Iterator[RunRecord], runless: Callable[[float], bool] | None
     ) -> Iterator[tuple[float, Iterator[StoredEvent]]]:
         if runless is not None:
-            yield 0.0, self._runless(runless)
+            events = events_of_run(self._instance, "")
+            chosen = (each for each in events if runless(each.timestamp or each.entry().timestamp))
+            yield 0.0, chosen
         tables = EventTables.of(self._instance.event_log_storage)
         while page := list(islice(runs, RUNS_A_PAGE)):
             places = {run.dagster_run.run_id: 0.0 for run in page}
@@ -114,8 +116,3 @@ class SelectedRuns(EventLogReader):
             run.read += 1
             yield event
         run.is_read = True
-
-    def _runless(self, takes: Callable[[float], bool]) -> Iterator[StoredEvent]:
-        for event in events_of_run(self._instance, ""):
-            if takes(event.timestamp or event.entry().timestamp):
-                yield event

@@ -20,6 +20,12 @@ from openlineage_dagster_core.facts.partitions import (
 
 Json = dict[str, Any]
 
+# The fields of an asset that JSON writes and reads as they are
+_AS_THEY_ARE = (
+    "group", "description", "tags", "is_materializable", "is_external", "code_version",
+    "source_code", "source_text", "sql", "additions",
+)  # fmt: skip
+
 
 def encode_asset(asset: AssetFacts) -> str:
     """Return an asset as JSON, the same for equal assets.
@@ -55,15 +61,12 @@ def decode_asset(text: str) -> AssetFacts:
     """Read what `encode_asset` wrote."""
     written: Json = json.loads(text)
     table = PartitionsTable(written["table"])
-    columns = written["columns"]
     return AssetFacts(
+        **{name: written[name] for name in _AS_THEY_ARE},
         key=AssetKey(written["key"]),
         upstream=_keys(written["upstream"]),
-        group=written["group"],
-        description=written["description"],
         owners=tuple(written["owners"]),
-        tags=written["tags"],
-        columns=_decode_columns(columns) if columns is not None else None,
+        columns=_columns(written["columns"]),
         partitions=_partitions(written["partitions"], table),
         upstream_partitions={
             AssetKey(path): UpstreamPartitions(
@@ -71,18 +74,11 @@ def decode_asset(text: str) -> AssetFacts:
             )
             for path, mapping, upstream in written["upstream_partitions"]
         },
-        is_materializable=written["is_materializable"],
-        is_external=written["is_external"],
         checks={
             name: CheckFacts(_keys(reads), *words)
             for name, (reads, *words) in written["checks"].items()
         },
         physical=PhysicalFacts(*written["physical"]),
-        code_version=written["code_version"],
-        source_code=written["source_code"],
-        source_text=written["source_text"],
-        sql=written["sql"],
-        additions=written["additions"],
     )
 
 
@@ -95,11 +91,8 @@ def encode_job(job: JobFacts) -> str:
     """Return a job as JSON."""
     table = PartitionsTable()
     written = {
-        "description": job.description,
-        "owners": job.owners,
-        "tags": job.tags,
+        **vars(job),
         "partitions": [table.encode(job.partitions)] if job.partitions else None,
-        "source_code": job.source_code,
         "steps": {key: [step.description, step.tags] for key, step in job.steps.items()},
     }
     return _to_json(written, table)
@@ -122,9 +115,11 @@ def _to_json(written: Json, table: PartitionsTable) -> str:
     return json.dumps({**written, "table": table.texts}, separators=(",", ":"))
 
 
-def _decode_columns(written: list[list[Any]]) -> TableSchema:
+def _columns(written: list[list[Any]] | None) -> TableSchema | None:
+    if written is None:
+        return None
     return TableSchema(
-        [TableColumn(name, type_, text, tags=tags) for name, type_, text, tags in written]
+        [TableColumn(name, kind, text, tags=tags) for name, kind, text, tags in written]
     )
 
 

@@ -1,7 +1,5 @@
 """Keeps how an asset or a job was defined over time: each version once, and since when it holds."""
 
-from __future__ import annotations
-
 import base64
 import hashlib
 import json
@@ -32,7 +30,7 @@ class History:
     versions: dict[str, str] = field(default_factory=dict)
 
     @classmethod
-    def from_object(cls, stored: dict[str, Any]) -> History:
+    def from_object(cls, stored: dict[str, Any]) -> "History":
         """Read what `vars` of a history contains; another object gives an empty history."""
         try:
             changes = [(float(since), str(digest)) for since, digest in stored.get("changes", [])]
@@ -42,7 +40,7 @@ class History:
         return cls([each for each in changes if each[1] in versions], versions)
 
     @classmethod
-    def from_text(cls, text: str | None) -> History:
+    def from_text(cls, text: str | None) -> "History":
         """Read what `to_text` returned; None or another text gives an empty history."""
         return cls.from_object(parsed(text))
 
@@ -63,7 +61,9 @@ class History:
     def add(self, since: float, text: str) -> None:
         """Add a version that holds since a time, in seconds since the epoch."""
         digest = digest_of(text)
-        self.versions.setdefault(digest, _packed(text))
+        if digest not in self.versions:
+            packed = zlib.compress(text.encode("utf-8", "surrogatepass"), 6)
+            self.versions[digest] = base64.b85encode(packed).decode()
         self.changes = sorted([*self.changes, (since, digest)])
         while len(self.changes) > CHANGES_KEPT or (
             len(self.changes) > 1 and sum(map(len, self.versions.values())) > LONGEST_HISTORY
@@ -82,10 +82,6 @@ class History:
         """Return the text of a version."""
         packed = base64.b85decode(self.versions[digest])
         return zlib.decompress(packed).decode("utf-8", "surrogatepass")
-
-
-def _packed(text: str) -> str:
-    return base64.b85encode(zlib.compress(text.encode("utf-8", "surrogatepass"), 6)).decode()
 
 
 def asset_row(path: Sequence[str]) -> str:

@@ -6,30 +6,38 @@ and each row keeps the latest few.
 
 import json
 import zlib
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from fnmatch import fnmatchcase
 from typing import Any
 
-from openlineage_dagster_core.facts.model import KnownRun, OutsideParent
+from openlineage_dagster_core.facts.model import Definitions, KnownRun, OutsideParent
+from openlineage_dagster_core.facts.outside import parent_in_environment
 from openlineage_dagster_core.key_values import LONGEST_VALUE, parsed
+from openlineage_dagster_core.redaction import redacted
+from openlineage_dagster_core.settings import Settings, is_disabled
 
 ROWS = 8192
 RUNS_A_ROW = 8
 
 
-@dataclass(frozen=True)
-class ProcessFacts:
-    """What a process says of the run that it executes."""
+def process_facts(environ: Mapping[str, str], settings: Settings) -> Definitions:
+    """Return what a process with this environment adds to a run, without assets and jobs."""
+    if is_disabled(environ):
+        return Definitions(is_disabled=True)
+    return Definitions(
+        parent=parent_in_environment(environ),
+        environment=allowed_variables(environ, settings.environment_variables),
+    )
 
-    parent: OutsideParent | None = None  # What started the process, according to its environment
-    # The variables that the user wants to see
-    environment: Mapping[str, str] = field(default_factory=dict)
-    is_disabled: bool = False  # True if the process has `OPENLINEAGE_DISABLED`
 
-    @property
-    def is_empty(self) -> bool:
-        """True if there is nothing to keep."""
-        return self == ProcessFacts()
+def allowed_variables(environ: Mapping[str, str], allowed: Sequence[str]) -> dict[str, str]:
+    """Return the variables that match one of the shell patterns, by name, with secrets masked."""
+    return {
+        name: redacted(name, value)
+        for name, value in sorted(environ.items())
+        if any(fnmatchcase(name, pattern) for pattern in allowed)
+    }
 
 
 def run_row(run_id: str) -> str:
@@ -37,7 +45,7 @@ def run_row(run_id: str) -> str:
     return f"run/{zlib.crc32(run_id.encode()) % ROWS}"
 
 
-def added(row: str | None, run_id: str, facts: ProcessFacts) -> str:
+def added(row: str | None, run_id: str, facts: Definitions) -> str:
     """Return a run's row, None for a new one, with the facts added and the oldest runs removed."""
     written = {
         "parent": asdict(facts.parent) if facts.parent is not None else None,
@@ -55,18 +63,19 @@ def added(row: str | None, run_id: str, facts: ProcessFacts) -> str:
     return text
 
 
-def found(row: str | None, run_id: str) -> ProcessFacts:
-    """Return what a run's row says of it; empty facts where it says nothing."""
+def found(row: str | None, run_id: str) -> Definitions:
+    """Return what the process of a run added to it; nothing where the row cannot be read."""
     written: Any = parsed(row).get(run_id)
     if not isinstance(written, dict):
-        return ProcessFacts()
+        return Definitions()
     try:
         parent = _parent(written["parent"]) if written.get("parent") else None
         environment = dict(written.get("environment") or {})
     except (KeyError, TypeError, ValueError):
         # Another version of ours wrote it: an unreadable run must not stop the others.
         parent, environment = None, {}
-    return ProcessFacts(parent, environment, bool(written.get("disabled")))
+    disabled = bool(written.get("disabled"))
+    return Definitions(parent=parent, environment=environment, is_disabled=disabled)
 
 
 def _parent(written: Mapping[str, Any]) -> OutsideParent:

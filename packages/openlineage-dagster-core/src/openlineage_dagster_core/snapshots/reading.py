@@ -3,6 +3,8 @@
 import logging
 from collections import OrderedDict
 from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import replace
+from typing import Any, TypeVar, cast
 
 from dagster import AssetKey, DagsterInstance
 
@@ -12,12 +14,14 @@ from openlineage_dagster_core.facts.model import AssetFacts, Definitions, JobFac
 from openlineage_dagster_core.key_values import KeyValues
 from openlineage_dagster_core.snapshots.definitions_codec import decode_asset, decode_job
 from openlineage_dagster_core.snapshots.history import EPOCH_ROW, History, asset_row, job_row
-from openlineage_dagster_core.snapshots.process_facts import ProcessFacts, found, run_row
+from openlineage_dagster_core.snapshots.process_facts import found, run_row
 
 ASSETS_REMEMBERED = 5000
 RUNS_REMEMBERED = 5000
 # Bytes of text of the versions that stay decoded; their objects take several times as much
 DECODED_BYTES = 4_000_000
+
+_Facts = TypeVar("_Facts", AssetFacts, JobFacts)
 
 logger = logging.getLogger(__name__)
 
@@ -25,9 +29,7 @@ logger = logging.getLogger(__name__)
 class KeptDefinitions:
     """Gives a run the definitions that its own process kept, and other events the latest by then.
 
-    Args:
-        instance: gives the Dagster instance.
-        otherwise: definitions for what no run has kept, such as those of a code location.
+    What no run has kept has the definitions `otherwise`, such as those of a code location.
     """
 
     def __init__(
@@ -35,19 +37,17 @@ class KeptDefinitions:
     ) -> None:
         self._instance = instance
         self._otherwise = otherwise or Definitions()
-        self._key_values: tuple[DagsterInstance, KeyValues] | None = None
         self._epoch: str | None = None
         self._assets: OrderedDict[AssetKey, History] = OrderedDict()
         self._jobs: dict[str, History] = {}
-        self._processes: OrderedDict[str, ProcessFacts] = OrderedDict()
-        self._decoded: OrderedDict[str, tuple[AssetFacts | None, int]] = OrderedDict()
+        self._processes: OrderedDict[str, Definitions] = OrderedDict()
+        self._decoded: OrderedDict[str, tuple[Any, int]] = OrderedDict()
         self._decoded_bytes = 0
-        self._decoded_jobs: dict[str, JobFacts | None] = {}
 
     def prepare(self, run_ids: Collection[str], keys: Collection[AssetKey]) -> None:
         """Read with few queries what `of_run` and `at` need soon for these runs and assets."""
         rows = {run_row(run_id) for run_id in run_ids}
-        values = self._table().get([EPOCH_ROW, *sorted(rows)])
+        values = KeyValues(self._instance()).get([EPOCH_ROW, *sorted(rows)])
         if values.get(EPOCH_ROW) != self._epoch:
             self._epoch = values.get(EPOCH_ROW)
             self._assets.clear()
@@ -69,17 +69,14 @@ class KeptDefinitions:
         """
         if run_id not in self._processes:
             self.prepare([run_id], [])
-        process = self._processes.get(run_id, ProcessFacts())
         history = self._job_history(job_name)
         is_kept = history.at(at) is not None
         digest = history.at(at) or history.first
-        job = self._job_of(history, digest) if digest is not None else None
-        return Definitions(
+        job = self._version(history, digest, "a job", decode_job)
+        return replace(
+            self._processes.get(run_id, Definitions()),
             assets=_AssetsAt(self, at, or_first=not is_kept),
             jobs={job_name: job} if job is not None else self._otherwise.jobs,
-            parent=process.parent,
-            environment=process.environment,
-            is_disabled=process.is_disabled,
         )
 
     def at(self, at: float) -> Definitions:
@@ -98,47 +95,52 @@ class KeptDefinitions:
             self._read([key])
         history = self._assets.get(key, History())
         digest = history.at(at) or (history.first if or_first else None)
-        asset = self._asset_of(history, digest) if digest is not None else None
+        asset = self._version(history, digest, "an asset", decode_asset)
         return asset if asset is not None else self._otherwise.assets.get(key)
 
-    def _asset_of(self, history: History, digest: str) -> AssetFacts | None:
+    def _version(
+        self, history: History, digest: str | None, kind: str, decode: Callable[[str], _Facts]
+    ) -> _Facts | None:
+        """Return a version, decoded now or before; None without a digest.
+
+        None also where the text cannot be read: two processes wrote at one time, or a later version
+        of ours wrote it.
+        """
+        if digest is None:
+            return None
         known = self._decoded.get(digest)
         if known is not None:
             self._decoded.move_to_end(digest)
-            return known[0]
-        asset, text = None, ""
+            return cast("_Facts | None", known[0])
+        found, text = None, ""
         try:
             text = history.text(digest)
-            asset = decode_asset(text)
+            found = decode(text)
         except Exception as error:
-            _warn("an asset", error)
-        self._decoded[digest] = (asset, len(text))
+            logger.warning(
+                "OpenLineage: a kept definition of %s cannot be read and is left out: %s",
+                kind,
+                fault.described(error),
+            )
+        self._decoded[digest] = (found, len(text))
         self._decoded_bytes += len(text)
         while self._decoded_bytes > DECODED_BYTES and len(self._decoded) > 1:
             _, (_, size) = self._decoded.popitem(last=False)
             self._decoded_bytes -= size
-        return asset
+        return found
 
     def _job_history(self, name: str) -> History:
         if self._epoch is None:
             return History()
         if name not in self._jobs:
             row = job_row(name)
-            self._jobs[name] = History.from_text(self._table().get_long([row]).get(row))
+            stored = KeyValues(self._instance()).get_long([row])
+            self._jobs[name] = History.from_text(stored.get(row))
         return self._jobs[name]
-
-    def _job_of(self, history: History, digest: str) -> JobFacts | None:
-        if digest not in self._decoded_jobs:
-            self._decoded_jobs[digest] = None
-            try:
-                self._decoded_jobs[digest] = decode_job(history.text(digest))
-            except Exception as error:
-                _warn("a job", error)
-        return self._decoded_jobs[digest]
 
     def _read(self, keys: Collection[AssetKey]) -> None:
         rows = {asset_row(key.path): key for key in keys if key not in self._assets}
-        values = self._table().get_long(sorted(rows)) if rows else {}
+        values = KeyValues(self._instance()).get_long(sorted(rows)) if rows else {}
         for row, key in rows.items():
             self._assets[key] = History.from_text(values.get(row))
         while len(self._assets) > ASSETS_REMEMBERED:
@@ -147,22 +149,10 @@ class KeptDefinitions:
     def _read_with(self, key: AssetKey) -> set[AssetKey]:
         """List the assets that the latest version of an asset depends on."""
         history = self._assets.get(key)
-        if history is None or history.latest is None:
+        if history is None:
             return set()
-        asset = self._asset_of(history, history.latest)
+        asset = self._version(history, history.latest, "an asset", decode_asset)
         return upstream_of(asset) if asset is not None else set()
-
-    def _table(self) -> KeyValues:
-        instance = self._instance()
-        if self._key_values is None or self._key_values[0] is not instance:
-            self._key_values = (instance, KeyValues(instance))
-        return self._key_values[1]
-
-
-def _warn(kind: str, error: Exception) -> None:
-    """Warn of a text that two processes wrote at one time, or a later version of ours wrote."""
-    text = "OpenLineage: a kept definition of %s cannot be read and is left out: %s"
-    logger.warning(text, kind, fault.described(error))
 
 
 class _AssetsAt(Mapping[AssetKey, AssetFacts]):

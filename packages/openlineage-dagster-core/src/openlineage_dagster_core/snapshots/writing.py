@@ -3,8 +3,12 @@
 import json
 import os
 
+from dagster import DagsterInstance, EventLogEntry
+
+from openlineage_dagster_core.facts.executing import executing_definitions
 from openlineage_dagster_core.facts.model import Definitions
 from openlineage_dagster_core.key_values import KeyValues, parsed
+from openlineage_dagster_core.settings import Settings
 from openlineage_dagster_core.snapshots.definitions_codec import (
     decode_asset,
     encode_asset,
@@ -17,9 +21,26 @@ from openlineage_dagster_core.snapshots.history import (
     digest_of,
     job_row,
 )
-from openlineage_dagster_core.snapshots.process_facts import ProcessFacts, added, run_row
+from openlineage_dagster_core.snapshots.process_facts import added, process_facts, run_row
 
 SELECTIONS_KEPT = 100  # Selections of a job's assets whose definitions the job's row says are kept
+
+
+def keep_snapshot(instance: DagsterInstance, event: EventLogEntry, settings: Settings) -> None:
+    """Keep the definitions of a run at RUN_START, and the parent and variables of its process.
+
+    The definitions are found on the stack. A process without a transport keeps them, too: a
+    deliverer elsewhere may have one.
+    """
+    key_values = KeyValues(instance)
+    process = process_facts(os.environ, settings)
+    keep_process_facts(key_values, event.run_id, process)
+    if process.is_disabled:
+        return
+    definitions = executing_definitions(settings.source_code_bytes)
+    if definitions is not None:
+        job_name = event.job_name or next(iter(definitions.jobs), "")
+        keep_definitions(key_values, job_name, definitions, event.timestamp)
 
 
 def keep_definitions(
@@ -74,9 +95,9 @@ def _is_made(history: History) -> bool:
     return history.latest is not None and not decode_asset(history.text(history.latest)).is_external
 
 
-def keep_process_facts(key_values: KeyValues, run_id: str, facts: ProcessFacts) -> None:
+def keep_process_facts(key_values: KeyValues, run_id: str, facts: Definitions) -> None:
     """Keep what the executing process adds to a run, where it adds anything."""
-    if facts.is_empty:
+    if facts == Definitions():
         return
     row = run_row(run_id)
     key_values.put({row: added(key_values.get([row]).get(row), run_id, facts)})
