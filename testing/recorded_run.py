@@ -21,7 +21,7 @@ from openlineage_dagster_core.facts.event_log import (
     GivenDefinitions,
     run_facts,
 )
-from openlineage_dagster_core.facts.materialized import NOTHING, text_of_materialization
+from openlineage_dagster_core.facts.materialized import NOTHING, packed_materialization
 from openlineage_dagster_core.facts.model import Definitions, Facts
 from openlineage_dagster_core.facts.progress import ProgressLog
 from openlineage_dagster_core.families import CONVERTED
@@ -137,7 +137,7 @@ def converted_log(
     for entry in entries:
         materialization = made_in(entry)
         if materialization is not None:
-            made[materialization.asset_key] = text_of_materialization(materialization)
+            made[materialization.asset_key] = packed_materialization(materialization)
         events += convert(entry, replace(facts, progress=log.progress, made=made), identity)
         log.observe(entry)
     return to_json(events)

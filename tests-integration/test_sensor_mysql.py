@@ -23,7 +23,7 @@ from openlineage_dagster_sensor import openlineage_sensor
 from receiver import Receiver
 from sensor_evaluations import IDLE
 
-RUNS = 7
+RUNS = 14
 WRITERS, TICKS = 6, 4
 
 

@@ -15,7 +15,7 @@ from openlineage_dagster_core.event_log.stored_event import EventId, StoredEvent
 from openlineage_dagster_core.facts import event_log
 from openlineage_dagster_core.facts.definitions import DefinedAssets
 from openlineage_dagster_core.facts.event_log import EventLogFacts, GivenDefinitions
-from openlineage_dagster_core.facts.materialized import facts_of_materialization
+from openlineage_dagster_core.facts.materialized import unpacked_materialization
 from openlineage_dagster_core.facts.model import Definitions, Facts, KnownRun, OutsideParent
 from openlineage_dagster_core.facts.progress import ProgressLog
 from openlineage_dagster_core.families import (
@@ -376,7 +376,7 @@ def test_what_assets_were_said_to_be_comes_with_the_facts(instance: dg.DagsterIn
             entry = event.entry()
             facts = facts_of(found, event)
             before, now = (
-                facts_of_materialization(text).physical.table_name if text is not None else None
+                unpacked_materialization(text).physical.table_name if text is not None else None
                 for text in (facts.made_before.get(FIRST), facts.made.get(FIRST))
             )
             assert entry.dagster_event_type is not None

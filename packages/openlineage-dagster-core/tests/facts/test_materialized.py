@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from openlineage_dagster_core.facts.materialized import (
     NOTHING,
     described,
-    facts_of_materialization,
     is_settled,
     merged,
-    text_of_materialization,
+    packed_materialization,
+    unpacked_materialization,
 )
 from openlineage_dagster_core.facts.model import (
     AssetFacts,
@@ -34,15 +34,13 @@ def schema(**types: str) -> dg.TableSchema:
     return dg.TableSchema([dg.TableColumn(name, kind) for name, kind in types.items()])
 
 
-def text(partition: str | None = None, **metadata: Any) -> str:
+def packed(partition: str | None = None, **metadata: Any) -> bytes:
     named = {key.replace("__", "/"): value for key, value in metadata.items()}
-    return text_of_materialization(
-        dg.AssetMaterialization(KEY, metadata=named, partition=partition)
-    )
+    return packed_materialization(dg.AssetMaterialization(KEY, metadata=named, partition=partition))
 
 
 def said(partition: str | None = None, **metadata: Any) -> MaterializedFacts:
-    return facts_of_materialization(text(partition, **metadata))
+    return unpacked_materialization(packed(partition, **metadata))
 
 
 def facts(
@@ -58,9 +56,9 @@ def facts(
 
 
 def test_what_says_nothing_of_its_asset_is_written_as_nothing() -> None:
-    assert text() == NOTHING
-    assert text(dagster__row_count=3, path=dg.MetadataValue.int(3)) == NOTHING
-    assert facts_of_materialization(NOTHING) == MaterializedFacts()
+    assert packed() == NOTHING
+    assert packed(dagster__row_count=3, path=dg.MetadataValue.int(3)) == NOTHING
+    assert unpacked_materialization(NOTHING) == MaterializedFacts()
 
 
 @pytest.mark.parametrize("key", ["dagster/column_schema", "column_schema", "dataframe_columns"])
@@ -117,7 +115,7 @@ def test_columns_and_types_are_those_made_and_words_those_of_the_definition() ->
             ]
         ),
     )
-    made = facts_of_materialization(text(dagster__column_schema=schema(ID="BIGINT", new="TEXT")))
+    made = unpacked_materialization(packed(dagster__column_schema=schema(ID="BIGINT", new="TEXT")))
     [first, second] = merged(definition, made).columns.columns  # type: ignore[union-attr]
     assert (first.name, first.type, first.description) == ("ID", "BIGINT", "The key")
     assert first.tags == {"pii": "no"}
@@ -126,7 +124,7 @@ def test_columns_and_types_are_those_made_and_words_those_of_the_definition() ->
 
 def test_a_type_that_was_not_found_out_stays_the_definitions() -> None:
     definition = AssetFacts(KEY, columns=schema(id="int"))
-    made = facts_of_materialization(text(dagster__column_schema=schema(id="?")))
+    made = unpacked_materialization(packed(dagster__column_schema=schema(id="?")))
     [column] = merged(definition, made).columns.columns  # type: ignore[union-attr]
     assert column.type == "int"
 
@@ -144,7 +142,7 @@ def test_the_place_is_the_one_that_was_made_and_else_the_definitions() -> None:
 
 def test_the_latest_materialization_counts() -> None:
     definition = AssetFacts(KEY, description="of the shop")
-    old, new = text(dagster__table_name="old"), text(dagster__table_name="new")
+    old, new = packed(dagster__table_name="old"), packed(dagster__table_name="new")
 
     def table(**made: str | None) -> str | None:
         found = described(facts(definition, **made), KEY)
@@ -160,14 +158,14 @@ def test_the_latest_materialization_counts() -> None:
 
 def test_an_asset_without_a_definition_is_what_was_made() -> None:
     assert described(facts(None), KEY) is None
-    found = described(facts(None, made=text(dagster__table_name="a")), KEY)
+    found = described(facts(None, made=packed(dagster__table_name="a")), KEY)
     assert found == AssetFacts(KEY, physical=PhysicalFacts(table_name="a"))
 
 
 def test_the_same_asset_is_made_once() -> None:
-    definition, made = AssetFacts(KEY), text(dagster__table_name="a")
+    definition, made = AssetFacts(KEY), packed(dagster__table_name="a")
     first = described(facts(definition, made=made), KEY)
-    assert described(facts(definition, before=str(made)), KEY) is first
+    assert described(facts(definition, before=bytes(bytearray(made))), KEY) is first
 
 
 TYPED = AssetFacts(KEY, columns=schema(id="int"))
@@ -181,8 +179,8 @@ TYPED = AssetFacts(KEY, columns=schema(id="int"))
         (AssetFacts(KEY, columns=schema(id="?")), NOTHING, False),
         (TYPED, None, False),
         (TYPED, NOTHING, True),
-        (TYPED, text(dagster__column_schema=schema(id="int")), False),
-        (TYPED, text(path=dg.MetadataValue.path("/a")), True),
+        (TYPED, packed(dagster__column_schema=schema(id="int")), False),
+        (TYPED, packed(path=dg.MetadataValue.path("/a")), True),
     ],
 )
 def test_a_start_waits_where_the_materialization_may_say_more(
@@ -200,7 +198,7 @@ def test_without_columns_their_types_are_not_waited_for() -> None:
         "dataset_name": "shop",
         "items__tags": schema(value="text"),
     }
-    nested = text_of_materialization(dg.AssetMaterialization(KEY, metadata=load))
+    nested = packed_materialization(dg.AssetMaterialization(KEY, metadata=load))
     assert not is_settled(facts(AssetFacts(KEY), before=nested), KEY, with_columns=False)
 
 
@@ -221,8 +219,8 @@ def test_the_tables_that_dlt_makes_of_nested_fields_are_those_of_the_asset() -> 
         ({**load, "destination_name": "duckdb"}, {"items__tags": schema}),
         (load, {}),
     ):
-        written = text_of_materialization(dg.AssetMaterialization(KEY, metadata=metadata))
-        assert merged(AssetFacts(KEY), facts_of_materialization(written)).children == expected
+        written = packed_materialization(dg.AssetMaterialization(KEY, metadata=metadata))
+        assert merged(AssetFacts(KEY), unpacked_materialization(written)).children == expected
 
 
 NAMES = st.text(min_size=1, max_size=20)
@@ -251,10 +249,10 @@ def test_what_is_written_is_read_back(columns: list[dg.TableColumn], table: str 
 
 def test_a_definition_that_names_the_database_as_well_keeps_its_name() -> None:
     definition = AssetFacts(KEY, physical=PhysicalFacts(table_name="Shop.raw.items"))
-    load = text(destination_name="duckdb", dataset_name="raw")
+    load = packed(destination_name="duckdb", dataset_name="raw")
 
-    found = merged(definition, facts_of_materialization(load))
-    renamed = merged(definition, facts_of_materialization(text(dagster__table_name="x.items")))
+    found = merged(definition, unpacked_materialization(load))
+    renamed = merged(definition, unpacked_materialization(packed(dagster__table_name="x.items")))
 
     assert found.physical.table_name == "Shop.raw.items"
     assert renamed.physical.table_name == "x.items"

@@ -29,7 +29,7 @@ MATERIALIZATION = DagsterEventType.ASSET_MATERIALIZATION.value
 
 # The only tag of a materialization, except those of partitions, that Dagster keeps in a table
 DATA_VERSION_TAG = "dagster/data_version"
-LONGEST_PAGE = 2000  # Rows that one query returns at most
+LONGEST_PAGE = 4000  # Rows that one query returns at most
 # Characters of events that one query returns at most: a single event may be longer
 PAGE_BYTES = 9_000_000
 # Rows that one query returns at most where the database cannot add up how long they are

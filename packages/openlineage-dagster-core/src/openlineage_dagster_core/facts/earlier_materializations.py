@@ -9,11 +9,11 @@ import dagster as dg
 
 from openlineage_dagster_core.event_log.stored_event import StoredEvent
 from openlineage_dagster_core.event_log.tables import EventTables
-from openlineage_dagster_core.facts.materialized import text_of_materialization
+from openlineage_dagster_core.facts.materialized import packed_materialization
 from openlineage_dagster_core.facts.metadata import tells_upstream, upstream_in_tags
 
 ASSETS_REMEMBERED = 20_000
-CHARACTERS_REMEMBERED = 20_000_000  # Of the texts of all assets
+BYTES_REMEMBERED = 20_000_000  # Of what is packed of all assets
 CHANGES_REMEMBERED = 100  # The latest ones of one asset
 CLOCKS_DIFFER_SECONDS = 10.0  # An event may seem that much older than one stored before it
 ROUNDS = 20  # How often to ask for an event before one that does not name its upstream assets
@@ -26,7 +26,7 @@ class Made(NamedTuple):
     """A materialization, as far as later events of its asset need it."""
 
     key: dg.AssetKey
-    text: str  # From `text_of_materialization`
+    packed: bytes  # From `packed_materialization`
     upstream: Upstream | None  # None if it does not say what it was made from
 
 
@@ -41,7 +41,7 @@ class _History:
         self.since = since
         # What the asset was made from before `since`; None until the log was asked
         self.older_upstream: Upstream | None = None
-        self.characters = 0
+        self.bytes_kept = 0
         self._has_first = has_first
         self.changes: list[tuple[float, Made]] = []  # The oldest first
 
@@ -50,18 +50,18 @@ class _History:
         place = self._place(timestamp)
         if place < len(self.changes) and self.changes[place][0] == timestamp:
             return
-        if place and self.changes[place - 1][1].text == made.text:
+        if place and self.changes[place - 1][1].packed == made.packed:
             upstream = self.upstream_before(timestamp)
             if made.upstream is None or made.upstream == upstream:
                 return
         self.changes.insert(place, (timestamp, made))
-        self.characters += len(made.text)
+        self.bytes_kept += len(made.packed)
 
     def shorten(self) -> None:
         """Forget the oldest changes if there are too many."""
         while len(self.changes) > CHANGES_REMEMBERED:
             _, oldest = self.changes.pop(0)
-            self.characters -= len(oldest.text)
+            self.bytes_kept -= len(oldest.packed)
             if oldest.upstream is not None:
                 self.older_upstream = oldest.upstream
             # What was before the oldest remaining one is not known any more.
@@ -76,9 +76,9 @@ class _History:
             self._has_first or (bool(self.changes) and self.changes[0][0] < before)
         )
 
-    def before(self, timestamp: float) -> str | None:
+    def before(self, timestamp: float) -> bytes | None:
         place = self._place(timestamp)
-        return self.changes[place - 1][1].text if place else None
+        return self.changes[place - 1][1].packed if place else None
 
     def upstream_before(self, timestamp: float) -> Upstream | None:
         for place in range(self._place(timestamp) - 1, -1, -1):
@@ -99,19 +99,19 @@ class EarlierMaterializations:
         self._instance = instance
         self._follows_all = follows_all
         self._assets: OrderedDict[dg.AssetKey, _History] = OrderedDict()
-        self._characters = 0
+        self._bytes_kept = 0
         self._asked_for: float | None = None
         self._observing_since: float | None = None
         self._has_versions = False
 
     def of(
         self, keys: Collection[dg.AssetKey], before: float, *, now: float
-    ) -> Mapping[dg.AssetKey, str]:
-        """Return the text of the last materialization before a time, of assets that have one."""
+    ) -> Mapping[dg.AssetKey, bytes]:
+        """Return what the last materialization before a time said, of assets that have one."""
         self._prepare(keys, before, now)
         found = {key: self._assets[key].before(before) for key in keys}
         self._shorten()
-        return {key: text for key, text in found.items() if text is not None}
+        return {key: packed for key, packed in found.items() if packed is not None}
 
     def upstream_of(
         self, keys: Collection[dg.AssetKey], before: float, *, now: float
@@ -132,9 +132,9 @@ class EarlierMaterializations:
             self._observing_since = timestamp
         self._add(made, timestamp)
         if history := self._assets.get(made.key):
-            self._characters -= history.characters
+            self._bytes_kept -= history.bytes_kept
             history.shorten()
-            self._characters += history.characters
+            self._bytes_kept += history.bytes_kept
         self._shorten()
 
     def _add(self, made: Made, timestamp: float) -> None:
@@ -144,24 +144,24 @@ class EarlierMaterializations:
                 return
             since = self._observing_since + CLOCKS_DIFFER_SECONDS
             history = self._assets[made.key] = _History(since, has_first=False)
-        before = history.characters
+        before = history.bytes_kept
         history.add(timestamp, made)
-        self._characters += history.characters - before
+        self._bytes_kept += history.bytes_kept - before
         self._assets.move_to_end(made.key)
 
     def _shorten(self) -> None:
         while len(self._assets) > 1 and (
-            len(self._assets) > ASSETS_REMEMBERED or self._characters > CHARACTERS_REMEMBERED
+            len(self._assets) > ASSETS_REMEMBERED or self._bytes_kept > BYTES_REMEMBERED
         ):
             _, history = self._assets.popitem(last=False)
-            self._characters -= history.characters
+            self._bytes_kept -= history.bytes_kept
             # If the asset comes again, what was in between is not known.
             self._observing_since = None
 
     def _prepare(self, keys: Collection[dg.AssetKey], before: float, now: float) -> None:
         if not self._follows_all and before != self._asked_for:
             self._assets.clear()
-            self._characters = 0
+            self._bytes_kept = 0
             self._asked_for = before
         unknown = [
             key
@@ -189,7 +189,7 @@ class EarlierMaterializations:
             self._assets[key] = _History(since, has_first=True)
             if known is not None:
                 # Keep what was observed since, instead of reading it again.
-                self._characters -= known.characters
+                self._bytes_kept -= known.bytes_kept
                 for timestamp, observed in known.changes:
                     self._add(observed, timestamp)
         for made, timestamp in found:
@@ -238,7 +238,7 @@ def made_by(entry: dg.EventLogEntry) -> Made | None:
     tags = materialization.tags or {}
     return Made(
         materialization.asset_key,
-        text_of_materialization(materialization),
+        packed_materialization(materialization),
         upstream_in_tags(tags) if tells_upstream(tags) else None,
     )
 

@@ -78,8 +78,8 @@ class _Run:
     facts: RunFacts
     log: ProgressLog
     events: int = 0
-    made: dict[AssetKey, str] = field(default_factory=dict)
-    made_before: dict[AssetKey, str] = field(default_factory=dict)
+    made: dict[AssetKey, bytes] = field(default_factory=dict)
+    made_before: dict[AssetKey, bytes] = field(default_factory=dict)
     asked_before: set[AssetKey] = field(default_factory=set)
     started_at: float | None = None
     definitions: Definitions | None = None
@@ -98,7 +98,7 @@ class _Run:
         if _is_start(entry):
             self.start(entry.timestamp)
         if made is not None:
-            self.made[made.key] = made.text
+            self.made[made.key] = made.packed
         self.log.observe(entry)
 
     def start(self, timestamp: float) -> None:
@@ -275,7 +275,7 @@ class EventLogFacts:
 
     def _made_before(
         self, run: _Run, entry: EventLogEntry, assets: Mapping[AssetKey, AssetFacts]
-    ) -> Mapping[AssetKey, str]:
+    ) -> Mapping[AssetKey, bytes]:
         """Return the earlier materializations of the assets that an event may name."""
         wanted = _read_by(entry)
         key = asset_of(entry)
@@ -334,11 +334,11 @@ class EventLogFacts:
         return self._last_read[1]
 
     def _made_by_now(
-        self, before: dict[AssetKey, str], entry: EventLogEntry
-    ) -> Mapping[AssetKey, str]:
+        self, before: dict[AssetKey, bytes], entry: EventLogEntry
+    ) -> Mapping[AssetKey, bytes]:
         """Add what the event itself says of the asset."""
         made = self._made(entry)
-        return before if made is None else ChainMap({made.key: made.text}, before)
+        return before if made is None else ChainMap({made.key: made.packed}, before)
 
     def _earlier_upstream(
         self, run: _Run, entry: EventLogEntry, assets: Mapping[AssetKey, AssetFacts]

@@ -1,10 +1,11 @@
 """What an asset is: its definition, merged with what its latest materialization says of it.
 
-A materialization's part is kept as a text: a table of 1,000 columns takes 30 KB so, and 1 MB as
-objects.
+A materialization's part is kept packed, as JSON that is compressed if it is long: a table of 1,000
+columns takes 5 KB so, and 1 MB as objects.
 """
 
 import json
+import zlib
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import PurePosixPath
@@ -24,15 +25,21 @@ from openlineage_dagster_core.facts.metadata import (
 )
 from openlineage_dagster_core.facts.model import AssetFacts, Facts, MaterializedFacts, PhysicalFacts
 
-NOTHING = ""  # The text of a materialization that says nothing of its asset
+NOTHING = b""  # What is packed of a materialization that says nothing of its asset
+LONG_BYTES = 4_000  # From which on it is compressed: of short ones that costs more than it saves
 UNTYPED = frozenset({"", "?"})  # Types of columns of unknown type; dagster-dbt writes the second
-CHARACTERS_KEPT = 1_000_000  # Texts whose merged facts are cached; those take some 40 times as much
+BYTES_KEPT = (
+    1_000_000  # Of the JSON whose merged facts are cached; those take some 40 times as much
+)
+PACKED_TIMES = (
+    8  # The JSON of a table of many columns is some so many times as long as it is packed
+)
 
-_Pair = tuple[int, str]  # The `id` of a definition, and the text of a materialization
+_Pair = tuple[int, bytes]  # The `id` of a definition, and what is packed of a materialization
 
 
-def text_of_materialization(materialization: AssetMaterialization) -> str:
-    """Return what a materialization says of its asset, as JSON, or `NOTHING`."""
+def packed_materialization(materialization: AssetMaterialization) -> bytes:
+    """Return what a materialization says of its asset, packed; `NOTHING` if it says nothing."""
     metadata = materialization.metadata
     if DESCRIBING_KEYS.isdisjoint(metadata):
         return NOTHING
@@ -50,7 +57,8 @@ def text_of_materialization(materialization: AssetMaterialization) -> str:
     if columns is None and sql is None and not any(where):
         return NOTHING
     written = _written(columns) if columns is not None else None
-    return json.dumps([written, where, sql, children], separators=(",", ":"))
+    text = json.dumps([written, where, sql, children], separators=(",", ":")).encode()
+    return text if len(text) < LONG_BYTES else zlib.compress(text, level=1)
 
 
 def _whole(path: str | None, partition: str | None) -> str | None:
@@ -71,10 +79,11 @@ def _written(columns: TableSchema) -> list[list[Any]]:
     ]
 
 
-def facts_of_materialization(text: str) -> MaterializedFacts:
-    """Read what `text_of_materialization` wrote."""
-    if text == NOTHING:
+def unpacked_materialization(packed: bytes) -> MaterializedFacts:
+    """Return what `packed_materialization` packed."""
+    if packed == NOTHING:
         return MaterializedFacts()
+    text = packed if packed.startswith(b"[") else zlib.decompress(packed)
     columns, where, sql, children = json.loads(text)
     return MaterializedFacts(
         columns=_columns(columns) if columns is not None else None,
@@ -148,15 +157,16 @@ def _merged_place(defined: PhysicalFacts, made: PhysicalFacts) -> PhysicalFacts:
     return replace(found, table_name=table)
 
 
-def _merged_with_text(pair: _Pair, asset: AssetFacts) -> AssetFacts:
-    return merged(asset, facts_of_materialization(pair[1]))
+def _merged_with_packed(pair: _Pair, asset: AssetFacts) -> AssetFacts:
+    return merged(asset, unpacked_materialization(pair[1]))
 
 
-def _length(pair: _Pair) -> int:
-    return 100 + len(pair[1])
+def _weight(pair: _Pair) -> int:
+    packed = pair[1]
+    return 100 + len(packed) * (1 if packed.startswith(b"[") else PACKED_TIMES)
 
 
-_merged = PerValue[_Pair, AssetFacts](_merged_with_text, _length, CHARACTERS_KEPT)
+_merged = PerValue[_Pair, AssetFacts](_merged_with_packed, _weight, BYTES_KEPT)
 
 
 _without_definition = lru_cache(maxsize=16384)(AssetFacts)
@@ -164,14 +174,14 @@ _without_definition = lru_cache(maxsize=16384)(AssetFacts)
 
 def described(facts: Facts, key: AssetKey) -> AssetFacts | None:
     """Describe an asset by its definition and the latest materialization, if either is known."""
-    text = facts.made.get(key)
-    if text is None:
-        text = facts.made_before.get(key, NOTHING)
+    packed = facts.made.get(key)
+    if packed is None:
+        packed = facts.made_before.get(key, NOTHING)
     definition = facts.assets.get(key)
-    if text == NOTHING:
+    if packed == NOTHING:
         return definition
     asset = definition or _without_definition(key)
-    return _merged((id(asset), text), asset)
+    return _merged((id(asset), packed), asset)
 
 
 def is_settled(facts: Facts, key: AssetKey, *, with_columns: bool) -> bool:
@@ -186,14 +196,14 @@ def is_settled(facts: Facts, key: AssetKey, *, with_columns: bool) -> bool:
         return False
     if with_columns:
         return _has_its_columns((id(definition), before), definition)
-    return not facts_of_materialization(before).children
+    return not unpacked_materialization(before).children
 
 
 def _only_definition_has_columns(pair: _Pair, definition: AssetFacts) -> bool:
     defined = definition.columns
     if defined is None or any(column.type in UNTYPED for column in defined.columns):
         return False
-    return facts_of_materialization(pair[1]).columns is None
+    return unpacked_materialization(pair[1]).columns is None
 
 
-_has_its_columns = PerValue[_Pair, bool](_only_definition_has_columns, _length, CHARACTERS_KEPT)
+_has_its_columns = PerValue[_Pair, bool](_only_definition_has_columns, _weight, BYTES_KEPT)

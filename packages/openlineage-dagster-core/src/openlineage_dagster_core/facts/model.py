@@ -218,10 +218,10 @@ class Facts:
     is_job_like_asset: bool = False  # True if an asset has the name of the run's job as its key
     # For assets without a definition, what an earlier materialization was made from
     earlier_upstream: Mapping[AssetKey, tuple[AssetKey, ...]] = field(default_factory=dict)
-    # What the last materialization before the run says of each asset, as `materialized` writes it
-    made_before: Mapping[AssetKey, str] = field(default_factory=dict)
+    # What the last materialization before the run says of each asset, as `materialized` packs it
+    made_before: Mapping[AssetKey, bytes] = field(default_factory=dict)
     # The same of those in this run, including the event itself
-    made: Mapping[AssetKey, str] = field(default_factory=dict)
+    made: Mapping[AssetKey, bytes] = field(default_factory=dict)
     # The last partition when the run was stored, by the name of dynamic partitions, of those of
     # which an asset reads the last one only
     last_partitions: Mapping[str, str | None] = field(default_factory=dict)
