@@ -25,12 +25,12 @@ from openlineage_dagster_storage.leadership import Leadership, acquire
 
 PASS_SECONDS = 2.0  # Seconds after which a pass ends, so that the cursor is kept
 POLL_SECONDS = 0.6  # Seconds between two looks at the log while there is news
-ANNOUNCED_SECONDS = 0.5  # Seconds between looks where the database announces news and there is some
+NEWS_SECONDS = 0.5  # Seconds between two reads of the log where news is noticed without a query
 FILES_SECONDS = 0.2  # Seconds between two looks at the files of SQLite, which cost no query
 QUIET_POLL_SECONDS = 10.0  # Seconds between looks at a quiet log where the database announces news
 LONGEST_POLL_SECONDS = 5.0  # Seconds between two looks at a quiet log elsewhere
 SAVE_SECONDS = 1.5  # Seconds between two writes of the cursor while there is news
-BEHIND_SAVE_SECONDS = 10.0  # Seconds between them while more is new than a pass can deliver
+BEHIND_SAVE_SECONDS = 15.0  # Seconds between them while more is new than a pass can deliver
 MANY_WAITING = 1000  # Events of the log that were read and wait, of more than one pass
 QUIET_SAVE_SECONDS = 20.0  # Seconds between two heartbeats of a deliverer that has nothing to do
 STOP_SECONDS = 1.0  # Seconds after which a deliverer that waits notices that it is to stop
@@ -72,7 +72,7 @@ class Deliverer:
         self._configuration = state.configuration_of(settings, os.environ).digest
         self._is_unsaved, self._is_replaced, self._has_retries = True, False, False
         self._saved_at = self._controlled_at = float("-inf")
-        self._news_at = time.monotonic()
+        self._news_at = self._passed_at = time.monotonic()
         host = state.this_host()
         self._heartbeat = state.Heartbeat(
             started_at=time.time(),
@@ -183,6 +183,7 @@ class Deliverer:
                 behind_since=engine.reader.cursor.behind_since,
             )
         self._has_retries = False
+        self._passed_at = time.monotonic()
         outcome = engine.deliver(PASS_SECONDS, patience=self._settings.timeout)
         now = time.time()
         if outcome.read or outcome.sent or outcome.parked or outcome.has_more:
@@ -287,7 +288,7 @@ class Deliverer:
             self._wait_for_files(engine, leadership)
             return
         if leadership.announces:
-            time.sleep(ANNOUNCED_SECONDS)
+            time.sleep(NEWS_SECONDS)
             seconds = POLL_SECONDS if quiet < QUIET_POLL_SECONDS else QUIET_POLL_SECONDS
         else:
             seconds = max(POLL_SECONDS, min(LONGEST_POLL_SECONDS, quiet / 10))
@@ -302,7 +303,8 @@ class Deliverer:
         until = time.monotonic() + QUIET_POLL_SECONDS
         while time.monotonic() < until and leadership.is_held() and not self._should_stop():
             if engine.lanes.held or engine.reader.has_news():
-                leadership.wait(FILES_SECONDS)
+                rest = NEWS_SECONDS - (time.monotonic() - self._passed_at)
+                leadership.wait(max(FILES_SECONDS, rest))
                 return
             if time.monotonic() - self._saved_at > QUIET_SAVE_SECONDS:
                 return
