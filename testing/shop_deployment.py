@@ -23,9 +23,6 @@ from sensor_evaluations import SensorEvaluations
 Json = dict[str, Any]
 
 EXAMPLES = TESTING.parent / "docs" / "examples"
-MODULES = {"storage": "shop.definitions", "sensor": "shop.with_tenants"}
-"""By mechanism."""
-
 TENANTS = {"namespace_template": "{namespace}/{tag:tenant}", "resolve_run_tags": True}
 """Options of the storage; the sensor has the same template."""
 
@@ -73,7 +70,11 @@ def deployed_shop(
         "OPENLINEAGE_NAMESPACE": namespace,
     }
     workspace = folder / "workspace.yaml"
-    location = {"module_name": MODULES[mechanism], "location_name": "shop"}
+    location = {
+        "module_name": "deployed_shop",
+        "attribute": mechanism,
+        "location_name": "shop",
+    }
     workspace.write_text(yaml.safe_dump({"load_from": [{"python_module": location}]}))
     with deployed(
         DagsterHome(home, None, environ=environ, content=content), "shop", "-w", str(workspace)
