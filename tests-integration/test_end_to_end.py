@@ -26,6 +26,9 @@ from shop_deployment import deployed_shop, events_of_the_log, run_everything, wa
 
 Json = dict[str, Any]
 
+# The first test of a deployment waits for all of its runs.
+pytestmark = pytest.mark.timeout(900)
+
 ALL = "all"
 """One deployment that sends to every backend that is there."""
 

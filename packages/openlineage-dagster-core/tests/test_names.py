@@ -6,8 +6,8 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from openlineage_dagster_core.names import (
-    LONGEST,
-    LONGEST_BYTES,
+    LONGEST_NAME,
+    LONGEST_TEXT_BYTES,
     limited,
     safe_dataset_namespace,
     safe_job_namespace,
@@ -27,7 +27,7 @@ any_characters = st.text(st.characters(exclude_categories=()))
 def test_whatever_comes_in_what_goes_out_is_safe(make_safe, text: str) -> None:
     safe = make_safe(text)
     assert safe.strip()
-    assert len(safe) <= LONGEST
+    assert len(safe) <= LONGEST_NAME
     assert not re.search(r"[\x00-\x1f\x7f]", safe)
     safe.encode()
     if make_safe is safe_dataset_namespace:
@@ -113,5 +113,5 @@ def test_no_character_is_cut_in_two(text: str, longest: int, fit: str) -> None:
 
 
 def test_the_limit_is_64_kilobytes() -> None:
-    assert len(limited("x" * 10**6)) == LONGEST_BYTES - 2
-    assert len(limited("x" * LONGEST_BYTES)) == LONGEST_BYTES
+    assert len(limited("x" * 10**6)) == LONGEST_TEXT_BYTES - 2
+    assert len(limited("x" * LONGEST_TEXT_BYTES)) == LONGEST_TEXT_BYTES

@@ -41,9 +41,9 @@ class PerObject(Generic[_Object, _Value]):
 class PerValue(Generic[_Key, _Value]):
     """A function whose results are kept by the value of its first argument, those used last.
 
-    The other arguments belong to the first one. They live as long as the result, so the first one
-    may name them by their `id`. `weigh` returns the weight of a first argument and its result;
-    `limit` bounds the sum of the weights.
+    The first argument must determine the others. They are kept with the result, so it may contain
+    their `id`: no other object can get that id as long as the result is kept. `weigh` returns the
+    weight of a first argument; `limit` bounds the sum of the weights.
     """
 
     def __init__(

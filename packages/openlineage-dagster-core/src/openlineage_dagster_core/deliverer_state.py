@@ -1,4 +1,7 @@
-"""What the deliverer of Mechanism A leaves in the instance's key-value table, for all to read."""
+"""What the deliverer, and those who ask it, leave in the instance's key-value table.
+
+Processes leave digests of their configurations there, by which different ones are told apart.
+"""
 
 import hashlib
 import json
@@ -23,7 +26,7 @@ SUCCESSOR_ROW = "successor"
 REQUESTS_ROW = "requests"
 CONFIGURATIONS_ROW = "configurations"
 
-_PREFIX = "OPENLINEAGE"  # Of the variables that a configuration has
+_PREFIX = "OPENLINEAGE"  # Of the environment variables that count as configuration
 # Variables that differ from run to run and mean nothing to a deliverer.
 OF_ONE_RUN = frozenset(
     {options.ENV_PARENT_ID, options.ENV_ROOT_PARENT_ID, options.ENV_CONTEXT, options.ENV_DISABLED}

@@ -179,10 +179,10 @@ class Engine:
         patience: float = 0.0,
         waits_for_held: bool = False,
     ) -> Outcome:
-        """Do one pass, which goes on for `budget` seconds and reads at most `limit` events.
+        """Do one pass of at most `budget` seconds and `limit` events of the log.
 
-        After that it waits `patience` seconds for an answer of the backend. `waits_for_held` makes
-        it retry events that fail within this pass.
+        Then wait at most `patience` seconds for the backend's answers. With `waits_for_held`, the
+        pass retries the events that fail in it.
         """
         deadline = time.monotonic() + budget
         sent_before, parked_before = self.lanes.sent, self._parked

@@ -44,7 +44,7 @@ def to_json(event: Event) -> str:
     """Return an event as JSON: `json.loads` finds in it what it finds in `Serde.to_json(event)`.
 
     It is ASCII, so its length is its size in bytes. The order of keys is that of the fields. Raises
-    ValueError for a number, such as NaN, and TypeError for a key that JSON does not have.
+    ValueError for a number that JSON does not have, such as NaN, and TypeError for such a key.
     """
     return _text(event)
 

@@ -26,7 +26,17 @@ URL = "http://backend.example.org:5000"
 FILE = f"transport:\n  type: http\n  url: {URL}/of-file/\n  auth: {{type: api_key, apiKey: f}}\n"
 
 
-@pytest.mark.parametrize("file", ["", FILE, "filters: []\n", "transport: {type: console}\n"])
+@pytest.mark.parametrize(
+    "file",
+    [
+        "",
+        FILE,
+        "filters: []\n",
+        "transport: {type: console}\n",
+        "transport:\n",
+        "transport: {type: }\n",
+    ],
+)
 @pytest.mark.parametrize(
     "environ",
     [

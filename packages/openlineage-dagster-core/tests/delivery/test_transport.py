@@ -236,6 +236,7 @@ HTTP = '{"type": "http", "url": "http://localhost:5000"}'
         ({"OPENLINEAGE__TRANSPORT__TYPE": "console"}, f"transport: {HTTP}", False),
         ({"OPENLINEAGE__TRANSPORT__TYPE": "console"}, "transport: {url: x}", True),
         ({"OPENLINEAGE__TRANSPORT__TYPE": "console"}, "transport:", True),
+        ({"OPENLINEAGE__TRANSPORT__TYPE": "console"}, "transport: {type: }", True),
         ({"OPENLINEAGE__TRANSPORT__TYPE": "http"}, f"transport: {CONSOLE}", True),
         (
             {},

@@ -376,8 +376,8 @@ def test_what_assets_were_said_to_be_comes_with_the_facts(instance: dg.DagsterIn
             entry = event.entry()
             facts = facts_of(found, event)
             before, now = (
-                unpacked_materialization(text).physical.table_name if text is not None else None
-                for text in (facts.made_before.get(FIRST), facts.made.get(FIRST))
+                unpacked_materialization(made).physical.table_name if made is not None else None
+                for made in (facts.made_before.get(FIRST), facts.made.get(FIRST))
             )
             assert entry.dagster_event_type is not None
             seen.append((entry.dagster_event_type.value, before, now))

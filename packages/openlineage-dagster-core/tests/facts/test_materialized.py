@@ -44,7 +44,7 @@ def said(partition: str | None = None, **metadata: Any) -> MaterializedFacts:
 
 
 def facts(
-    definition: AssetFacts | None, *, before: str | None = None, made: str | None = None
+    definition: AssetFacts | None, *, before: bytes | None = None, made: bytes | None = None
 ) -> Facts:
     return Facts(
         RUN,
@@ -144,7 +144,7 @@ def test_the_latest_materialization_counts() -> None:
     definition = AssetFacts(KEY, description="of the shop")
     old, new = packed(dagster__table_name="old"), packed(dagster__table_name="new")
 
-    def table(**made: str | None) -> str | None:
+    def table(**made: bytes | None) -> str | None:
         found = described(facts(definition, **made), KEY)
         assert found is not None
         assert found.description == "of the shop"
@@ -168,6 +168,17 @@ def test_the_same_asset_is_made_once() -> None:
     assert described(facts(definition, before=bytes(bytearray(made))), KEY) is first
 
 
+def test_what_is_long_is_compressed_and_read_back() -> None:
+    columns = {f"column_{number}": "VARCHAR" for number in range(300)}
+    made = packed(dagster__column_schema=schema(**columns))
+    assert len(made) < 3000
+    assert unpacked_materialization(made).columns == schema(**columns)
+    assert made == packed(dagster__column_schema=schema(**columns))
+    definition = AssetFacts(KEY)
+    first = described(facts(definition, made=made), KEY)
+    assert described(facts(definition, before=bytes(bytearray(made))), KEY) is first
+
+
 TYPED = AssetFacts(KEY, columns=schema(id="int"))
 
 
@@ -184,7 +195,7 @@ TYPED = AssetFacts(KEY, columns=schema(id="int"))
     ],
 )
 def test_a_start_waits_where_the_materialization_may_say_more(
-    definition: AssetFacts | None, before: str | None, expected: bool
+    definition: AssetFacts | None, before: bytes | None, expected: bool
 ) -> None:
     found = is_settled(facts(definition, before=before), KEY, with_columns=True)
     assert found is expected

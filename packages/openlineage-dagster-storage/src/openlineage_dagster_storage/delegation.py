@@ -1,4 +1,4 @@
-"""Wraps a storage: the option `wrapped` says which one; calls are forwarded to its members."""
+"""Reads which storage to wrap, and forwards calls to it."""
 
 import importlib
 import inspect

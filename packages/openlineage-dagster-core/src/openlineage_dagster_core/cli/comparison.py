@@ -108,7 +108,7 @@ def _described(event: Json) -> str:
     if "run" not in event:
         return f"observation of {text(mapping(event, 'dataset'), 'name')}"
     job = mapping(event, "job")
-    name = f"{text(job, 'namespace')}/{text(job, 'name')}"
+    name = f"{text(job, 'namespace')}/{text(job, 'name')}" if job else "an unnamed job"
     return f"{event.get('eventType')} of {name}, run {_run_id(event)}"
 
 

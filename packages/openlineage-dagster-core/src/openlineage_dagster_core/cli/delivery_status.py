@@ -57,7 +57,8 @@ class DeliveryStatus:
     is_delivering: bool  # True if a deliverer is alive, or the sensor is evaluated
     cursor: Cursor | None  # How far the log is delivered; None before the first delivery
     waiting: Waiting
-    heartbeat: Heartbeat | None = None  # The last deliverer's; None with the sensor
+    # The last deliverer's; None with the sensor, and before the first deliverer
+    heartbeat: Heartbeat | None = None
     is_external: bool = False  # True if only a service may deliver (`deliver: external`)
     evaluated_at: float = 0.0  # The time of the sensor's last tick
     is_running: bool = False  # True if the sensor is switched on
@@ -65,7 +66,7 @@ class DeliveryStatus:
     trouble_since: float = 0.0
     # What `parked` asked the deliverer to do
     requests: Requests = field(default_factory=Requests)
-    # Those that processes were seen with lately, if they differ
+    # Configurations that processes were seen with lately, if they differ
     configurations: list[Configuration] = field(default_factory=list)
 
     @property

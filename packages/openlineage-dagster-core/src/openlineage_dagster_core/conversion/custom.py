@@ -38,7 +38,7 @@ PLACES = {
     "input": "InputDatasetFacet",
     "output": "OutputDatasetFacet",
 }
-# The places that the parts of an event have, by the field of the facets
+# For each part of an event, which of its fields holds the facets of which place
 _PLACES_OF = {
     "run": {"facets": "run"},
     "job": {"facets": "job"},
@@ -183,9 +183,9 @@ def _once(datasets: list[_Dataset]) -> tuple[_Dataset, ...]:
 def _datasets(
     added: Mapping[str, object], side: str, key: AssetKey, named: Callable[[AssetKey], InputDataset]
 ) -> Iterator[InputDataset]:
-    given, about = added.get(side, []), f"openlineage/{side} of {key}"
+    given = added.get(side, [])
     if not isinstance(given, list):
-        _mistake(about, "expected a list")
+        _mistake(f"openlineage/{side} of {key}", "expected a list")
         return
     for item in given:
         asset = named_asset(item)
@@ -201,7 +201,8 @@ def _datasets(
                 facets=checked.get("dataset", {}),
             )
         else:
-            _mistake(about, 'expected an asset key, or {"namespace", "name"}')
+            expected = 'expected an asset key, or {"namespace", "name"}'
+            _mistake(f"openlineage/{side} of {key}", expected)
 
 
 def _public(text: str) -> str:

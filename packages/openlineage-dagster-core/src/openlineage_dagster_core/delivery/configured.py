@@ -81,14 +81,14 @@ def transport(
 
     With `ignores_wrong_file` such a file counts as empty.
     """
-    in_file: object = None
+    in_file: object = {}
     try:
         in_file = transport_in_file(environ)
     except ConfigFileError:
         if not ignores_wrong_file:
             raise
     found = _in_variables(environ)
-    for value in () if in_file is None else _values(in_file, str(config_file(environ))):
+    for value in _values(in_file, str(config_file(environ))):
         if value.path not in found:
             _clear(found, value.path)
         found[value.path] = value
@@ -144,10 +144,13 @@ def config_file(environ: Mapping[str, str]) -> Path | None:
 
 
 def transport_in_file(environ: Mapping[str, str]) -> object:
-    """Return the file's transport, None without any; raise ConfigFileError for a wrong file."""
+    """Return the file's transport, empty without any; raise ConfigFileError for a wrong file.
+
+    It is None where the file has an empty one: that replaces what the environment says.
+    """
     path = config_file(environ)
     if path is None:
-        return None
+        return {}
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
     except yaml.MarkedYAMLError as error:
@@ -158,7 +161,7 @@ def transport_in_file(environ: Mapping[str, str]) -> object:
         raise ConfigFileError(f"{path}: it cannot be read ({type(error).__name__})") from None
     if not isinstance(content, dict):
         raise ConfigFileError(f"{path}: it is not a mapping with a key transport")
-    return content.get("transport")
+    return content.get("transport", {})
 
 
 def _in_variables(environ: Mapping[str, str]) -> _Values:

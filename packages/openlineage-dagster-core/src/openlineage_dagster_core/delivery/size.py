@@ -85,6 +85,8 @@ def within(event: Event, text: str, limit: int) -> tuple[Event, str, tuple[str, 
     if len(text) <= limit:
         return event, text, ()
     groups = _groups(event)
+    if not groups:
+        return event, text, ()
     need = len(to_json(_without(event, ()))) - limit
     if isinstance(event, RunEvent) and not _dropped_before(event):
         # The first name comes without a comma.

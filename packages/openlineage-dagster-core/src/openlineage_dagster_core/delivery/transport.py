@@ -5,6 +5,7 @@ A process that executes a run must not pay for importing openlineage-python's cl
 """
 
 import contextlib
+import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -68,15 +69,24 @@ def names_console(environ: Mapping[str, str]) -> bool:
     disabled, and without any configuration, the result is False.
     """
     found = _transport(environ)
-    return found is not None and any(
-        each.kind in CONSOLE for each in configured.destinations(found.config)
-    )
+    if found is None:
+        return _falls_back_to_console(environ)
+    return any(each.kind in CONSOLE for each in configured.destinations(found.config))
 
 
 def is_console(environ: Mapping[str, str]) -> bool:
     """Return True if events go nowhere but to the log of the process that delivers them."""
     found = _transport(environ)
-    return found is not None and found.kind in CONSOLE
+    return _falls_back_to_console(environ) if found is None else found.kind in CONSOLE
+
+
+def _falls_back_to_console(environ: Mapping[str, str]) -> bool:
+    """Return True if something is configured, but no type: the client then uses the console."""
+    with contextlib.suppress(ValueError, RecursionError):
+        whole: object = json.loads(environ.get(ENV_TRANSPORT) or "{}")
+        # The client raises where the whole transport is no object.
+        return isinstance(whole, dict) and is_configured(environ)
+    return False
 
 
 def config_file_text(environ: Mapping[str, str]) -> str | None:

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 class Outstanding:
     """Storage ids in the order of the log, until they are delivered from the oldest on.
 
-    Every event up to `low` is delivered, and of those above it the ones in `delivered`.
+    Delivered are all events up to `low`, which `advance` moves, and those in `delivered`.
     """
 
     def __init__(self, low: int, delivered: Iterable[int] = ()) -> None:

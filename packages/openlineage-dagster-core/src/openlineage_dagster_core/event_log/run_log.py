@@ -7,9 +7,10 @@ from dagster import DagsterInstance
 from dagster._core.event_api import EventLogCursor
 
 from openlineage_dagster_core.event_log.stored_event import EventId, Page, StoredEvent
-from openlineage_dagster_core.event_log.tables import LONGEST_PAGE, EventTables
+from openlineage_dagster_core.event_log.tables import EventTables
 from openlineage_dagster_core.families import FOLLOWED
 
+PAGE = 2000  # Events of a page; of runs that are merged, one page each is open
 PUBLIC_PAGE = 200  # Events of a page of Dagster's public API, which decodes all of them
 
 
@@ -19,7 +20,7 @@ def events_of_run(
     *,
     after: int = 0,
     until: int | None = None,
-    page: int = LONGEST_PAGE,
+    page: int = PAGE,
 ) -> Iterator[StoredEvent]:
     """Yield the followed events of a run in order, read from the log page by page.
 

@@ -26,16 +26,13 @@ from openlineage_dagster_core.facts.metadata import (
 from openlineage_dagster_core.facts.model import AssetFacts, Facts, MaterializedFacts, PhysicalFacts
 
 NOTHING = b""  # What is packed of a materialization that says nothing of its asset
-LONG_BYTES = 4_000  # From which on it is compressed: of short ones that costs more than it saves
+LONG_BYTES = 4_000  # JSON from this length on is compressed; shorter JSON gains too little
+LENGTH_BYTES = 4  # In front of compressed JSON: its length before compression
 UNTYPED = frozenset({"", "?"})  # Types of columns of unknown type; dagster-dbt writes the second
-BYTES_KEPT = (
-    1_000_000  # Of the JSON whose merged facts are cached; those take some 40 times as much
-)
-PACKED_TIMES = (
-    8  # The JSON of a table of many columns is some so many times as long as it is packed
-)
+BYTES_KEPT = 1_000_000  # Of JSON whose merged facts are cached; those take some 40 times as much
 
-_Pair = tuple[int, bytes]  # The `id` of a definition, and what is packed of a materialization
+# The `id` of a definition, and what is packed of a materialization
+_Key = tuple[int, bytes]
 
 
 def packed_materialization(materialization: AssetMaterialization) -> bytes:
@@ -58,7 +55,9 @@ def packed_materialization(materialization: AssetMaterialization) -> bytes:
         return NOTHING
     written = _written(columns) if columns is not None else None
     text = json.dumps([written, where, sql, children], separators=(",", ":")).encode()
-    return text if len(text) < LONG_BYTES else zlib.compress(text, level=1)
+    if len(text) < LONG_BYTES:
+        return text
+    return len(text).to_bytes(LENGTH_BYTES, "big") + zlib.compress(text, level=1)
 
 
 def _whole(path: str | None, partition: str | None) -> str | None:
@@ -83,7 +82,7 @@ def unpacked_materialization(packed: bytes) -> MaterializedFacts:
     """Return what `packed_materialization` packed."""
     if packed == NOTHING:
         return MaterializedFacts()
-    text = packed if packed.startswith(b"[") else zlib.decompress(packed)
+    text = packed if packed.startswith(b"[") else zlib.decompress(packed[LENGTH_BYTES:])
     columns, where, sql, children = json.loads(text)
     return MaterializedFacts(
         columns=_columns(columns) if columns is not None else None,
@@ -157,16 +156,17 @@ def _merged_place(defined: PhysicalFacts, made: PhysicalFacts) -> PhysicalFacts:
     return replace(found, table_name=table)
 
 
-def _merged_with_packed(pair: _Pair, asset: AssetFacts) -> AssetFacts:
-    return merged(asset, unpacked_materialization(pair[1]))
+def _merged_with_packed(key: _Key, asset: AssetFacts) -> AssetFacts:
+    return merged(asset, unpacked_materialization(key[1]))
 
 
-def _weight(pair: _Pair) -> int:
-    packed = pair[1]
-    return 100 + len(packed) * (1 if packed.startswith(b"[") else PACKED_TIMES)
+def _weight(key: _Key) -> int:
+    packed = key[1]
+    is_plain = packed == NOTHING or packed.startswith(b"[")
+    return 100 + (len(packed) if is_plain else int.from_bytes(packed[:LENGTH_BYTES], "big"))
 
 
-_merged = PerValue[_Pair, AssetFacts](_merged_with_packed, _weight, BYTES_KEPT)
+_merged = PerValue[_Key, AssetFacts](_merged_with_packed, _weight, BYTES_KEPT)
 
 
 _without_definition = lru_cache(maxsize=16384)(AssetFacts)
@@ -199,11 +199,11 @@ def is_settled(facts: Facts, key: AssetKey, *, with_columns: bool) -> bool:
     return not unpacked_materialization(before).children
 
 
-def _only_definition_has_columns(pair: _Pair, definition: AssetFacts) -> bool:
+def _only_definition_has_columns(key: _Key, definition: AssetFacts) -> bool:
     defined = definition.columns
     if defined is None or any(column.type in UNTYPED for column in defined.columns):
         return False
-    return unpacked_materialization(pair[1]).columns is None
+    return unpacked_materialization(key[1]).columns is None
 
 
-_has_its_columns = PerValue[_Pair, bool](_only_definition_has_columns, _weight, BYTES_KEPT)
+_has_its_columns = PerValue[_Key, bool](_only_definition_has_columns, _weight, BYTES_KEPT)

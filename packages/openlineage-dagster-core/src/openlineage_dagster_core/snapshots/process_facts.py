@@ -64,7 +64,7 @@ def added(row: str | None, run_id: str, facts: Definitions) -> str:
 
 
 def found(row: str | None, run_id: str) -> Definitions:
-    """Return what the process of a run added to it; nothing where the row cannot be read."""
+    """Return what the process of a run added to it; empty where the row says nothing of it."""
     written: Any = parsed(row).get(run_id)
     if not isinstance(written, dict):
         return Definitions()

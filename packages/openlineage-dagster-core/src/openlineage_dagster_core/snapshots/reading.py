@@ -29,7 +29,7 @@ logger = logging.getLogger(__name__)
 class KeptDefinitions:
     """Gives a run the definitions that its own process kept, and other events the latest by then.
 
-    What no run has kept has the definitions `otherwise`, such as those of a code location.
+    `otherwise` defines the assets and jobs that no run has kept, such as those of a code location.
     """
 
     def __init__(

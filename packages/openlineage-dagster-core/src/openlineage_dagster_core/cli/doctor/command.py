@@ -86,7 +86,6 @@ def examine(
         delivery,
         mechanisms,
         namespaces,
-        sending,
         transport,
         versions,
     )
@@ -109,10 +108,14 @@ def examine(
         subject = opening.subject
         if sends:
             marquez = [answer.address for answer in answers if answer.is_marquez]
-            yield from findings_of(
-                "test event",
-                lambda: sending.check(subject.settings, environ, destinations, marquez),
-            )
+
+            def send() -> Iterator[Finding]:
+                # It imports the client, which a broken installation may lack.
+                from openlineage_dagster_core.cli.doctor import sending
+
+                yield from sending.check(subject.settings, environ, destinations, marquez)
+
+            yield from findings_of("test event", send)
         for name, check in (
             ("mechanisms", mechanisms.check),
             ("namespaces", namespaces.check),

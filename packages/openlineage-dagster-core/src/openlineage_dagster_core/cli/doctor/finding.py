@@ -1,13 +1,13 @@
 """The findings of checks, and the boundary that turns time-outs and exceptions into findings.
 
-A check yields findings; an exception ends it with a problem. `CommandError` says what to do.
+A check yields findings; an exception ends it with a problem. CommandError and ConfigurationError
+say what to do.
 """
 
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from enum import Enum
-from functools import partial
 from typing import TypeVar
 
 from openlineage_dagster_core.cli.terminal import FAILED, INCOMPLETE, OK, CommandError, cause_of
@@ -29,7 +29,7 @@ class Status(str, Enum):
 
 @dataclass(frozen=True)
 class Finding:
-    """One line of doctor's output; `named` sets the check.
+    """One line of doctor's output; `named` and `findings_of` set the check.
 
     The message has no secrets and no full stop. The remedy is a sentence that says what to do.
     """
@@ -40,10 +40,24 @@ class Finding:
     remedy: str | None = None
 
 
-fine = partial(Finding, "", Status.OK)  # All is well
-note = partial(Finding, "", Status.NOTE)  # Worth knowing, and not a fault
-warning = partial(Finding, "", Status.WARNING)  # A fault, although events may arrive
-problem = partial(Finding, "", Status.PROBLEM)  # Lineage does not arrive, or is wrong
+def fine(message: str) -> Finding:
+    """Return a finding that all is well."""
+    return Finding("", Status.OK, message)
+
+
+def note(message: str, remedy: str | None = None) -> Finding:
+    """Return a finding that is worth knowing, and not a fault."""
+    return Finding("", Status.NOTE, message, remedy)
+
+
+def warning(message: str, remedy: str) -> Finding:
+    """Return a fault, although events may arrive."""
+    return Finding("", Status.WARNING, message, remedy)
+
+
+def problem(message: str, remedy: str) -> Finding:
+    """Return a fault that keeps lineage from arriving, or makes it wrong."""
+    return Finding("", Status.PROBLEM, message, remedy)
 
 
 def named(check: str, findings: Iterable[Finding]) -> Iterator[Finding]:
@@ -52,7 +66,7 @@ def named(check: str, findings: Iterable[Finding]) -> Iterator[Finding]:
         for finding in findings:
             yield replace(finding, check=check)
     except Exception as error:
-        # As in `findings_of`.
+        # Any library of a broken deployment may raise anything.
         yield replace(_failure(error), check=check)
 
 
@@ -99,7 +113,7 @@ def findings_of(
     found: list[Finding] = []
 
     def collect() -> bool:
-        # One by one: findings before the time is up count.
+        # Added one by one, so that a check that hangs keeps what it found.
         for finding in check():
             found.append(replace(finding, check=name))
         return True
@@ -107,7 +121,7 @@ def findings_of(
     try:
         bounded(f"The check of {name}", collect, seconds)
     except Exception as error:
-        # A broken deployment breaks libraries in unforeseen ways.
+        # Any library of a broken deployment may raise anything.
         return [*found, replace(_failure(error), check=name)]
     return found
 

@@ -94,7 +94,10 @@ class Gathering:
                 yield name
 
     def lineage(self) -> Lineage:
-        """Return the lineage: each job with its latest datasets and the state of its latest run."""
+        """Return the lineage: each job with the state of its latest run.
+
+        Its datasets are those of the latest run that has some.
+        """
         reads: set[tuple[Name, Name]] = set()
         writes: set[tuple[Name, Name]] = set()
         for job, runs in self._runs.items():
