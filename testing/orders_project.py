@@ -27,10 +27,6 @@ DEFINITIONS = dg.Definitions(
         dg.define_asset_job("doomed", selection=[fails]),
         dg.define_asset_job("tenant", selection=[orders], tags={"tenant": "acme"}),
     ],
-    # Much faster to start than new interpreters.
-    executor=dg.multi_or_in_process_executor.configured(
-        {"multiprocess": {"start_method": {"forkserver": {"preload_modules": ["orders_project"]}}}}
-    ),
 )
 
 NIGHTLY_JOBS = {"nightly", "nightly.raw__orders", "nightly.revenue", "raw/orders", "revenue"}

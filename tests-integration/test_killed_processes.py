@@ -18,7 +18,7 @@ from delivered import check_delivered
 from delivery import has_delivered_all, wait_until_delivered
 from receiver import Receiver
 
-KILLS = 9
+KILLS = 6
 SEED = int(os.environ.get("CHAOS_SEED", "20261124"))
 
 
