@@ -63,6 +63,25 @@ def test_datasets_that_a_definition_names_are_on_every_event_of_the_run() -> Non
         assert event["inputs"][1]["facets"]["own"]["of"] == "kafka"
 
 
+def test_names_of_facets_are_fit_to_send() -> None:
+    [complete] = [
+        event
+        for event in events_of({}, {"openlineage/dataset_facets": {"a\x00": {}, "b\ud800": {}}})
+        if event["job"]["name"] == "orders" and event["eventType"] == "COMPLETE"
+    ]
+    assert {"a\ufffd", "b\ufffd"} <= complete["outputs"][0]["facets"].keys()
+
+
+def test_a_facet_that_is_nested_too_deep_costs_itself_alone() -> None:
+    deep: dict[str, Any] = {}
+    for _ in range(900):
+        deep = {"a": deep}
+    facets = {"deep": deep, "flat": {"a": 1}}
+    complete = one(events_of({"openlineage/dataset_facets": facets}), "orders", "COMPLETE")
+    assert "flat" in complete["outputs"][0]["facets"]
+    assert "deep" not in complete["outputs"][0]["facets"]
+
+
 def test_what_a_materialization_names_is_on_its_completion() -> None:
     events = events_of({}, {"openlineage/inputs": [KAFKA]})
     assert names(one(events, "orders", "COMPLETE")["inputs"]) == ["upstream", "orders"]

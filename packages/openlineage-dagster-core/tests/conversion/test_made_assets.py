@@ -243,3 +243,25 @@ def test_of_a_dependency_without_a_definition_no_group_is_told() -> None:
     events = converted(dg.Definitions([far], jobs=[dg.define_asset_job("all")]), "all")
     [read] = one(events, "far", "COMPLETE")["inputs"]
     assert "tags" not in read["facets"]
+
+
+def test_a_start_waits_for_an_input_that_the_user_names_and_the_same_step_makes() -> None:
+    runs = iter([columns(x="int"), columns(x="int", y="int")])
+    named = {"openlineage/inputs": ["made"], "dagster/column_schema": columns(q="int")}
+
+    @dg.multi_asset(specs=[dg.AssetSpec("made"), dg.AssetSpec("reads", metadata=named)])
+    def both() -> Any:
+        yield dg.MaterializeResult("made", metadata={"dagster/column_schema": next(runs)})
+        yield dg.MaterializeResult("reads")
+
+    definitions = dg.Definitions([both], jobs=[dg.define_asset_job("all")])
+    with dg.DagsterInstance.ephemeral() as instance:
+        execute(definitions, "all", instance)
+        run_id = execute(definitions, "all", instance).run_id
+        entries = [each.event_log_entry for each in instance.get_records_for_run(run_id).records]
+        assets = DefinedAssets(definitions.get_repository_def().asset_graph)
+        events = converted_instance(instance, entries, Definitions(assets))
+    check_runs(events)
+    for state in ("START", "COMPLETE"):
+        [read] = one(events, "reads", state)["inputs"]
+        assert fields(read).keys() == {"x", "y"}

@@ -105,6 +105,19 @@ def test_the_path_of_a_partition_is_none_of_the_asset(path: str, expected: str |
     assert said("2024-01-01", path=dg.MetadataValue.path(path)).physical.path == expected
 
 
+@pytest.mark.parametrize(
+    ("uri", "expected"),
+    [
+        ("s3://lake/daily/2024-01-01", "s3://lake/daily"),
+        ("s3://lake/daily/2024-01-01.parquet", "s3://lake/daily"),
+        ("s3://lake/daily", "s3://lake/daily"),
+        ("s3://2024-01-01", "s3://2024-01-01"),
+    ],
+)
+def test_the_address_of_a_partition_is_that_of_the_asset(uri: str, expected: str) -> None:
+    assert said("2024-01-01", dagster__uri=uri).physical.uri == expected
+
+
 def test_columns_and_types_are_those_made_and_words_those_of_the_definition() -> None:
     definition = AssetFacts(
         KEY,

@@ -17,6 +17,7 @@ from openlineage_dagster_core.conversion.envelope import Draft, Envelope, Event,
 from openlineage_dagster_core.conversion.nominal_time import asset_nominal_time
 from openlineage_dagster_core.conversion.step import step_as_parent
 from openlineage_dagster_core.facts.dbt_failures import skipped_or_failed
+from openlineage_dagster_core.facts.definitions import upstream_of
 from openlineage_dagster_core.facts.materialized import described as asset_of
 from openlineage_dagster_core.facts.materialized import is_settled
 from openlineage_dagster_core.facts.metadata import upstream_in_tags
@@ -167,7 +168,8 @@ def _is_known_at_start(source: Source, key: AssetKey, step_key: str) -> bool:
     if definition is None or not _is_settled(source, key):
         return False
     made_too = source.facts.progress.planned.get(step_key, {})
-    return all(_is_settled(source, parent) for parent in definition.upstream if parent in made_too)
+    read = upstream_of(definition) & made_too.keys()
+    return all(_is_settled(source, each) for each in read)
 
 
 def _is_settled(source: Source, key: AssetKey) -> bool:

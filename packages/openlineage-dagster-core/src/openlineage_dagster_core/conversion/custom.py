@@ -242,10 +242,10 @@ def _facets(
             plain.setdefault("_producer", PRODUCER)
             plain.setdefault("_schemaURL", _SCHEMA + PLACES[place])
             _check_standing_fields(plain)
-        except (TypeError, ValueError, AttributeError) as error:
+        except (TypeError, ValueError, AttributeError, RecursionError) as error:
             _mistake(about, f"{place} facet {name}: {error}")
             continue
-        yield name, plain
+        yield limited(name), plain
 
 
 def _plain(value: Any, path: str, about: str) -> Any:

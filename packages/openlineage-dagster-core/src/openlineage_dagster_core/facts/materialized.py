@@ -44,7 +44,7 @@ def packed_materialization(materialization: AssetMaterialization) -> bytes:
     columns, sql = table_schema(metadata), text_of(metadata, *QUERY)
     where = [
         physical.table_name,
-        physical.uri,
+        _whole_uri(physical.uri, materialization.partition),
         physical.storage_kind,
         physical.materialization,
         _whole(physical.path, materialization.partition),
@@ -67,6 +67,12 @@ def _whole(path: str | None, partition: str | None) -> str | None:
     parent, _, name = path.rpartition("/")
     names = {name, PurePosixPath(name).stem}
     return parent if names & {partition, quote(partition)} else None
+
+
+def _whole_uri(uri: str | None, partition: str | None) -> str | None:
+    """Return the address of all partitions; one that does not end in the partition is theirs."""
+    whole = _whole(uri, partition)
+    return uri if whole is None or whole.endswith(":/") else whole
 
 
 def _written(columns: TableSchema) -> list[list[Any]]:
