@@ -281,9 +281,9 @@ def test_a_backend_that_answers_500_for_a_while_and_then_takes_all_loses_nothing
     """Most of a replay's patience, or of whatever else waits: nothing is given up."""
     for _ in range(2):
         execute(eight_assets.DEFINITIONS, eight_assets.JOB, instance)
-    # Twice the longest pause between two attempts.
-    patience = 40.0
-    until = time.monotonic() + 0.5 * patience
+    # After the attempt before last, and before the one that the pause would allow.
+    patience = 24.0
+    until = time.monotonic() + 0.85 * patience
     receiver.answer = lambda _: 500 if time.monotonic() < until else 201
     # A replay gives up when nothing has moved for that long; the others never do.
     seconds = patience if driver.name == "replay" else 3 * patience

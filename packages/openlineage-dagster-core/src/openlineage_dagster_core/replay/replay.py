@@ -114,9 +114,12 @@ class Replay:
         moved_at = time.monotonic()
         try:
             while True:
-                pause = engine.lanes.failures.blocks_until - time.monotonic()
-                if pause > 0:
-                    time.sleep(min(pause, PAUSE_SECONDS))
+                now = time.monotonic()
+                pause = engine.lanes.failures.blocks_until - now
+                left = moved_at + self._patience - now
+                # The last attempt is at the end of the patience, whatever the pause.
+                if pause > 0 and left > 0:
+                    time.sleep(min(pause, left, PAUSE_SECONDS))
                 else:
                     outcome = engine.deliver(
                         PASS_SECONDS, patience=self._settings.timeout, waits_for_held=True
@@ -136,8 +139,8 @@ class Replay:
                         moved_at = time.monotonic()
                         if not is_stopped:
                             continue
-                if time.monotonic() - moved_at > self._patience:
-                    return self.progress.waiting or "the backend takes no events"
+                    if time.monotonic() - moved_at > self._patience:
+                        return self.progress.waiting or "the backend takes no events"
         finally:
             engine.lanes.end(self._settings.timeout)
 
