@@ -183,6 +183,15 @@ def test_a_dataset_may_be_named_after_its_table_or_uri() -> None:
     assert identity.dataset(RUN, FILE.key, FILE) == ("s3://Bucket", "files")
 
 
+def test_the_namespace_of_a_table_is_without_user_and_password() -> None:
+    for identity in ("asset", "physical"):
+        found = physical(
+            dataset_namespaces={"*": "postgres://u:hunter2@h:5432"}, dataset_identity=identity
+        ).physical(TABLE.key, TABLE)
+        assert found is not None
+        assert found.namespace == "postgres://h:5432"
+
+
 def test_a_table_whose_host_is_not_known_is_named_after_its_asset() -> None:
     identity = physical(dataset_namespaces={"kind:postgres": "postgres://h:5432"})
     assert identity.dataset(RUN, TABLE.key, TABLE) == ("dagster", "raw/orders")

@@ -117,11 +117,3 @@ def test_every_option_is_documented() -> None:
         pytest.skip("the documentation is not here")
     text = page.read_text(encoding="utf-8")
     assert [option for option in STORAGE_OPTIONS if f"`{option}`" not in text] == []
-
-
-def test_namespaces_of_tables_are_without_user_and_password() -> None:
-    options = {"dataset_namespaces": {"t": "postgres://u:hunter2@h:5432", "*": "snowflake://o-a"}}
-    assert Settings.from_options(options, {}).dataset_namespaces == {
-        "t": "postgres://h:5432",
-        "*": "snowflake://o-a",
-    }

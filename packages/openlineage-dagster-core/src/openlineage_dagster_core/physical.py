@@ -14,7 +14,7 @@ from urllib.parse import SplitResult, unquote, urlsplit
 from openlineage.client.naming import dataset as naming
 
 from openlineage_dagster_core.facts.model import AssetFacts
-from openlineage_dagster_core.redaction import without_secrets, without_user
+from openlineage_dagster_core.redaction import public_text
 
 HDFS_PORT = 8020
 AZURE_SUFFIXES = (".dfs.core.windows.net", ".blob.core.windows.net")
@@ -69,7 +69,10 @@ def _mapped(asset: AssetFacts, asset_path: str, namespaces: Mapping[str, str]) -
     ]
     storage_kind = f"{KIND_PATTERN}{asset.physical.storage_kind}"
     best = min(fitting, key=lambda each: _rank(each, storage_kind), default=None)
-    return namespaces[best] if best is not None else None
+    return _public(namespaces[best]) if best is not None else None
+
+
+_public = lru_cache(maxsize=1024)(public_text)  # The user may name a password
 
 
 def _rank(pattern: str, storage_kind: str) -> tuple[int, int, str]:
@@ -90,7 +93,7 @@ def _rank(pattern: str, storage_kind: str) -> tuple[int, int, str]:
 def _of_uri(uri: str) -> PhysicalName | None:
     try:
         # A dataset's name is shown everywhere.
-        parts = urlsplit(without_secrets(without_user(uri.strip())))
+        parts = urlsplit(public_text(uri.strip()))
         if parts.scheme == "dbfs" and not parts.netloc:
             # The address does not contain the workspace.
             return PhysicalName("dbfs", unquote(parts.path), is_table=False)

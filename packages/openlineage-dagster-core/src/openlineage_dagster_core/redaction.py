@@ -239,9 +239,14 @@ def without_user(uri: str) -> str:
     return masked.replace(f"://{MASK}@", "://").replace(f":{MASK}@", ":@")
 
 
+def public_text(text: str) -> str:
+    """Return a text with all secrets masked, and addresses in it without user and password."""
+    return without_secrets(without_user(text))
+
+
 def public_uri(text: str) -> str | None:
     """Return an address without secrets, valid by RFC 3986; None if the text is not an address."""
-    text = without_secrets(without_user(text.strip())).replace(f"://{MASK}@", "://")
+    text = public_text(text.strip()).replace(f"://{MASK}@", "://")
     match = _URI.fullmatch(_NOT_IN_URI.sub(lambda m: quote(m[0], errors="replace"), text))
     if match is None:
         return None

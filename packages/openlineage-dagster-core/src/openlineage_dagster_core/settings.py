@@ -20,7 +20,6 @@ from openlineage_dagster_core.namespaces import (
     DEFAULT_TEMPLATE,
     NamespaceTemplate,
 )
-from openlineage_dagster_core.redaction import without_user
 
 ENV_URL = "OPENLINEAGE_URL"  # The backend's address, read by openlineage-python's client
 ENV_NAMESPACE = "OPENLINEAGE_NAMESPACE"  # The namespace where the option `namespace` is not given
@@ -140,12 +139,7 @@ class Settings:
             jobs=_globs("jobs", given),
             disabled_facets=_facet_names(given.get("disabled_facets", [])),
             dataset_identity=read(validation.one_of, "dataset_identity", "asset", DatasetIdentity),
-            dataset_namespaces={
-                pattern: without_user(namespace)
-                for pattern, namespace in read(
-                    validation.text_by_text, "dataset_namespaces", {}
-                ).items()
-            },
+            dataset_namespaces=read(validation.text_by_text, "dataset_namespaces", {}),
             dataset_symlinks=bool(given.get("dataset_symlinks", False)),
             asset_run_parent=read(validation.one_of, "asset_run_parent", "none", AssetRunParent),
             dagster_url=_dagster_url(given.get("dagster_url")),

@@ -90,11 +90,15 @@ def test_all_events_and_all_readers_have_the_columns_that_were_made() -> None:
         assert lineage["total"]["inputFields"][0]["field"] in RAW
 
 
+def entries_of(instance: dg.DagsterInstance, run_id: str) -> list[dg.EventLogEntry]:
+    """Read a run's log with its real times, which come after those of earlier runs."""
+    return [each.event_log_entry for each in instance.get_records_for_run(run_id).records]
+
+
 def test_what_was_made_in_an_earlier_run_describes_inputs() -> None:
     with dg.DagsterInstance.ephemeral() as instance:
         execute(DEFINITIONS, "all", instance)
-        run_id = execute(DEFINITIONS, "only_report", instance).run_id
-        entries = [each.event_log_entry for each in instance.get_records_for_run(run_id).records]
+        entries = entries_of(instance, execute(DEFINITIONS, "only_report", instance).run_id)
         assets = DefinedAssets(DEFINITIONS.get_repository_def().asset_graph)
         events = converted_instance(instance, entries, Definitions(assets))
         without = converted_instance(instance, entries, Definitions())
@@ -191,8 +195,7 @@ def test_a_start_comes_with_its_step_where_materializations_have_no_columns(
     definitions = physical_definitions({}, made)
     with dg.DagsterInstance.ephemeral() as instance:
         execute(definitions, "all", instance)
-        run_id = execute(definitions, "all", instance).run_id
-        entries = [each.event_log_entry for each in instance.get_records_for_run(run_id).records]
+        entries = entries_of(instance, execute(definitions, "all", instance).run_id)
         assets = DefinedAssets(definitions.get_repository_def().asset_graph)
         at = next(
             index
@@ -257,8 +260,7 @@ def test_a_start_waits_for_an_input_that_the_user_names_and_the_same_step_makes(
     definitions = dg.Definitions([both], jobs=[dg.define_asset_job("all")])
     with dg.DagsterInstance.ephemeral() as instance:
         execute(definitions, "all", instance)
-        run_id = execute(definitions, "all", instance).run_id
-        entries = [each.event_log_entry for each in instance.get_records_for_run(run_id).records]
+        entries = entries_of(instance, execute(definitions, "all", instance).run_id)
         assets = DefinedAssets(definitions.get_repository_def().asset_graph)
         events = converted_instance(instance, entries, Definitions(assets))
     check_runs(events)

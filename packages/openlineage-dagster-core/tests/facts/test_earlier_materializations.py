@@ -41,6 +41,9 @@ def instance(
         yield made
 
 
+with_tables = pytest.mark.parametrize("instance", ["one file", "a file a run"], indirect=True)
+
+
 def said(table: str) -> bytes:
     made = dg.AssetMaterialization(ORDERS, metadata={"dagster/table_name": table})
     return packed_materialization(made)
@@ -255,11 +258,10 @@ def test_materializations_that_are_read_later_are_followed_without_a_query(
     assert answers == at
 
 
+@with_tables
 def test_without_the_table_of_tags_only_the_last_materialization_says_the_upstream(
     instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    if EventTables.of(instance.event_log_storage) is None:
-        pytest.skip("it has no tables")
     store_all(
         instance,
         materialization("r1", BEGAN, "orders", ["a"]),
@@ -323,11 +325,10 @@ def test_whenever_it_is_asked_the_answer_is_that_of_the_whole_log() -> None:
         check()
 
 
+@with_tables
 def test_where_the_log_could_not_be_read_the_next_attempt_asks_again(
     instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    if EventTables.of(instance.event_log_storage) is None:
-        pytest.skip("it has no tables")
     store_all(
         instance,
         materialization("r1", BEGAN + 1, "orders", ["a"]),

@@ -26,7 +26,7 @@ from openlineage_dagster_core.errors import ConfigurationError
 from openlineage_dagster_core.facts.metadata import additions, named_asset
 from openlineage_dagster_core.facts.model import AssetFacts, RunFacts
 from openlineage_dagster_core.names import limited, safe_dataset_namespace, safe_name
-from openlineage_dagster_core.redaction import without_secrets, without_user
+from openlineage_dagster_core.redaction import public_text
 from openlineage_dagster_core.serialisation import facet_holders
 from openlineage_dagster_core.version import PRODUCER
 
@@ -196,17 +196,13 @@ def _datasets(
         ):
             checked = _checked({"dataset_facets": item.get("facets", {})}, f"{side} of {key}")
             yield InputDataset(
-                namespace=safe_dataset_namespace(_public(item["namespace"])),
-                name=safe_name(_public(item["name"])),
+                namespace=safe_dataset_namespace(public_text(item["namespace"])),
+                name=safe_name(public_text(item["name"])),
                 facets=checked.get("dataset", {}),
             )
         else:
             expected = 'expected an asset key, or {"namespace", "name"}'
             _mistake(f"openlineage/{side} of {key}", expected)
-
-
-def _public(text: str) -> str:
-    return without_secrets(without_user(text))
 
 
 @PerObject
