@@ -159,8 +159,7 @@ TEST_TOOLS = [
     "pytest>=8.3",
     "pytest-timeout>=2.3",
     "hypothesis>=6.100",
-    "jsonschema[format-nongpl]>=4.23",
-    "referencing>=0.35",
+    "jsonschema-rs>=0.61",
 ]
 DEMO_TOOLS = ["dagster-webserver", "rich>=13"]
 GRAPH = ["igraph>=1.0"]
@@ -199,7 +198,7 @@ def types(session: nox.Session) -> None:
     """Check types (mypy, strict)."""
     install(
         session, EVERYTHING, *TEST_TOOLS, *DEMO_TOOLS, *LOAD_TOOLS, *POSTGRES, *KAFKA, *BROWSER,
-        "mypy>=1.18", "types-PyYAML", "types-requests", "types-jsonschema", "types-psycopg2",
+        "mypy>=1.18", "types-PyYAML", "types-requests", "types-psycopg2",
         "types-psutil", "nox", "pytest-xdist",
     )  # fmt: skip
     for path in PACKAGES.values():

@@ -10,8 +10,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from jsonschema import Draft202012Validator
-from referencing import Registry, Resource
+from jsonschema_rs import Draft202012Validator, Registry
 
 REPOSITORY = Path(__file__).parents[1]
 SPEC_DIR = Path(
@@ -55,15 +54,26 @@ def _schemas() -> dict[str, Json]:
 
 
 @cache
+def _registry() -> Registry:
+    return Registry([(schema["$id"], schema) for schema in _schemas().values()])
+
+
+@cache
 def _validator(file_name: str, definition: str) -> Draft202012Validator:
-    registry: Registry[Any] = Registry().with_resources(
-        (schema["$id"], Resource.from_contents(schema)) for schema in _schemas().values()
-    )
     return Draft202012Validator(
         {"$ref": f"{_schemas()[file_name]['$id']}#/$defs/{definition}"},
-        registry=registry,
-        format_checker=Draft202012Validator.FORMAT_CHECKER,
+        registry=_registry(),
+        validate_formats=True,
+        offline=True,
     )
+
+
+def _broken_rules(validator: Draft202012Validator, name: str, instance: Json) -> list[str]:
+    """Return a line for each broken rule: what is checked, where in it, and what is wrong there."""
+    return [
+        f"{name}: {'.'.join(['$', *map(str, error.instance_path)])}: {error.message}"
+        for error in validator.iter_errors(instance)
+    ]
 
 
 def faults(event: Json) -> list[str]:
@@ -77,10 +87,7 @@ def faults(event: Json) -> list[str]:
         against our own rules (facets, inputs and outputs always present; no NaN).
     """
     kind = event["schemaURL"].rpartition("/")[2]
-    found = [
-        f"{kind}: {error.json_path}: {error.message}"
-        for error in _validator("OpenLineage.json", kind).iter_errors(event)
-    ]
+    found = _broken_rules(_validator("OpenLineage.json", kind), kind, event)
     try:
         json.dumps(event, allow_nan=False)
     except ValueError as error:
@@ -131,7 +138,4 @@ def _facet_faults(name: str, facet: Json) -> list[str]:
     is_plain = file_name == "OpenLineage.json" and pointer.endswith("Facet")
     if not is_plain and name not in schema.get("properties", {}):
         return [f"{name}: {file_name} describes {sorted(schema.get('properties', {}))}"]
-    return [
-        f"{name}: {error.json_path}: {error.message}"
-        for error in _validator(file_name, pointer).iter_errors(facet)
-    ]
+    return _broken_rules(_validator(file_name, pointer), name, facet)

@@ -69,6 +69,32 @@ def test_a_wrong_event_is_found_out(
     assert openlineage_spec.faults(wrong) != []
 
 
+@pytest.mark.parametrize(
+    ("path", "name", "values"),
+    [
+        (
+            ("eventTime",),
+            "date-time",
+            ["2024-02-30T10:00:00Z", "2024-02-20 10:00:00", "2024-02-20T10:00:00", "2024-02-20"],
+        ),
+        (("producer",), "uri", ["", "/relative", "https://example.org/a b", "https://[example"]),
+        (("run", "runId"), "uuid", ["", "0" * 32, "0193a5b0-0000-7000-8000-00000000000g"]),
+        (("run", "facets", "dagster_run", "_producer"), "uri", ["not a uri"]),
+    ],
+)
+def test_the_fault_of_a_format_says_where_and_which(
+    event: openlineage_spec.Json, path: tuple[str, ...], name: str, values: list[str]
+) -> None:
+    place = event
+    for key in path[:-1]:
+        place = place[key]
+    for value in values:
+        place[path[-1]] = value
+        found = openlineage_spec.faults(event)
+        expected = f'{path[-1]}: "{value}" is not a "{name}"'
+        assert any(fault.endswith(expected) for fault in found), found
+
+
 @pytest.mark.parametrize("side", ["inputs", "outputs"])
 def test_a_missing_side_is_found_out(event: openlineage_spec.Json, side: str) -> None:
     del event[side]
