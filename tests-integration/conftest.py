@@ -7,6 +7,7 @@ import pytest
 
 pytest_plugins = [
     "usual_signals",
+    "migration_scripts",
     "every_event_is_valid",
     "receiver",
     "bare_storages",

@@ -2,6 +2,7 @@
 
 pytest_plugins = [
     "usual_signals",
+    "migration_scripts",
     "every_event_is_valid",
     "golden",
     "receiver",

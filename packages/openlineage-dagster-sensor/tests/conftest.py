@@ -1,3 +1,10 @@
 """The plugins of the workspace's tests."""
 
-pytest_plugins = ["usual_signals", "every_event_is_valid", "golden", "receiver", "command_line"]
+pytest_plugins = [
+    "usual_signals",
+    "migration_scripts",
+    "every_event_is_valid",
+    "golden",
+    "receiver",
+    "command_line",
+]
