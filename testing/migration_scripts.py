@@ -20,6 +20,11 @@ def _from_config(config: Config) -> ScriptDirectory:
     return _directories[location]
 
 
-def pytest_configure() -> None:
-    """Keep what was read; Dagster asks for it under a lock."""
+def read_once() -> None:
+    """Keep in this process what was read; Dagster asks for it under a lock."""
     setattr(ScriptDirectory, "from_config", staticmethod(_from_config))  # noqa: B010 -- for mypy
+
+
+def pytest_configure() -> None:
+    """Do that in the processes that run tests."""
+    read_once()
