@@ -185,6 +185,11 @@ def install(session: nox.Session, packages: list[str], *tools: str) -> None:
     session.install(*anew, *[f"./{PACKAGES[name]}" for name in packages], *tools)
 
 
+def folder_of(session: nox.Session) -> Path:
+    """Return the folder for what a session makes; nox's own would become the TMPDIR of its tests."""
+    return Path(session.virtualenv.location).resolve() / "made"
+
+
 @nox.session
 def lint(session: nox.Session) -> None:
     """Check format and style (ruff)."""
@@ -276,7 +281,7 @@ def storage_suite(session: nox.Session, dagster: str, storage: str) -> None:
         "pytest-xdist>=3.6", "pytest-rerunfailures>=14",
     )  # fmt: skip
     version = session.run("python", "-c", "import dagster; print(dagster.__version__)", silent=True)
-    folder = Path(session.create_tmp(), "dagster")
+    folder = folder_of(session) / "dagster"
     session.run(
         "pip", "download", "--quiet", "--no-deps", "--no-binary=dagster", f"--dest={folder}",
         f"dagster=={str(version).strip()}",
@@ -335,8 +340,10 @@ def data_rentgen(session: nox.Session) -> str:
     python = folder / ("Scripts" if os.name == "nt" else "bin") / "python"
     if not (folder / "ready").exists():
         # It asks for 3.10, and imports what came with 3.11.
-        session.run("uv", "venv", "--quiet", "--clear", "--python", ">=3.11", str(folder))
-        session.run("uv", "pip", "install", "--quiet", "--python", str(python), *DATA_RENTGEN)
+        session.run_install("uv", "venv", "--quiet", "--clear", "--python", ">=3.11", str(folder))
+        session.run_install(
+            "uv", "pip", "install", "--quiet", "--python", str(python), *DATA_RENTGEN
+        )
         (folder / "ready").touch()
     return str(python)
 
@@ -346,7 +353,7 @@ def data_rentgen(session: nox.Session) -> str:
 def wheels(session: nox.Session, package: str) -> None:
     """Build the wheels of one mechanism, install them alone, and run the example project."""
     session.install("uv", *TEST_TOOLS)
-    built = Path(session.create_tmp()).resolve() / "wheels"
+    built = folder_of(session) / "wheels"
     shutil.rmtree(built, ignore_errors=True)
     for name in NEEDS[package]:
         session.run("uv", "build", "--quiet", "--wheel", f"--out-dir={built}", PACKAGES[name])
@@ -417,7 +424,7 @@ def predecessor(session: nox.Session) -> str:
 
     The import package of 0.2.1 has the name of our facade, so one environment cannot hold both.
     """
-    folder = Path(session.create_tmp()).resolve() / "predecessor"
+    folder = folder_of(session) / "predecessor"
     python = folder / ("Scripts" if os.name == "nt" else "bin") / "python"
     session.run("uv", "venv", "--quiet", "--clear", "--python", "python", str(folder))
     session.run("uv", "pip", "install", "--quiet", "--python", str(python), PREDECESSOR, *POSTGRES)
