@@ -1,7 +1,7 @@
 import pytest
 
 from openlineage_dagster_core.errors import ConfigurationError
-from openlineage_dagster_core.settings import STORAGE_OPTIONS
+from openlineage_dagster_core.options import declared
 from openlineage_dagster_core.validation import (
     reject_unknown,
     seconds,
@@ -16,7 +16,7 @@ def test_zero_seconds_are_allowed_where_they_mean_something() -> None:
 
 def test_an_unknown_option_names_the_nearest_one() -> None:
     with pytest.raises(ConfigurationError) as raised:
-        reject_unknown(["namespaces"], STORAGE_OPTIONS)
+        reject_unknown(["namespaces"], declared())
     assert "'namespaces'" in str(raised.value)
     assert "did you mean 'namespace'" in str(raised.value)
     assert "wrapped" in str(raised.value)

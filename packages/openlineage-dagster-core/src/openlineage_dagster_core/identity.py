@@ -15,8 +15,9 @@ from openlineage.client.uuid import generate_static_uuid
 from openlineage_dagster_core.facts.model import AssetFacts, RunFacts
 from openlineage_dagster_core.names import safe_dataset_namespace, safe_job_namespace, safe_name
 from openlineage_dagster_core.namespaces import PLAIN_TOKENS, NamespaceTemplate
+from openlineage_dagster_core.options import DatasetIdentity
 from openlineage_dagster_core.physical import PhysicalName, physical_name
-from openlineage_dagster_core.settings import DatasetIdentity, Settings
+from openlineage_dagster_core.settings import Settings
 
 RUN_SUFFIX = "__run"
 CHECKS_SUFFIX = "__checks"

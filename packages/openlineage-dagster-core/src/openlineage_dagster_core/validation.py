@@ -12,6 +12,20 @@ from openlineage_dagster_core.errors import ConfigurationError
 _Choice = TypeVar("_Choice", bound=Enum)
 
 
+def text(option: str, value: object) -> str:
+    """Return a text that is not empty; else raise ConfigurationError."""
+    if not isinstance(value, str) or not value.strip():
+        raise ConfigurationError(option, value, "a text that is not empty")
+    return value
+
+
+def flag(option: str, value: object) -> bool:
+    """Return True or False; else raise ConfigurationError."""
+    if not isinstance(value, bool):
+        raise ConfigurationError(option, value, "true or false")
+    return value
+
+
 def texts(option: str, value: object) -> tuple[str, ...]:
     """Return a list of texts that are not empty, as a tuple; else raise ConfigurationError."""
     allowed = "a list of texts"

@@ -13,7 +13,8 @@ from openlineage_dagster_core.facts.materialized import NOTHING
 from openlineage_dagster_core.facts.model import Facts
 from openlineage_dagster_core.facts.progress import ProgressLog
 from openlineage_dagster_core.families import RUN_ENDS
-from openlineage_dagster_core.settings import ObservationEvents, Settings
+from openlineage_dagster_core.options import ObservationEvents
+from openlineage_dagster_core.settings import Settings
 from recorded_run import (
     CREATED_AT,
     RUN_ID,

@@ -6,9 +6,10 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable
 from datetime import datetime, timezone
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
 from dagster import (
     DagsterEventType,
@@ -32,9 +33,13 @@ from openlineage_dagster_core.facts.event_log import EventLogFacts, GivenDefinit
 from openlineage_dagster_core.facts.model import Definitions
 from openlineage_dagster_core.families import CONVERTED
 from openlineage_dagster_core.identity import Identity
-from openlineage_dagster_core.settings import SENSOR_SETTINGS, SHARED_OPTIONS, Settings, is_disabled
-from openlineage_dagster_core.validation import seconds, whole_number
+from openlineage_dagster_core.options import SharedOptions, declared
+from openlineage_dagster_core.settings import SENSOR_SETTINGS, Settings, is_disabled
+from openlineage_dagster_core.validation import reject_unknown, seconds, whole_number
 from openlineage_dagster_sensor.memory import LONGEST_TEXT, Memory
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 logger = logging.getLogger(__name__)
 
@@ -62,30 +67,10 @@ def openlineage_sensor(
     after_storage_id: int | None = 0,
     include_asset_events: bool = True,
     *,
-    namespace: str | None = None,
-    namespace_template: str | None = None,
-    job_namespace: str | None = None,
-    timeout: float | None = None,
-    observation_events: str | None = None,
-    families: Iterable[str] | None = None,
-    include_assets: Iterable[str] | None = None,
-    exclude_assets: Iterable[str] | None = None,
-    include_jobs: Iterable[str] | None = None,
-    exclude_jobs: Iterable[str] | None = None,
-    disabled_facets: Iterable[str] | None = None,
-    dataset_identity: str | None = None,
-    dataset_namespaces: Mapping[str, str] | None = None,
-    dataset_symlinks: bool | None = None,
-    asset_run_parent: str | None = None,
-    dagster_url: str | None = None,
-    execution_parameters: Iterable[str] | None = None,
-    facet_providers: Iterable[str] | None = None,
-    source_code_bytes: int | None = None,
-    max_event_bytes: int | None = None,
-    strict_assertion_mapping: bool | None = None,
     default_status: DefaultSensorStatus = DefaultSensorStatus.RUNNING,
     start_from: str | float | datetime | None = None,
     tick_timeout: float | None = None,
+    **options: Unpack[SharedOptions],
 ) -> SensorDefinition:
     """Make the sensor that sends the event log to OpenLineage.
 
@@ -97,32 +82,11 @@ def openlineage_sensor(
         record_filter_limit: events of the log that one tick handles at most; 0 for any number.
         after_storage_id: the first tick skips runs that ended before the event with this id.
         include_asset_events: False sends only runs and steps; `families` says it in more detail.
-        namespace: of jobs and datasets; else `OPENLINEAGE_NAMESPACE`, else `dagster`.
-        namespace_template: with tokens, such as `{namespace}/{tag:tenant}`.
-        job_namespace: of jobs, where it differs from that of datasets; same tokens.
-        timeout: the limit of one request to the backend, in seconds (default 5).
-        observation_events: `dataset` (default) or `run`, for backends that take runs only.
-        families: any of `run`, `step`, `asset`, `check`, `observation`; by default all.
-        include_assets: send only assets whose key matches one of these patterns, such as `raw/*`.
-        exclude_assets: and none of these.
-        include_jobs: send only runs of Dagster jobs that match one of these patterns.
-        exclude_jobs: and none of these.
-        disabled_facets: leave these facets out, by name.
-        dataset_identity: name datasets by `asset` (default), or by `physical` table or URI.
-        dataset_namespaces: namespaces of tables, by `kind:snowflake` or a pattern for asset keys.
-        dataset_symlinks: send a dataset's other name as a symlink.
-        asset_run_parent: `none` (default) or `step`: runs of assets as children of their steps.
-        dagster_url: where the Dagster UI is, for links to runs.
-        execution_parameters: patterns of what to show of the run configuration, such as `ops.*`.
-        facet_providers: functions that add facets of your own, as `package.module:function`.
-        source_code_bytes: show the function that makes an asset, up to so many bytes (default 0:
-            not at all); secrets are masked.
-        max_event_bytes: the limit of one event; its heaviest facets are left out.
-        strict_assertion_mapping: a check that passes with severity WARN counts as failed.
         default_status: whether the sensor runs as soon as it is deployed.
         start_from: where the first tick begins: `beginning` (default), `now`, a datetime, a text
             such as `2026-01-31T12:00:00+00:00`, or seconds since the epoch.
         tick_timeout: seconds that a tick goes on (default 45); the next one does the rest.
+        options: those of both mechanisms, such as `namespace`; `SharedOptions` describes each.
 
     Returns:
         The sensor, for `Definitions(sensors=[…])`.
@@ -130,9 +94,7 @@ def openlineage_sensor(
     Raises:
         ConfigurationError: an argument or `OPENLINEAGE_URL` is wrong.
     """
-    # Copied first: a debugger adds to the live mapping.
-    given = dict(locals())
-    options = {option: given[option] for option in SHARED_OPTIONS if option in given}
+    reject_unknown(options.keys(), declared(SharedOptions))
     check(os.environ)
     if not include_asset_events:
         options["families"] = ["run", "step"]

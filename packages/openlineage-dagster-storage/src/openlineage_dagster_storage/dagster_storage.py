@@ -12,7 +12,7 @@ from dagster._core.storage.runs.base import RunStorage
 from dagster._core.storage.schedules.base import ScheduleStorage
 from dagster._serdes import ConfigurableClassData
 
-from openlineage_dagster_core.settings import STORAGE_OPTIONS
+from openlineage_dagster_core.options import StorageOptions, declared
 from openlineage_dagster_core.validation import reject_unknown
 from openlineage_dagster_storage.delegation import Wrapper, wrapped_storage
 from openlineage_dagster_storage.storage import OpenLineageEventLogStorage
@@ -42,7 +42,7 @@ class OpenLineageDagsterStorage(Wrapper, DagsterStorage):
         cls, inst_data: ConfigurableClassData | None, config_value: Mapping[str, Any]
     ) -> OpenLineageDagsterStorage:
         """Return the storage that `dagster.yaml` describes, or raise ConfigurationError."""
-        reject_unknown(config_value.keys(), STORAGE_OPTIONS)
+        reject_unknown(config_value.keys(), declared(StorageOptions))
         example = "a storage, such as module: dagster_postgres, class: DagsterPostgresStorage"
         inner = wrapped_storage(config_value.get("wrapped"), DagsterStorage, example)
         event_log_storage = OpenLineageEventLogStorage.around(

@@ -11,7 +11,7 @@ from dagster._core.storage.event_log.base import EventLogStorage
 from dagster._serdes import ConfigurableClass, ConfigurableClassData
 
 from openlineage_dagster_core.errors import ConfigurationError
-from openlineage_dagster_core.settings import storage_config_schema
+from openlineage_dagster_core.options import storage_config_schema
 
 _INNER = "_inner"
 

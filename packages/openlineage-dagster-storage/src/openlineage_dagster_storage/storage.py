@@ -8,7 +8,6 @@ import time
 import weakref
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from enum import Enum
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -19,8 +18,9 @@ from dagster._serdes import ConfigurableClassData
 from openlineage_dagster_core import fault
 from openlineage_dagster_core.delivery import transport
 from openlineage_dagster_core.families import FOLLOWED_VALUES, RUN_END_VALUES
-from openlineage_dagster_core.settings import STORAGE_OPTIONS, Settings, is_disabled
-from openlineage_dagster_core.validation import one_of, reject_unknown, seconds
+from openlineage_dagster_core.options import Deliver, StorageOptions, declared, setting
+from openlineage_dagster_core.settings import Settings, is_disabled
+from openlineage_dagster_core.validation import reject_unknown
 from openlineage_dagster_storage.delegation import DelegatingEventLogStorage, wrapped_storage
 
 if TYPE_CHECKING:
@@ -38,13 +38,6 @@ EXAMPLE = (
 )
 
 logger = logging.getLogger(__name__)
-
-
-class Deliver(str, Enum):
-    """Who starts the deliverer."""
-
-    AUTOMATIC = "automatic"
-    EXTERNAL = "external"
 
 
 class OpenLineageEventLogStorage(DelegatingEventLogStorage):
@@ -78,7 +71,7 @@ class OpenLineageEventLogStorage(DelegatingEventLogStorage):
         **options: Any,
     ) -> None:
         super().__init__(wrapped)
-        reject_unknown(options.keys(), STORAGE_OPTIONS)
+        reject_unknown(options.keys(), declared(StorageOptions))
         self.settings = settings or _settings(options)
         self.deliver_option = deliver
         self._flush_timeout = flush_timeout
@@ -92,7 +85,7 @@ class OpenLineageEventLogStorage(DelegatingEventLogStorage):
         cls, inst_data: ConfigurableClassData | None, config_value: Mapping[str, Any]
     ) -> OpenLineageEventLogStorage:
         """Return the storage that `dagster.yaml` describes, or raise ConfigurationError."""
-        reject_unknown(config_value.keys(), STORAGE_OPTIONS)
+        reject_unknown(config_value.keys(), declared(StorageOptions))
         inner = wrapped_storage(config_value.get("wrapped"), EventLogStorage, EXAMPLE)
         return cls.around(inner, config_value, inst_data)
 
@@ -105,11 +98,13 @@ class OpenLineageEventLogStorage(DelegatingEventLogStorage):
     ) -> OpenLineageEventLogStorage:
         """Wrap `inner` with the options of `dagster.yaml`, or raise ConfigurationError."""
         transport.check(os.environ)
-        settings = _settings(options)
-        deliver = one_of("deliver", options.get("deliver") or "automatic", Deliver)
-        timeout = options.get("flush_timeout")
-        timeout = None if timeout is None else seconds("flush_timeout", timeout, zero=True)
-        return cls(inner, settings, deliver=deliver, flush_timeout=timeout, inst_data=inst_data)
+        return cls(
+            inner,
+            _settings(options),
+            deliver=setting("deliver", options),
+            flush_timeout=setting("flush_timeout", options),
+            inst_data=inst_data,
+        )
 
     def register_instance(self, instance: DagsterInstance) -> None:
         """Tell the wrapped storage which instance it belongs to."""

@@ -24,7 +24,7 @@ from openlineage_dagster_core.facts.metadata import upstream_in_tags
 from openlineage_dagster_core.facts.model import AssetPartition, ErrorFacts
 from openlineage_dagster_core.families import Family
 from openlineage_dagster_core.identity import asset_job_name, asset_run_id
-from openlineage_dagster_core.settings import AssetRunParent
+from openlineage_dagster_core.options import AssetRunParent
 
 
 def started(source: Source, step_key: str) -> Iterator[Draft]:

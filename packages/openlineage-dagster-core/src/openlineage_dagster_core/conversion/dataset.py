@@ -22,8 +22,8 @@ from openlineage_dagster_core.facts.metadata import column_lineage, table_schema
 from openlineage_dagster_core.facts.model import Facts
 from openlineage_dagster_core.facts.partitions import dimensions_in_tags
 from openlineage_dagster_core.identity import DatasetName
+from openlineage_dagster_core.options import DatasetIdentity
 from openlineage_dagster_core.serialisation import shared
-from openlineage_dagster_core.settings import DatasetIdentity
 
 PARTITIONS_KEPT = 20_000  # Partitions of cached subsets, of about 500 bytes each
 FIELDS_KEPT = 20_000  # Columns of cached column lineage, of about 800 bytes each

@@ -23,7 +23,7 @@ from openlineage_dagster_core.conversion.nominal_time import asset_nominal_time
 from openlineage_dagster_core.facets.dataset_state import wiped_facet
 from openlineage_dagster_core.families import Family
 from openlineage_dagster_core.identity import asset_run_id, observations_job_name
-from openlineage_dagster_core.settings import ObservationEvents
+from openlineage_dagster_core.options import ObservationEvents
 from openlineage_dagster_core.version import PRODUCER
 
 
