@@ -72,11 +72,14 @@ def test_while_run_start_is_logged_the_jobs_assets_are_found(found: list[Definit
     assert assets[AssetKey("source")].description == "From elsewhere"
 
 
-def test_of_a_part_of_a_job_only_that_part_is_found(found: list[Definitions]) -> None:
+def test_of_a_part_of_a_job_that_part_is_found_with_all_external_assets(
+    found: list[Definitions],
+) -> None:
     with dg.DagsterInstance.ephemeral() as instance:
         execute(DEFINITIONS, "doomed", instance, asset_selection=[AssetKey("never_runs")])
     [definitions] = found
-    assert set(definitions.assets) == {AssetKey("never_runs"), AssetKey("fails")}
+    external = {AssetKey("source"), AssetKey("dashboard")}
+    assert set(definitions.assets) == {AssetKey("never_runs"), AssetKey("fails"), *external}
 
 
 def test_a_process_that_knows_the_code_location_finds_what_external_assets_depend_on(

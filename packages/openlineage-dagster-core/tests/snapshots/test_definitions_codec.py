@@ -1,6 +1,8 @@
 """Assets and jobs that are written down read back the same, whatever their texts are."""
 
+import json
 import warnings
+from dataclasses import replace
 from typing import Any
 
 import dagster as dg
@@ -116,6 +118,13 @@ def test_jobs_read_back_as_they_were_written() -> None:
     assert decode_job(encode_job(JobFacts())) == JobFacts()
 
 
+def test_what_earlier_versions_wrote_is_read() -> None:
+    asset = AssetFacts(AssetKey("orders"), is_external=True, is_stub=True)
+    written = json.loads(encode_asset(asset))
+    del written["is_stub"]
+    assert decode_asset(json.dumps(written)) == replace(asset, is_stub=False)
+
+
 def test_a_mapping_of_the_users_own_is_left_out() -> None:
     assert ASSETS[AssetKey("oddly_mapped")].upstream_partitions == {}
     assert set(ASSETS[AssetKey("balance")].upstream_partitions) == {AssetKey("balance")}
@@ -150,6 +159,8 @@ assets = st.builds(
     tags=st.dictionaries(texts, texts, max_size=3),
     columns=st.none() | st.lists(columns, max_size=3).map(dg.TableSchema),
     is_materializable=st.booleans(),
+    is_external=st.booleans(),
+    is_stub=st.booleans(),
     checks=st.dictionaries(
         texts,
         st.builds(CheckFacts, st.lists(keys, max_size=2).map(tuple), words, words, words, words),

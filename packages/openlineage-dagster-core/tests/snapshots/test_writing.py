@@ -6,10 +6,14 @@ from dataclasses import replace
 import dagster as dg
 import pytest
 from dagster import AssetKey
+from dagster._core.definitions.job_base import InMemoryJob
+from dagster._core.execution.api import execute_run
+from dagster._core.remote_origin import RegisteredCodeLocationOrigin, RemoteRepositoryOrigin
 
 from log_entries import counted_queries, run_event
 from openlineage_dagster_core.facts.model import (
     AssetFacts,
+    CheckFacts,
     Definitions,
     JobFacts,
     KnownRun,
@@ -158,13 +162,86 @@ def test_what_a_process_adds_is_kept_by_its_run(instance: dg.DagsterInstance) ->
     assert run_row("silent") not in rows
 
 
-def test_a_code_location_that_only_names_an_asset_does_not_replace_its_definition(
+NAMED = AssetFacts(AssetKey("orders"), is_materializable=False, is_external=True, is_stub=True)
+SPEC = replace(NAMED, is_stub=False, description="a spec", group="outside")
+NEW_SPEC = replace(SPEC, description="another spec")
+
+
+@pytest.mark.parametrize(
+    ("told", "expected"),
+    [
+        pytest.param([NAMED, ORDERS, NAMED], [NAMED, ORDERS, ORDERS], id="made, not a stub"),
+        pytest.param([NAMED, SPEC, NAMED], [NAMED, SPEC, SPEC], id="a spec, not a stub"),
+        pytest.param([SPEC, ORDERS, SPEC], [SPEC, ORDERS, ORDERS], id="made, not a spec"),
+        pytest.param([SPEC, NEW_SPEC, SPEC], [SPEC, NEW_SPEC, SPEC], id="the newer spec"),
+    ],
+)
+@pytest.mark.parametrize("origins", [("a", "b", "c"), (None, None, None), ("a", "b", None)])
+def test_of_two_code_locations_the_one_that_knows_more_of_an_asset_defines_it(
+    instance: dg.DagsterInstance,
+    told: list[AssetFacts],
+    expected: list[AssetFacts],
+    origins: tuple[str | None, ...],
+) -> None:
+    for at, (asset, origin) in enumerate(zip(told, origins, strict=True), start=1):
+        known = replace(definitions(asset), origin=origin)
+        keep_definitions(KeyValues(instance), f"job {at}", known, float(at))
+    assert [asset_at(instance, ORDERS, at) for at in (1.5, 2.5, 3.5)] == expected
+
+
+def test_a_code_location_that_makes_an_asset_no_more_has_the_last_word_on_it(
     instance: dg.DagsterInstance,
 ) -> None:
-    named = AssetFacts(AssetKey("orders"), is_materializable=False, is_external=True)
-    for at, asset in ((1.0, named), (2.0, ORDERS), (3.0, named)):
-        keep_definitions(KeyValues(instance), f"job {at}", definitions(asset), at)
-    assert [asset_at(instance, ORDERS, at) for at in (1.5, 2.5, 3.5)] == [named, ORDERS, ORDERS]
+    for at, (asset, origin) in enumerate(
+        [
+            (ORDERS, None),
+            (ORDERS, "a"),
+            (replace(ORDERS, description="run by hand"), None),
+            (NEW_SPEC, "b"),
+            (SPEC, "a"),
+            (NAMED, "b"),
+            (NAMED, "a"),
+        ]
+    ):
+        known = replace(definitions(asset), origin=origin)
+        keep_definitions(KeyValues(instance), f"job {at}", known, float(at))
+    found = [asset_at(instance, ORDERS, at + 0.5) for at in (3.0, 4.0, 5.0, 6.0)]
+    assert found == [replace(ORDERS, description="run by hand"), SPEC, SPEC, NAMED]
+
+
+def test_code_locations_that_say_the_same_of_an_asset_write_once(
+    instance: dg.DagsterInstance,
+) -> None:
+    seen = []
+    for at, origin in enumerate(["a", "b", "a", "b"]):
+        known = replace(definitions(ORDERS), origin=origin)
+        keep_definitions(KeyValues(instance), "nightly", known, float(at))
+        seen.append(epoch(instance))
+    assert len(set(seen)) == 1
+
+
+def test_checks_of_another_code_location_are_kept_with_the_asset(
+    instance: dg.DagsterInstance,
+) -> None:
+    own = {"unique": CheckFacts(description="Own")}
+    others = {"agrees": CheckFacts(reads=(AssetKey("stock"),))}
+    seen = []
+    for at, (asset, origin) in enumerate(
+        [(replace(ORDERS, checks=own), "a"), (replace(NAMED, checks=others), "b")] * 2
+    ):
+        known = replace(definitions(asset), origin=origin)
+        keep_definitions(KeyValues(instance), f"job {origin}", known, float(at))
+        seen.append(epoch(instance))
+    assert asset_at(instance, ORDERS, 9.0) == replace(ORDERS, checks={**others, **own})
+    assert len(set(seen[1:])) == 1, "they do not take turns"
+
+
+def test_a_definition_that_cannot_be_read_is_replaced(instance: dg.DagsterInstance) -> None:
+    history = History()
+    history.add(1.0, '{"invented": "later"}')
+    KeyValues(instance).put_long({asset_row(ORDERS.key.path): history.to_text()})
+    keep_definitions(KeyValues(instance), "nightly", definitions(NAMED), 2.0)
+    assert asset_at(instance, ORDERS, 3.0) == NAMED
 
 
 @dg.asset
@@ -277,3 +354,48 @@ def test_the_assets_of_a_run_that_never_started_are_those_of_earlier_runs(
     failed = one(events, "orders", "FAIL")
     assert names(failed["inputs"]) == ["raw"]
     assert "Could not launch" in failed["run"]["facets"]["errorMessage"]["message"]
+
+
+@dg.asset(deps=["ext"])
+def reads_ext() -> None: ...
+
+
+@dg.asset
+def once_made() -> None: ...
+
+
+def test_a_spec_keeps_its_words_where_another_code_location_depends_on_it(
+    keeping_instance: dg.DagsterInstance,
+) -> None:
+    columns = dg.TableSchema([dg.TableColumn("id", "int")])
+    described = dg.AssetSpec(
+        "ext", deps=["src"], group_name="outside", metadata={"dagster/column_schema": columns}
+    )
+    for assets in ([raw, described], [reads_ext]):
+        repository = dg.Definitions(assets, jobs=[dg.define_asset_job("all")]).get_repository_def()
+        repository.get_job("all").execute_in_process(instance=keeping_instance)
+    for job in ("all", "of no run"):
+        found = KeptDefinitions(lambda: keeping_instance).of_run(RUN_ID, job, 4e9)
+        ext = found.assets[AssetKey("ext")]
+        assert (ext.upstream, ext.group, ext.columns) == ((AssetKey("src"),), "outside", columns)
+
+
+def test_an_asset_that_is_not_made_any_more_has_the_words_of_its_spec(
+    keeping_instance: dg.DagsterInstance,
+) -> None:
+    """Although no run of the code location plans it or reads it."""
+    location = RemoteRepositoryOrigin(RegisteredCodeLocationOrigin("here"), "shop")
+    spec = dg.AssetSpec("once_made", description="From elsewhere")
+    for made in (once_made, spec):
+        jobs = [dg.define_asset_job("all")]
+        repository = dg.Definitions(
+            [raw, made], jobs=jobs, executor=dg.in_process_executor
+        ).get_repository_def()
+        job = repository.get_job("all")
+        run = keeping_instance.create_run_for_job(
+            job, remote_job_origin=location.get_job_origin("all")
+        )
+        assert execute_run(InMemoryJob(job), run, keeping_instance).success
+    found = KeptDefinitions(lambda: keeping_instance).of_run(RUN_ID, "all", 4e9)
+    assert found.assets[AssetKey("once_made")].description == "From elsewhere"
+    assert found.assets[AssetKey("once_made")].is_external

@@ -5,10 +5,9 @@ import logging
 import re
 import textwrap
 import tokenize
-from collections import defaultdict
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import replace
-from functools import cached_property, lru_cache
+from functools import lru_cache
 from typing import Any
 
 import dagster as dg
@@ -31,7 +30,7 @@ from openlineage_dagster_core.names import limited
 from openlineage_dagster_core.redaction import without_secrets
 
 JINJA = re.compile(r"\{[{%#]")
-STUB = "dagster/auto_created_stub_asset"
+STUB = "dagster/auto_created_stub_asset"  # Metadata of what Dagster adds for a mere dependency
 TYPE_SCHEMA = "schema"  # Metadata of a type, as dagster-pandera writes it
 DBT_MANIFEST = "dagster_dbt/manifest"
 DBT_UNIQUE_ID = "dagster_dbt/unique_id"
@@ -59,8 +58,16 @@ class DefinedAssets(Mapping[dg.AssetKey, AssetFacts]):
         return self._read[key]
 
     def _facts(self, node: AssetNode) -> AssetFacts:
+        known = AssetFacts(
+            key=node.key,
+            upstream=tuple(sorted(node.parent_keys)),
+            partitions=Partitions(None) if node.is_partitioned else None,
+            is_materializable=node.is_materializable,
+            is_external=node.is_external,
+            is_stub=bool(node.metadata.get(STUB)),
+        )
         try:
-            facts = _asset_facts(self._graph, node, self._checks.get(node.key, {}))
+            facts = _asset_facts(self._graph, node, known)
             text = _source_text(node, self._source_code_bytes) if self._source_code_bytes else None
             return replace(facts, source_text=text) if text else facts
         except Exception:
@@ -69,13 +76,7 @@ class DefinedAssets(Mapping[dg.AssetKey, AssetFacts]):
                 "OpenLineage: the definition of %s cannot be read; only its dependencies are sent",
                 node.key,
             )
-            return AssetFacts(
-                key=node.key,
-                upstream=tuple(sorted(node.parent_keys)),
-                partitions=Partitions(None) if node.is_partitioned else None,
-                is_materializable=node.is_materializable,
-                is_external=node.is_external,
-            )
+            return known
 
     def __iter__(self) -> Iterator[dg.AssetKey]:
         return iter(sorted(self._graph.get_all_asset_keys()))
@@ -83,34 +84,23 @@ class DefinedAssets(Mapping[dg.AssetKey, AssetFacts]):
     def __len__(self) -> int:
         return len(self._graph.get_all_asset_keys())
 
-    @cached_property
-    def _checks(self) -> Mapping[dg.AssetKey, Mapping[str, CheckFacts]]:
-        checks: defaultdict[dg.AssetKey, dict[str, CheckFacts]] = defaultdict(dict)
-        for check in sorted(self._graph.asset_check_keys, key=lambda check: check.name):
-            facts = _check_facts(self._graph, self._graph.get_check_spec(check))
-            checks[check.asset_key][check.name] = facts
-        return checks
 
-
-def _asset_facts(
-    graph: AssetGraph, node: AssetNode, checks: Mapping[str, CheckFacts]
-) -> AssetFacts:
+def _asset_facts(graph: AssetGraph, node: AssetNode, known: AssetFacts) -> AssetFacts:
     metadata = node.metadata
     physical = place(metadata)
-    return AssetFacts(
-        key=node.key,
-        upstream=tuple(sorted(node.parent_keys)),
-        # Dagster gives a dependency without a definition a stub, with a default group.
-        group=None if metadata.get(STUB) else node.group_name,
+    return replace(
+        known,
+        group=None if known.is_stub else node.group_name,  # A stub has the default one
         description=node.description or None,
         owners=tuple(node.owners),
         tags=dict(node.tags),
         columns=table_schema(metadata) or _type_columns(node),
         partitions=Partitions(node.partitions_def) if node.is_partitioned else None,
         upstream_partitions=_upstream_partitions(graph, node),
-        is_materializable=node.is_materializable,
-        is_external=node.is_external,
-        checks=checks,
+        checks={
+            check.name: _check_facts(graph, graph.get_check_spec(check))
+            for check in sorted(node.check_keys, key=lambda check: check.name)
+        },
         physical=replace(
             physical,
             storage_kind=physical.storage_kind or node.tags.get(STORAGE_KIND) or None,

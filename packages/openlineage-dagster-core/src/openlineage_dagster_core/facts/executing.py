@@ -11,7 +11,7 @@ import sys
 from types import FrameType
 from typing import Any
 
-from openlineage_dagster_core.facts.definitions import DefinedAssets, job_facts, with_upstream
+from openlineage_dagster_core.facts.definitions import STUB, DefinedAssets, job_facts, with_upstream
 from openlineage_dagster_core.facts.model import Definitions
 
 _MODULE = "dagster._core.events"
@@ -22,10 +22,9 @@ _VARIABLE = "job_context"
 def executing_definitions(source_code_bytes: int = 0) -> Definitions | None:
     """Return the definitions of the job that a caller of this thread is executing.
 
-    They are the job; the assets that the run is to make or check; the external assets of the code
-    location that have dependencies; and what all these depend on. `source_code_bytes` limits what
-    is read of a function that makes an asset. None if this process logs no event of a job it
-    executes.
+    They are the job; the assets that the run is to make or check, and what these depend on; and the
+    external assets of the code location. `source_code_bytes` limits what is read of a function that
+    makes an asset. None if this process logs no event of a job it executes.
     """
     frame: FrameType | None = sys._getframe(1)  # noqa: SLF001 -- the only way to the caller
     while frame is not None:
@@ -43,13 +42,13 @@ def _definitions_of(context: Any, source_code_bytes: int) -> Definitions:
     keys = set(run.asset_selection or layer.asset_graph.executable_asset_keys)
     keys |= {check.asset_key for check in run.asset_check_selection or ()}
     keys |= {check.asset_key for check in layer.asset_graph.asset_check_keys}
-    assets = with_upstream(DefinedAssets(layer.asset_graph, source_code_bytes), keys)
     repository = context.job.get_repository_definition()
-    if repository is not None:
-        graph = repository.asset_graph
-        defined = DefinedAssets(graph)
-        # No run makes them, so only this place knows what they depend on. What other jobs make is
-        # left to these: two versions of one asset would replace each other at each run.
-        external = {key for key in graph.external_asset_keys if graph.get(key).parent_keys}
-        assets = {**{key: defined[key] for key in sorted(external)}, **assets}
-    return Definitions(assets, jobs={run.job_name: job_facts(job)})
+    # Of all assets: in the graph of a job, those that it only reads seem to be external.
+    graph = layer.asset_graph.source_asset_graph if repository is None else repository.asset_graph
+    defined = DefinedAssets(graph, source_code_bytes)
+    # No run makes external assets, so only this place knows how they are defined.
+    external = {key for key in graph.external_asset_keys if not graph.get(key).metadata.get(STUB)}
+    assets = {key: defined[key] for key in sorted(external)} | with_upstream(defined, keys)
+    launched = run.remote_job_origin
+    origin = launched.repository_origin.get_label() if launched is not None else None
+    return Definitions(assets, jobs={run.job_name: job_facts(job)}, origin=origin)

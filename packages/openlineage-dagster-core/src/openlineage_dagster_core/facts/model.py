@@ -104,6 +104,7 @@ class AssetFacts:
     upstream_partitions: Mapping[AssetKey, UpstreamPartitions] = field(default_factory=dict)
     is_materializable: bool = True  # False for an asset that is only observed or depended on
     is_external: bool = False  # True if the code location names the asset, but does not make it
+    is_stub: bool = False  # True if it names the asset as a dependency only, without a spec
     checks: Mapping[str, CheckFacts] = field(default_factory=dict)
     physical: PhysicalFacts = PhysicalFacts()
     code_version: str | None = None
@@ -149,6 +150,7 @@ class Definitions:
 
     assets: Mapping[AssetKey, AssetFacts] = field(default_factory=dict)
     jobs: Mapping[str, JobFacts] = field(default_factory=dict)
+    origin: str | None = None  # `repository@code location`; None for a run launched in process
     parent: OutsideParent | None = None  # From the environment of the process
     environment: Mapping[str, str] = field(default_factory=dict)  # What the user wants sent of it
     is_disabled: bool = False  # `OPENLINEAGE_DISABLED`: nothing of the run is delivered

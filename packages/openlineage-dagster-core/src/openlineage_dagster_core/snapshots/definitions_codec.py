@@ -22,7 +22,7 @@ Json = dict[str, Any]
 
 # The fields of an asset that JSON writes and reads as they are
 _AS_THEY_ARE = (
-    "group", "description", "tags", "is_materializable", "is_external", "code_version",
+    "group", "description", "tags", "is_materializable", "is_external", "is_stub", "code_version",
     "source_code", "source_text", "sql", "additions",
 )  # fmt: skip
 
@@ -62,7 +62,8 @@ def decode_asset(text: str) -> AssetFacts:
     written: Json = json.loads(text)
     table = PartitionsTable(written["table"])
     return AssetFacts(
-        **{name: written[name] for name in _AS_THEY_ARE},
+        # Earlier versions of ours wrote fewer.
+        **{name: written[name] for name in _AS_THEY_ARE if name in written},
         key=AssetKey(written["key"]),
         upstream=_keys(written["upstream"]),
         owners=tuple(written["owners"]),

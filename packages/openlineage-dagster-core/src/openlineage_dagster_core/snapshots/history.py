@@ -28,6 +28,8 @@ class History:
     changes: list[tuple[float, str]] = field(default_factory=list)
     # The packed text of each version, by digest
     versions: dict[str, str] = field(default_factory=dict)
+    # `repository@code location` of the last run that was launched and kept a version; an asset's
+    origin: str | None = None
 
     @classmethod
     def from_object(cls, stored: dict[str, Any]) -> "History":
@@ -37,7 +39,8 @@ class History:
             versions = {str(key): str(text) for key, text in stored.get("versions", {}).items()}
         except (TypeError, ValueError, AttributeError):
             return cls()
-        return cls([each for each in changes if each[1] in versions], versions)
+        known = [each for each in changes if each[1] in versions]
+        return cls(known, versions, stored.get("origin"))
 
     @classmethod
     def from_text(cls, text: str | None) -> "History":

@@ -2,11 +2,12 @@
 
 import json
 import os
+from dataclasses import replace
 
 from dagster import DagsterInstance, EventLogEntry
 
 from openlineage_dagster_core.facts.executing import executing_definitions
-from openlineage_dagster_core.facts.model import Definitions
+from openlineage_dagster_core.facts.model import AssetFacts, Definitions
 from openlineage_dagster_core.key_values import KeyValues, parsed
 from openlineage_dagster_core.settings import Settings
 from openlineage_dagster_core.snapshots.definitions_codec import (
@@ -55,8 +56,8 @@ def keep_definitions(
     assets = {row: encode_asset(asset) for row, asset in defined.items()}
     job = definitions.jobs.get(job_name)
     job_text = encode_job(job) if job is not None else None
-    digests = {row: digest_of(text) for row, text in assets.items()}
-    selection = digest_of(json.dumps([sorted(digests.items()), digest_of(job_text or "")]))
+    digests = sorted((row, digest_of(text)) for row, text in assets.items())
+    selection = digest_of(json.dumps([digests, digest_of(job_text or "")]))
     row = job_row(job_name)
     stored = key_values.get_long([EPOCH_ROW, row])
     epoch, of_job = stored.get(EPOCH_ROW), parsed(stored.get(row))
@@ -69,10 +70,7 @@ def keep_definitions(
     written: dict[str, str] = {}
     for each, text in assets.items():
         history = histories.get(each, History())
-        # The code location that makes an asset defines it; another one only names it.
-        is_known_better = defined[each].is_external and _is_made(history)
-        if history.latest != digests[each] and not is_known_better:
-            history.add(at, text)
+        if _keep_asset(history, defined[each], text, definitions.origin, at):
             written[each] = history.to_text()
     history = History.from_object(of_job)
     is_new_job = job_text is not None and history.latest != digest_of(job_text)
@@ -90,9 +88,42 @@ def keep_definitions(
     key_values.put_long(last)
 
 
-def _is_made(history: History) -> bool:
-    """Return True where the latest version comes from a code location that makes the asset."""
-    return history.latest is not None and not decode_asset(history.text(history.latest)).is_external
+def _keep_asset(
+    history: History, asset: AssetFacts, text: str, origin: str | None, at: float
+) -> bool:
+    """Add an asset to its history; return False if that changes nothing.
+
+    What makes an asset knows more of it than a spec, and a spec more than a stub; of equals the
+    later one counts. A code location may always replace what it kept itself; a run launched in
+    process has none. Checks stay: they may be of another code location.
+    """
+    before = (history.latest, history.origin)
+    latest = _latest(history) if history.latest != digest_of(text) else None
+    if latest is not None:
+        is_own = origin is not None and origin == history.origin
+        checks = dict(sorted({**latest.checks, **asset.checks}.items()))
+        if _rank(asset) < _rank(latest) and not is_own:
+            if checks == latest.checks:
+                return False
+            asset, origin = latest, history.origin
+        text = encode_asset(replace(asset, checks=checks))
+    if history.latest != digest_of(text):
+        history.add(at, text)
+        history.origin = origin or history.origin
+    history.origin = history.origin or origin
+    return (history.latest, history.origin) != before
+
+
+def _rank(asset: AssetFacts) -> int:
+    return int(not asset.is_stub) + int(not asset.is_external)
+
+
+def _latest(history: History) -> AssetFacts | None:
+    try:
+        return decode_asset(history.text(history.latest or ""))
+    except Exception:
+        # There is none yet, or another version of ours wrote it.
+        return None
 
 
 def keep_process_facts(key_values: KeyValues, run_id: str, facts: Definitions) -> None:
