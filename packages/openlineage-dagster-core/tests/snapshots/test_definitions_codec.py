@@ -123,6 +123,10 @@ def test_what_earlier_versions_wrote_is_read() -> None:
     written = json.loads(encode_asset(asset))
     del written["is_stub"]
     assert decode_asset(json.dumps(written)) == replace(asset, is_stub=False)
+    job = JobFacts(description="Nightly", is_like_asset=True)
+    written = json.loads(encode_job(job))
+    del written["is_like_asset"]
+    assert decode_job(json.dumps(written)) == replace(job, is_like_asset=False)
 
 
 def test_a_mapping_of_the_users_own_is_left_out() -> None:
@@ -179,6 +183,7 @@ jobs = st.builds(
     owners=st.lists(texts, max_size=3).map(tuple),
     tags=st.dictionaries(texts, texts, max_size=3),
     source_code=words,
+    is_like_asset=st.booleans(),
     steps=st.dictionaries(
         texts, st.builds(StepFacts, words, st.dictionaries(texts, texts)), max_size=3
     ),

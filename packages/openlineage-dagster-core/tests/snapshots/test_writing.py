@@ -6,7 +6,7 @@ from dataclasses import replace
 import dagster as dg
 import pytest
 from dagster import AssetKey
-from dagster._core.definitions.job_base import InMemoryJob
+from dagster._core.definitions.job_base import InMemoryJob, RepoBackedJob
 from dagster._core.execution.api import execute_run
 from dagster._core.remote_origin import RegisteredCodeLocationOrigin, RemoteRepositoryOrigin
 
@@ -399,3 +399,57 @@ def test_an_asset_that_is_not_made_any_more_has_the_words_of_its_spec(
     found = KeptDefinitions(lambda: keeping_instance).of_run(RUN_ID, "all", 4e9)
     assert found.assets[AssetKey("once_made")].description == "From elsewhere"
     assert found.assets[AssetKey("once_made")].is_external
+
+
+@dg.asset(deps=[orders])
+def report() -> None: ...
+
+
+@dg.asset(deps=[report])
+def tail() -> None: ...
+
+
+@dg.op
+def does_nothing() -> None: ...
+
+
+@dg.job(name="report", executor_def=dg.in_process_executor)
+def like_another_asset() -> None:
+    does_nothing()
+
+
+def test_the_name_of_a_job_does_not_depend_on_what_a_run_of_it_plans(
+    keeping_instance: dg.DagsterInstance,
+) -> None:
+    """The first run plans no asset near the one that has the name of the job."""
+    jobs = [
+        dg.define_asset_job("orders", selection=dg.AssetSelection.all()),
+        dg.define_asset_job("nightly"),
+    ]
+    repository = dg.Definitions([raw, orders, report, tail], jobs=jobs).get_repository_def()
+    for name, expected in (("orders", "orders__run"), ("nightly", "nightly")):
+        for selected in ([tail.key], [raw.key], None):
+            result = repository.get_job(name).execute_in_process(
+                instance=keeping_instance, asset_selection=selected
+            )
+            assert run_names(keeping_instance, result.run_id) == {expected}
+
+
+def test_a_job_without_assets_is_told_from_the_asset_of_its_name(
+    keeping_instance: dg.DagsterInstance,
+) -> None:
+    repository = dg.Definitions([report], jobs=[like_another_asset]).get_repository_def()
+    run = keeping_instance.create_run_for_job(repository.get_job("report"))
+    execute_run(RepoBackedJob("report", repository), run, keeping_instance)
+    assert run_names(keeping_instance, run.run_id) == {"report__run"}
+
+
+def run_names(instance: dg.DagsterInstance, run_id: str) -> set[str]:
+    """Return the names of the jobs of a Dagster run's own events."""
+    records = instance.get_records_for_run(run_id).records
+    events = converted_instance(
+        instance,
+        [record.event_log_entry for record in records],
+        KeptDefinitions(lambda: instance),
+    )
+    return {event["job"]["name"] for event in events if event["run"]["runId"] == run_id}

@@ -240,15 +240,17 @@ class EventLogFacts:
             self._add_last_partitions(run.last_partitions, assets, run.facts.created_at)
             run.with_last_partitions = assets
         made_before = self._made_before(run, entry, assets)
+        job = definitions.jobs.get(run.facts.job_name)
         if run.is_job_like_asset is None:
             key = AssetKey([run.facts.job_name])
             known = (definitions.assets, run.log.progress.planned_keys, made_before)
-            run.is_job_like_asset = any(key in each for each in known)
+            is_like_asset = job is not None and job.is_like_asset
+            run.is_job_like_asset = is_like_asset or any(key in each for each in known)
         return Facts(
             run=run.facts,
             progress=run.log.progress,
             assets=assets,
-            job=definitions.jobs.get(run.facts.job_name),
+            job=job,
             environment=definitions.environment,
             is_job_like_asset=run.is_job_like_asset,
             earlier_upstream=self._earlier_upstream(run, entry, assets),

@@ -8,8 +8,11 @@ result is None and the inputs come from the materializations' tags.
 """
 
 import sys
+from dataclasses import replace
 from types import FrameType
 from typing import Any
+
+from dagster import AssetKey
 
 from openlineage_dagster_core.facts.definitions import STUB, DefinedAssets, job_facts, with_upstream
 from openlineage_dagster_core.facts.model import Definitions
@@ -49,6 +52,7 @@ def _definitions_of(context: Any, source_code_bytes: int) -> Definitions:
     # No run makes external assets, so only this place knows how they are defined.
     external = {key for key in graph.external_asset_keys if not graph.get(key).metadata.get(STUB)}
     assets = {key: defined[key] for key in sorted(external)} | with_upstream(defined, keys)
+    facts = replace(job_facts(job), is_like_asset=graph.has(AssetKey([run.job_name])))
     launched = run.remote_job_origin
     origin = launched.repository_origin.get_label() if launched is not None else None
-    return Definitions(assets, jobs={run.job_name: job_facts(job)}, origin=origin)
+    return Definitions(assets, jobs={run.job_name: facts}, origin=origin)

@@ -140,6 +140,7 @@ class JobFacts:
     tags: Mapping[str, str] = field(default_factory=dict)  # Those of a run may be more
     partitions: Partitions | None = None
     source_code: str | None = None  # The address of its code
+    is_like_asset: bool = False  # True if an asset of its code location has its name as the key
     # By step key without a mapping index; steps without a description and tags are left out
     steps: Mapping[str, StepFacts] = field(default_factory=dict)
 

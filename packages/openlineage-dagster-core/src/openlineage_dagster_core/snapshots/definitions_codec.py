@@ -108,6 +108,7 @@ def decode_job(text: str) -> JobFacts:
         tags=written["tags"],
         partitions=_partitions(written["partitions"], PartitionsTable(written["table"])),
         source_code=written["source_code"],
+        is_like_asset=written.get("is_like_asset", False),
         steps={key: StepFacts(*step) for key, step in written["steps"].items()},
     )
 
