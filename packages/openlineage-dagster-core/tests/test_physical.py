@@ -11,6 +11,8 @@ from openlineage.client.naming import dataset
 from openlineage_dagster_core.facts.model import AssetFacts, PhysicalFacts
 from openlineage_dagster_core.physical import physical_name
 
+TOPIC, SUBSCRIPTION = dataset.PubSubResourceType
+
 
 def asset(kind: str = "", **physical: str) -> AssetFacts:
     tags = {f"dagster/kind/{kind}": ""} if kind else {}
@@ -42,6 +44,30 @@ def asset(kind: str = "", **physical: str) -> AssetFacts:
         ("bigquery://project/shop/orders", ("bigquery", "project.shop.orders")),
         ("snowflake://org-account/DB/S/T", ("snowflake://org-account", "DB.S.T")),
         ("https://host/p;password=hunter2", ("https://host", "p;password=***")),
+        ("s3://bucket/a#1.csv", ("s3://bucket", "a#1.csv")),
+        ("s3://bucket/a?b#c?d", ("s3://bucket", "a?b#c?d")),
+        ("s3://bucket/a%3Fb%23c", ("s3://bucket", "a?b#c")),
+        ("gs://bucket/a?b", ("gs://bucket", "a?b")),
+        ("file:///a#1/b?c", ("file", "/a#1/b?c")),
+        ("dbfs:/a#b", ("dbfs", "/a#b")),
+        ("hdfs://name/a?b", ("hdfs://name:8020", "/a?b")),
+        ("file:////a", ("file", "//a")),
+        ("sftp://host/a#1?b", ("sftp://host", "a#1?b")),
+        ("https://host/a%20b/?q=1%262&r#gid=0", ("https://host", "a b?q=1%262&r#gid=0")),
+        ("https://host/?q=1", ("https://host", "?q=1")),
+        ("postgres://host/db/s/t?sslmode=require", ("postgres://host:5432", "db.s.t")),
+        ("file://nas1/x", ("file://nas1", "/x")),
+        ("file://NAS1/x", ("file://nas1", "/x")),
+        ("file://localhost/x", ("file", "/x")),
+        ("file://C:/x", ("file", "/C:/x")),
+        ("bigquery:project.shop.orders", ("bigquery", "project.shop.orders")),
+        ("pubsub:topic:project:orders", ("pubsub", "topic:project:orders")),
+        ("mssql+pymssql://host/db/dbo/t", ("mssql://host:1433", "db.dbo.t")),
+        ("sqlserver://host/db/dbo/t", ("sqlserver://host:1433", "db.dbo.t")),
+        ("sqlserver://host:14;a=b;databaseName=db/dbo.t", ("sqlserver://host:14", "db.dbo.t")),
+        ("unitycatalog://host/c/s/t", ("unitycatalog://host", "c.s.t")),
+        ("fabric-warehouse://host:1433/db/s/t", ("fabric-warehouse://host:1433", "db.s.t")),
+        ("milvus://host/db/docs", ("milvus://host:19530", "db.docs")),
         ("not a uri", None),
         ("http://[::1", None),
         ("", None),
@@ -69,6 +95,20 @@ def test_a_uri_names_a_dataset(uri: str, expected: tuple[str, str] | None) -> No
             "redshift://c.abc123.eu-central-1.redshift.amazonaws.com/db/s/t",
             dataset.Redshift("c", "eu-central-1", "5439", "db", "s", "t"),
         ),
+        ("azurecosmos://h/dbs/db/colls/c", dataset.AzureCosmosDB("h", "db", "c")),
+        ("azurecosmos://h:443/db/c", dataset.AzureCosmosDB("h", "db", "c")),
+        ("azurekusto://h.kusto.windows.net/db/t", dataset.AzureDataExplorer("h", "db", "t")),
+        ("awsathena://athena.r-1.amazonaws.com/c/db/t", dataset.Athena("r-1", "c", "db", "t")),
+        (
+            "awsathena+rest://k:s@athena.r-1.amazonaws.com:443/c/db/t?s3_staging_dir=s3://x",
+            dataset.Athena("r-1", "c", "db", "t"),
+        ),
+        ("sqlserver://h/dbo/t", dataset.AzureSynapse("h", "1433", "dbo", "t")),
+        ("sqlserver://h:99/dbo.t", dataset.AzureSynapse("h", "99", "dbo", "t")),
+        ("pubsub://p/t", dataset.PubSubNaming(TOPIC, "p", "t")),
+        ("pubsub://projects/p/topics/t", dataset.PubSubNaming(TOPIC, "p", "t")),
+        ("pubsub://p/subscriptions/s", dataset.PubSubNaming(SUBSCRIPTION, "p", "s")),
+        ("file://nas1/x", dataset.RemoteFileSystem("nas1", "/x")),
         ("wasbs://box@a.blob.core.windows.net/x/y", dataset.WASBS("box", "a", "x/y")),
         ("abfss://box@a.dfs.core.windows.net/x/y", dataset.ABFSS("box", "a", "x/y")),
     ],
@@ -77,6 +117,63 @@ def test_a_uri_names_a_dataset(uri: str, expected: tuple[str, str] | None) -> No
 def test_an_address_is_named_as_openlineage_python_names_it(uri: str, naming: Any) -> None:
     found = physical_name(asset(uri=uri), "orders", {})
     assert found == (naming.get_namespace(), naming.get_name(), False)
+
+
+@pytest.mark.parametrize(
+    ("host", "named"),
+    [
+        ("a", "a.dfs.core.windows.net"),
+        ("a.dfs.core.windows.net", "a.dfs.core.windows.net"),
+        ("a.blob.core.windows.net", "a.dfs.core.windows.net"),
+        ("onelake.dfs.fabric.microsoft.com", "onelake.dfs.fabric.microsoft.com"),
+        ("a.dfs.core.chinacloudapi.cn", "a.dfs.core.chinacloudapi.cn"),
+    ],
+)
+@pytest.mark.parametrize(
+    ("scheme", "secure"), [("abfs", "abfss"), ("abfss", "abfss"), ("wasb", "wasbs")]
+)
+def test_a_container_of_azure_keeps_the_host_of_its_cloud(
+    scheme: str, secure: str, host: str, named: str
+) -> None:
+    found = physical_name(asset(uri=f"{scheme}://Box@{host}/a/b#c"), "orders", {})
+    assert found == (f"{secure}://Box@{named}", "a/b#c", False)
+
+
+SIGNED_BY_AWS = (
+    "X-Amz-Algorithm=A&X-Amz-Credential=a%2Fb&X-Amz-Date=2026&X-Amz-Expires=60"
+    "&X-Amz-SignedHeaders=host&X-Amz-Security-Token=t&X-Amz-Signature=s"
+)
+
+
+@pytest.mark.parametrize(
+    ("uri", "name"),
+    [
+        ("https://h/x?token=1&id=2", "x?id=2"),
+        ("https://h/x?id=2&token=1#gid=3", "x?id=2#gid=3"),
+        ("https://h/x?token=1", "x"),
+        ("https://h/x?api_key=a/b", "x"),
+        (f"https://h/x?id=ghp_{'a1B2' * 9}", "x"),
+        (f"https://h/x?versionId=7&{SIGNED_BY_AWS}", "x?versionId=7"),
+        ("https://h/x?AWSAccessKeyId=a&Signature=s&Expires=1", "x"),
+        ("https://h/x?Expires=1&Key-Pair-Id=k&Policy=p&Signature=s", "x"),
+        ("https://h/x?X-Goog-Expires=1&x-goog-signature=s&generation=2", "x?generation=2"),
+        ("https://h/x?snapshot=1&sv=2&st=a&se=b&sr=b&sp=r&spr=https&sig=a%2Fb", "x?snapshot=1"),
+        ("https://h/x?st=NY&se=1&expires=2&policy=3", "x?st=NY&se=1&expires=2&policy=3"),
+    ],
+)
+def test_what_only_grants_access_is_no_part_of_the_name(uri: str, name: str) -> None:
+    assert physical_name(asset(uri=uri), "orders", {}) == ("https://h", name, False)
+
+
+def test_a_folder_with_the_name_of_a_secret_does_not_swallow_what_is_in_it() -> None:
+    found = physical_name(asset(uri="s3://b/a/token=hunter2/b.csv?x"), "orders", {})
+    assert found == ("s3://b", "a/token=***/b.csv?x", False)
+
+
+@pytest.mark.parametrize("secret", ["1", "hunter2", "a1B2" * 12, "correct horse battery staple"])
+def test_a_name_has_nothing_of_a_secret_that_could_be_guessed(secret: str) -> None:
+    uris = [f"https://h/x?token={secret}", f"https://h/x?token={secret[::-1]}0"]
+    assert len({physical_name(asset(uri=uri), "orders", {}) for uri in uris}) == 1
 
 
 @pytest.mark.parametrize(

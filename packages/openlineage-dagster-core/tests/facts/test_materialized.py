@@ -84,6 +84,7 @@ def test_where_the_data_is_is_found() -> None:
         (Path("/data/my orders"), "file:///data/my%20orders"),
         ("s3://lake/orders.parquet", "s3://lake/orders.parquet"),
         ("dbfs:/tables/orders", "dbfs:/tables/orders"),
+        ("bigquery:project.shop.orders", "bigquery:project.shop.orders"),
         ("C:\\data\\orders", "file:///C:/data/orders"),
         ("orders", None),
         ("a: b", None),

@@ -129,8 +129,8 @@ def _address(text: str | None) -> str | None:
     for path in (PurePosixPath(text), PureWindowsPath(text)):
         if path.is_absolute():
             return path.as_uri()
-    # Such as dbfs:/tables/orders.
-    return text if re.match(r"[A-Za-z][A-Za-z0-9+.-]+:/", text) else None
+    # Such as dbfs:/tables/orders and bigquery:project.dataset.table.
+    return text if re.match(r"[A-Za-z][A-Za-z0-9+.-]+:/|(?:bigquery|pubsub):", text) else None
 
 
 def source_code(metadata: Mapping[str, Any]) -> str | None:
