@@ -155,6 +155,18 @@ INTEGRATIONS = {
 dbt-core 1.12 does not build everywhere.
 """
 
+LONGEST = [
+    "test_backend_failures.py",
+    "test_two_deliverers.py",
+    "test_host_untouched.py",
+    "test_end_to_end.py",
+    "test_kafka.py",
+    "test_sensor_daemon.py",
+    "test_daemons.py",
+    "test_soak.py",
+]
+"""The files of `integration` that take minutes; they start first, so that none is left alone."""
+
 TEST_TOOLS = [
     "pytest>=8.3",
     "pytest-timeout>=2.3",
@@ -186,7 +198,7 @@ def install(session: nox.Session, packages: list[str], *tools: str) -> None:
 
 
 def folder_of(session: nox.Session) -> Path:
-    """Return the folder for what a session makes; nox's own would become the TMPDIR of its tests."""
+    """Return a folder for what a session makes; nox's own would become the TMPDIR of its tests."""
     return Path(session.virtualenv.location).resolve() / "made"
 
 
@@ -304,18 +316,22 @@ def integration(session: nox.Session) -> None:
     """Test both mechanisms together, with real Dagster processes."""
     install(
         session, EVERYTHING, *TEST_TOOLS, *DEMO_TOOLS, *LOAD_TOOLS, *POSTGRES, *MYSQL, *KAFKA,
-        *GRAPH, *BROWSER, "uv", "dagster-cloud>=1.11.6", "pytest-xdist>=3.6",
+        *GRAPH, *BROWSER, "uv", "pytest-xdist>=3.7",
     )  # fmt: skip
     names_files = any(Path(each.split("::")[0]).exists() for each in session.posargs)
-    # Both `wheels` sessions run the demo, and `real_projects` installs what its projects need.
-    elsewhere = ("test_demo.py", "real_projects")
-    where = ["tests-integration", *(f"--ignore=tests-integration/{each}" for each in elsewhere)]
+    # Both `wheels` sessions run the demo, that of the sensor the client of Dagster+, and
+    # `real_projects` installs what its projects need.
+    elsewhere = ("test_demo.py", "test_dagster_plus.py")
+    others = sorted(path.name for path in Path("tests-integration").glob("test_*.py"))
+    files = [each for each in dict.fromkeys([*LONGEST, *others]) if each not in elsewhere]
+    where = [f"tests-integration/{each}" for each in files]
     if names_files:
         where = []
     session.run(
         # A file to each: a server that several tests of it need is started once.
         # Three, because half of the time they wait.
-        "pytest", *where, "-n", "3", "--dist=loadfile", "--durations=15", *session.posargs,
+        "pytest", *where, "-n", "3", "--dist=loadfile", "--no-loadscope-reorder",
+        "--durations=15", *session.posargs,
         env={
             "DATA_RENTGEN_PYTHON": os.environ.get("DATA_RENTGEN_PYTHON") or data_rentgen(session),
             "KAFKA_CACHE": os.environ.get("KAFKA_CACHE") or str(session.cache_dir.resolve()),
