@@ -18,7 +18,7 @@ _WORD = re.compile(r"[A-Z]+(?=[A-Z][^\W\d_A-Z])|[A-Z]?[^\W\d_A-Z]+|[A-Z]+")
 _SECRET_NAME = re.compile(
     r"(?:(?:^|_)(?:auth|authorization|bearer|connectionstring|connstr|cookie|creds?|credential|dsn"
     r"|jwt|passcode|sas|sessionkey|sig|signature|conn(?:ection)?_str(?:ing)?"
-    r"|(?:access|account|api|encryption|master|private|session|shared|signing|ssh|storage)_key)"
+    r"|(?:access|account|api|encryption|master|private|session|shared|signing|ssh|storage|symmetric)_key)"
     # A word that ends so is a secret's too: PGPASSWORD, clientsecret.
     r"|accesskey|apikey|passphrase|passwd|password|privatekey|pwd|secret|secretkey|token)s?(?:_|$)"
     r"|(?:^|_)pass$"  # DB_PASS, but not pass_rate
@@ -27,22 +27,17 @@ _CURL_OPTIONS = ("-u", "--user", "-U", "--proxy-user")
 _DEEPEST = 64  # JSON that is nested deeper is masked
 
 _TOKEN = re.compile(
-    # JSON web tokens, AWS key ids, GitHub, GitLab, Slack
+    # JSON web tokens, AWS key ids, tokens that name their service, webhooks; not sk-many-words
     r"(?<![\w-])eyJ[\w-]{8,}\.[\w-]{8,}(?:\.[\w-]*)?|(?<![A-Za-z0-9])(?:"
     r"(?:AKIA|ASIA)[A-Z0-9]{16}(?![A-Za-z0-9])|gh[opsru]_[A-Za-z0-9]{20,}|github_pat_\w{20,}"
     r"|gl(?:agent|cbt|dt|ft|imt|pat|ptt|rt|soat)-[\w-]{20,}|xox[a-z]-[\w-]{10,}|xapp-[\w-]{10,}"
-    # OpenAI and others; without a word such as proj no dash, as in a name of many words.
     r"|sk-(?:(?:admin|ant|proj|svcacct)-[\w-]{16,}|[A-Za-z0-9]{20,})"
-    # Stripe, Google, Databricks, Vault
     r"|[rs]k_(?:live|test)_[A-Za-z0-9]{10,}|whsec_[A-Za-z0-9+/]{20,}={0,2}|AIza[\w-]{30,}"
     r"|ya29\.[\w-]{20,}(?:\.[\w-]+)*|dapi[0-9a-f]{32}(?:-[0-9]+)?(?![A-Za-z0-9])|hv[bsr]\.[\w-]{20,}"
-    # npm, PyPI, SendGrid, Square, Grafana, Shopify, Hugging Face, Docker, DigitalOcean
     r"|npm_[A-Za-z0-9]{30,}|pypi-(?=[\w-]{0,32}[A-Z0-9])[\w-]{32,}|SG\.[\w-]{16,}\.[\w-]{16,}"
-    r"|sq0[a-z]{3}-[\w-]{20,}|glsa_\w{20,}|shp(?:at|ca|pa|ss)_[A-Za-z0-9]{20,}"
-    r"|hf_[A-Za-z0-9]{30,}|dckr_pat_[\w-]{20,}|dop_v1_[0-9a-f]{32,}"
-    # Webhooks of Slack and Discord
-    r"|(?:(?<=slack\.com/services/)|(?<=slack-gov\.com/services/)|(?<=slack\.com/triggers/)"
-    r"|(?<=slack\.com/workflows/)|(?<=\.com/api/webhooks/))[\w/%+=-]{8,})",
+    r"|sq0[a-z]{3}-[\w-]{20,}|glsa_\w{20,}|shp(?:at|ca|pa|ss)_[A-Za-z0-9]{20,}|hf_[A-Za-z0-9]{30,}"
+    r"|dckr_pat_[\w-]{20,}|dop_v1_[0-9a-f]{32,}|(?:(?<=slack\.com/(?:services|triggers)/)"
+    r"|(?<=slack-gov\.com/services/)|(?<=slack\.com/workflows/)|(?<=\.com/api/webhooks/))[\w/%+=-]{8,})",
     re.ASCII,
 )
 _PEM = re.compile(
@@ -60,7 +55,7 @@ _SIGNS = "|".join(
     rf"{sign}([^{sign}\\]*(?:(?:\\.|{sign}{sign})[^{sign}\\]*)*)(?={sign})" for sign in "\"'`"
 )
 _QUOTED = (  # also as JSON within a text, or cut off before the closing quote
-    rf"(?s:[bfruBFRU]{{0,2}}(?:{_SIGNS}|(?P<escaped>\\{{1,8}}[\"'`])(.*?)(?=(?P=escaped))"
+    rf"(?s:(?:[uU]&|[bBeEfFnNrRuU]{{0,2}})(?:{_SIGNS}|(?P<escaped>\\{{1,8}}[\"'`])(.*?)(?=(?P=escaped))"
     r"|\\{0,8}[\"'`]([^\r\n]*)))"
 )
 _VALUE = (
@@ -68,8 +63,8 @@ _VALUE = (
     r"([^\n]*(?:\n(?:[ \t]*\r?\n)*(?P=indent)[^\n]*)*)"  # a block of YAML
     rf"|{_QUOTED}|((?s:{_BRACKETS})|[(\[{{][^\r\n]*)"
     r"|((?:(?i:basic|bearer|digest|negotiate|token)[ \t]{1,8})?"
-    # A quote within a word is part of it.
-    r"[^\s;&\"'`]*(?:(?<=\w)[\"'`](?=\w)[^\s;&\"'`]*)*(?<![,.)\]}>]))"
+    # A quote within a word is part of it; a comment of SQL is not.
+    r"(?!/\*\s)[^\s;&\"'`]*(?:(?<=\w)[\"'`](?=\w)[^\s;&\"'`]*)*(?<![,.)\]}>]))"
 )
 _ARGUMENT = rf"{_QUOTED}|([^\s\"'`]+)"
 _CONTENT = r"([^<]*?[^<\s])(?=(?:\s*\]\]>)?\s*<)"  # of an XML element
@@ -120,9 +115,21 @@ _KEY, _NAME_BEHIND = r"(?<![\w.-])(?:name|key)", r"(?P<name>[\w./-]{1,128})(?![\
 _GIVEN = rf"{_KEY}{_IS}[bfru]{{0,2}}\\{{0,8}}[\"'`]?{_NAME_BEHIND}"
 _BY = r"identified\s{1,8}(?:with\s{1,8}[^\s']{1,64}\s{1,8})?by(?:\s{1,8}(?:password|values))?"
 _ACCOUNT = r"(?i:(?:create|alter)\s{1,8}(?:user|role)\s[^;]{1,256}?\s)"
-_QUOTED_NEXT = r"(?='[^\s),+;])"  # not: ValueError('wrong password ' + name)
+_BLANK = r"(?:\s|/\*(?:[^*]{0,512}\*){1,64}?/|(?:--|#)[^\n]{0,512}\n)"
+_DOLLARS = r"\$(?:[^\W\d]\w{0,62})?\$"
+_SQL = _rule(  # A name, any of blanks, comments, = and :, after SET also TO and FOR u, a literal
+    rf"(?i)(?:(?<!\w)(?:{_BY}|key_id){_BLANK}{{1,99}}|(?:(?<!\w)(?P<set>set\s)\s{{0,64}}"
+    rf"(?:(?:global|local|session)\s{{1,64}})?|[(,]{_BLANK}{{0,99}}|(?=[\"`\[]\w{{1,64}}[\"`\]])"
+    # Elsewhere a word that prose has too needs more than blanks behind it.
+    r"|(?<![\w.-])(?=[\w.]{0,64}(?:_|passw)|\w{1,64}\s{0,64}(?:/\*|--|#|=|:)))"
+    rf"[\"`\[]?(?P<name>(?!key_id\b)[a-z_][\w.]{{0,64}})(?:[\"`\]]|(?=\W))(?:{_BLANK}|=>?|:"
+    r"|(?<=password)\(|(?(set)\b(?:to\b|for\s{1,64}[^\s=]{1,128})|(?!))){0,99})"
+    # Not the user's, or: ValueError('wrong password ' + name)
+    rf"(?<!\w)(?=(?:[en]|u&)?'[^\s),+;]|{_DOLLARS})",
+    rf"({_DOLLARS})(?s:(.{{0,4096}}?)(?=\1)|(.*))|{_QUOTED}",
+)
 _TAG, _NAMED_TAG = r"<(?P<tag>[a-z][\w.:-]{0,128})", r"<(?P<tag>(?P<name>[a-z][\w.:-]{0,128}))"
-_UP_TO_CONTENT = rf"[^<>]{{0,1024}}>{_S}(?:<!\[CDATA\[)?(?=[^<]*<\\?/(?P=tag))"
+_TO_CONTENT = rf"[^<>]{{0,1024}}>{_S}(?:<!\[CDATA\[)?(?=[^<]*<\\?/(?P=tag))"
 _PROGRAM = r"(?<![\w-])(?:curl|docker +login|mariadb[\w-]*|mongo\w*|mysql\w*|sshpass)(?![\w.])"
 _OPTION = _rule(  # curl -u user:x (and -U), mysql -px; a backslash continues a line
     rf"{_PROGRAM}(?:(?!{_PROGRAM})(?:[^\n]|(?<=\\)\n)){{0,512}}?(?<![\w-])(?:-p(?:\\{{0,8}}[\"'],)?"
@@ -134,20 +141,13 @@ _RULES = (
     *_IN_TEXT,
     _ORACLE,
     _rule(r"(?i)(?<!\w)bearer\s{1,8}", r"(?i)([a-z0-9._~+/=-]{6,})"),  # not: a bearer of news
-    # CREATE USER … PASSWORD '…', CREATE SECRET … (KEY_ID '…', TOKEN '…'), COPY … SESSION_TOKEN '…'
-    _rule(
-        rf"(?i)(?:(?<!\w)(?:(?:password|key_id|{_BY})\s{{1,8}}|password\s?\(\s?)"
-        rf"|[(,]{_S}(?:secret|token|credentials)\s{{1,8}}){_QUOTED_NEXT}"
-    ),
-    _rule(rf"(?<!\w)(?P<name>[A-Za-z]{{1,32}}_\w{{1,32}})\s{{1,8}}{_QUOTED_NEXT}"),
+    _SQL,
     # IDENTIFIED BY x, create user u identified by x, but not in 'rows identified by a key'
     _rule(rf"(?<!\w)(?:(?=IDENTIFIED)|{_ACCOUNT})(?i:{_BY}\s{{1,8}}(?!(?:password|values)\b))"),
     # <password value="x"/>, <password>x</password>, <entry key="password">x</entry>, <name> <value>
     _rule(rf"(?i){_NAMED_TAG}\s[^<>]{{0,1024}}?(?<![\w-])value{_S}={_S}(?=[\"'])", mark="<"),
-    _rule(rf"(?i){_NAMED_TAG}(?![\w.:-]){_UP_TO_CONTENT}", _CONTENT),
-    _rule(
-        rf"(?i){_TAG}\s[^<>]{{0,1024}}?{_KEY}{_S}={_S}[\"']{_NAME_BEHIND}{_UP_TO_CONTENT}", _CONTENT
-    ),
+    _rule(rf"(?i){_NAMED_TAG}(?![\w.:-]){_TO_CONTENT}", _CONTENT),
+    _rule(rf"(?i){_TAG}\s[^<>]{{0,999}}?{_KEY}{_S}={_S}[\"']{_NAME_BEHIND}{_TO_CONTENT}", _CONTENT),
     _rule(rf"(?i)<(?:name|key)>{_S}{_NAME_BEHIND}{_S}<\\?/\w{{3,4}}>{_S}<value>{_S}", _CONTENT),
     # password=x, API key: x
     _rule(
@@ -155,9 +155,7 @@ _RULES = (
         rf"(?<!Error)(?<!Exception)(?<!Warning)){_IS}"
     ),
     # What is assigned to a name whose type was taken for the value
-    _rule(
-        r"(?<![\w.-])(?P<name>[\w.-]+)[ \t]{0,8}:[ ]{0,8}\*\*\*[ ]{0,8}=(?!=)[ ]{0,8}", mark=MASK
-    ),
+    _rule(r"(?<![\w.-])(?P<name>[\w.-]+)[ \t]{0,8}: {0,8}\*\*\* {0,8}=(?!=) {0,8}", mark=MASK),
     # {"name": "PASSWORD", "value": "x"}, and the other way round
     _rule(rf"(?i){_GIVEN}(?:(?!{_KEY}(?![\w.-]))[^{{}}()\[\]<>]){{0,200}}?(?<![\w.-])value{_IS}"),
     _rule(
@@ -211,9 +209,8 @@ def secrets_within(value: object) -> frozenset[object]:
         names = [inner for key, inner in value.items() if str(key).lower() in ("name", "key")]
         is_named = any(isinstance(name, str) and _is_secret(name) for name in names)
         return frozenset(key for key in value if is_named and str(key).lower() == "value")
-    if not isinstance(value, (list, tuple)):
-        return frozenset()
-    texts = [item if isinstance(item, str) else "" for item in value]
+    items = value if isinstance(value, (list, tuple)) else ()
+    texts = [item if isinstance(item, str) else "" for item in items]
     options = _CURL_OPTIONS if any(text.endswith("curl") for text in texts) else ()
     found = set()
     for index, (name, text) in enumerate(pairwise(texts), 1):
@@ -266,7 +263,7 @@ def _without(text: str, rules: Iterable[_Rule]) -> str:
     for mark, before, value in rules:
         kept, done = [], 0
         for match in before.finditer(text) if mark in text else ():
-            if match.start() < done or not _is_secret(match.groupdict().get("name", "secret")):
+            if match.start() < done or not _is_secret(match.groupdict().get("name") or "secret"):
                 continue
             found = _LIST_ITEM.match(text, match.end()) or value.match(text, match.end())
             while found:
