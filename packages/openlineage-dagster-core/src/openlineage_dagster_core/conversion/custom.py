@@ -22,6 +22,7 @@ from openlineage.client.serde import Serde
 from openlineage_dagster_core import fault
 from openlineage_dagster_core.caches import PerObject
 from openlineage_dagster_core.conversion.envelope import Event, Lineage, Source
+from openlineage_dagster_core.conversion.official import make_official, official_facets
 from openlineage_dagster_core.errors import ConfigurationError
 from openlineage_dagster_core.facts.metadata import additions, named_asset
 from openlineage_dagster_core.facts.model import AssetFacts, RunFacts
@@ -32,20 +33,14 @@ from openlineage_dagster_core.version import PRODUCER
 
 # Where a facet can be, and the schema that it has at least
 PLACES = {
-    "run": "RunFacet",
-    "job": "JobFacet",
-    "dataset": "DatasetFacet",
-    "input": "InputDatasetFacet",
-    "output": "OutputDatasetFacet",
-}
+    "run": "RunFacet", "job": "JobFacet", "dataset": "DatasetFacet",
+    "input": "InputDatasetFacet", "output": "OutputDatasetFacet",
+}  # fmt: skip
 # For each part of an event, which of its fields holds the facets of which place
 _PLACES_OF = {
-    "run": {"facets": "run"},
-    "job": {"facets": "job"},
-    "dataset": {"facets": "dataset"},
-    "inputs": {"inputFacets": "input"},
-    "outputs": {"facets": "dataset", "outputFacets": "output"},
-}
+    "run": {"facets": "run"}, "job": {"facets": "job"}, "dataset": {"facets": "dataset"},
+    "inputs": {"inputFacets": "input"}, "outputs": {"facets": "dataset", "outputFacets": "output"},
+}  # fmt: skip
 FACET_KEYS = {f"{place}_facets": place for place in PLACES}
 # What may follow `openlineage/` in metadata
 KNOWN_KEYS = frozenset(
@@ -238,6 +233,8 @@ def _facets(
             plain.setdefault("_producer", PRODUCER)
             plain.setdefault("_schemaURL", _SCHEMA + PLACES[place])
             _check_standing_fields(plain)
+            if (official := official_facets(PLACES[place]).get(name)) is not None:
+                make_official(plain, official)
         except (TypeError, ValueError, AttributeError, RecursionError) as error:
             _mistake(about, f"{place} facet {name}: {error}")
             continue
