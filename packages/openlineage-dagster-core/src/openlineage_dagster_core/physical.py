@@ -142,12 +142,12 @@ def _public_parts(uri: str) -> SplitResult:
     # Take secrets out of folders `token=x`, before they are taken for the rest of the path.
     uri = _FOLDER.sub(lambda m: f"{m[1]}\0" if redacted(m[1], m[2]) == MASK else m[0], uri)
     parts = urlsplit(uri)
-    query = parts.query.split("&")
-    if any(map(_SIGNATURE.match, query)):
-        query = [each for each in query if not _SIGNED.match(each)]
-    query = [each for each in query if redacted(*unquote(each).partition("=")[::2]) != MASK]
-    if parts.query != "&".join(query):
-        uri = parts._replace(query="&".join(query)).geturl()
+    given = parts.query.split("&")
+    kept = [each for each in given if redacted(*unquote(each).partition("=")[::2]) != MASK]
+    if any(map(_SIGNATURE.match, given)):
+        kept = [each for each in kept if not _SIGNED.match(each)]
+    if kept != given:
+        uri = parts._replace(query="&".join(kept)).geturl()
     parts = urlsplit(without_secrets(uri).replace("\0", f"={MASK}"))
     # A driver is no part of the place: postgresql+psycopg2.
     scheme = parts.scheme.partition("+")[0]
