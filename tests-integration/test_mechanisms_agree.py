@@ -24,6 +24,7 @@ from openlineage_dagster_core.replay.selection import Selection
 from openlineage_dagster_core.settings import Settings
 from openlineage_dagster_core.snapshots.reading import KeptDefinitions
 from receiver import Receiver
+from recorded_run import check_runs
 from shop.definitions import defs as shop
 
 
@@ -72,10 +73,81 @@ def test_one_log_gives_the_same_events(instance: dg.DagsterInstance, receiver: R
             instance=instance, raise_on_error=False, **options
         )
     instance.report_runless_asset_event(dg.AssetMaterialization(["raw", "products"]))
+    assert len(all_agree(instance, receiver, repository)) > 50
+
+
+COLUMNS = {"dagster/column_schema": dg.TableSchema([dg.TableColumn("id", "int")])}
+
+
+@dg.asset(deps=["src", "ext"])
+def orders() -> None: ...
+
+
+@dg.multi_asset(
+    specs=[dg.AssetSpec("report", deps=[orders])],
+    check_specs=[dg.AssetCheckSpec(name, asset="report") for name in ("before", "after")],
+)
+def reports_with_checks() -> Iterator[Any]:
+    yield dg.AssetCheckResult(asset_key="report", check_name="before", passed=True)
+    yield dg.MaterializeResult("report", metadata={**COLUMNS, "dagster/table_name": "db.report"})
+    yield dg.AssetCheckResult(asset_key="report", check_name="after", passed=True)
+
+
+@dg.asset_check(asset="report", additional_deps=["tail"])
+def with_tail() -> dg.AssetCheckResult:
+    return dg.AssetCheckResult(passed=True)
+
+
+@dg.asset(deps=["report"])
+def tail() -> dg.MaterializeResult[Any]:
+    return dg.MaterializeResult(metadata=COLUMNS)
+
+
+def test_one_log_of_parts_of_a_job_gives_the_same_events(
+    instance: dg.DagsterInstance, receiver: Receiver
+) -> None:
+    """The job has the name of an asset that its first run does not plan."""
+    selection = dg.AssetSelection.all()
+    repository = dg.Definitions(
+        assets=[
+            orders,
+            reports_with_checks,
+            tail,
+            dg.AssetSpec("ext", deps=["src"], group_name="outside", metadata=COLUMNS),
+            dg.AssetSpec("unread", group_name="outside"),
+        ],
+        asset_checks=[with_tail],
+        jobs=[dg.define_asset_job("orders", selection=selection)],
+    ).get_repository_def()
+    job = repository.get_job("orders")
+    runs = [
+        job.execute_in_process(instance=instance, asset_selection=selected).run_id
+        for selected in ([tail.key], [orders.key], None, None)
+    ]
+    for key in ("ext", "unread"):
+        instance.report_runless_asset_event(dg.AssetMaterialization(key))
+    events = all_agree(instance, receiver, repository)
+    of_runs = {e["job"]["name"] for e in events if "run" in e and e["run"]["runId"] in runs}
+    assert of_runs == {"orders__run"}
+    check_runs([event for event in events if "run" in event])
+    for run in _by_run(events).values():
+        if run[0]["job"]["name"] == "report__checks":
+            assert [event["eventType"] for event in run] == ["START", "COMPLETE"]
+            start, complete = ([_described(each) for each in event["inputs"]] for event in run)
+            assert start == complete
+
+
+def _described(dataset: dict[str, Any]) -> tuple[Any, ...]:
+    return dataset["namespace"], dataset["name"], dataset["facets"]
+
+
+def all_agree(
+    instance: dg.DagsterInstance, receiver: Receiver, repository: dg.RepositoryDefinition
+) -> list[dict[str, Any]]:
+    """Deliver a log by both mechanisms and by replay, and return the events of all three."""
     deliver(instance)
     assert has_delivered_all(instance)
     by_storage = list(receiver.events)
-    assert len(by_storage) > 50
 
     receiver.events.clear()
     deliver_as_the_sensor(instance, repository)
@@ -96,6 +168,7 @@ def test_one_log_gives_the_same_events(instance: dg.DagsterInstance, receiver: R
 
     assert _by_run(by_sensor) == _by_run(by_storage)
     assert _by_run(by_replay) == _by_run(by_storage)
+    return by_storage
 
 
 def deliver_as_the_sensor(

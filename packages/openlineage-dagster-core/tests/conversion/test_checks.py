@@ -9,9 +9,12 @@ import dagster as dg
 import pytest
 
 from openlineage_dagster_core.conversion.envelope import event_time
+from openlineage_dagster_core.facts.definitions import DefinedAssets
 from openlineage_dagster_core.facts.event_log import run_facts
+from openlineage_dagster_core.facts.materialized import NOTHING
 from openlineage_dagster_core.facts.model import Facts
 from openlineage_dagster_core.facts.progress import ProgressLog
+from openlineage_dagster_core.settings import Settings
 from recorded_run import (
     CREATED_AT,
     RUN_ID,
@@ -29,6 +32,10 @@ Json = dict[str, Any]
 Golden = Callable[[str, list[Json]], None]
 
 ROWS = {"dagster/row_count": 7}
+TYPED = dg.TableSchema([dg.TableColumn("id", "int")])
+PHYSICAL = Settings.from_options(
+    {"dataset_identity": "physical", "dataset_namespaces": {"*": "postgres://host:5432"}}, {}
+)
 
 
 @dg.asset
@@ -186,6 +193,8 @@ def many_checks(count: int, *, attempts: tuple[int, ...]) -> dg.Definitions:
     @dg.asset(
         retry_policy=dg.RetryPolicy(max_retries=len(attempts) - 1),
         check_specs=[dg.AssetCheckSpec(name, asset="many") for name in checks],
+        # Known columns: START need not wait for the materialization.
+        metadata={"dagster/column_schema": TYPED},
     )
     def many(context: dg.AssetExecutionContext) -> Iterator[Any]:
         for name in checks[: attempts[context.retry_number]]:
@@ -371,9 +380,12 @@ def test_a_round_of_checks_that_a_retry_evaluates_again_is_one_run_of_its_own() 
     definitions = many_checks(3, attempts=(3, 3))
     with dg.DagsterInstance.ephemeral() as instance:
         execute(definitions, "all_of_them", instance, run_id=RUN_ID)
+        assets = DefinedAssets(definitions.get_repository_def().asset_graph)
         facts = Facts(
             run_facts(instance.get_run_records()[0].dagster_run, CREATED_AT),
             ProgressLog().progress,
+            assets=assets,
+            made_before=dict.fromkeys(assets, NOTHING),
         )
         entries = log_of(instance, RUN_ID)
     events = converted_log(entries, facts)
@@ -449,3 +461,99 @@ def test_the_checks_of_each_partition_are_a_run() -> None:
         if event["job"]["name"] == "parted__checks" and event["eventType"] == "COMPLETE"
     }
     assert found == {"a": [("each", False)], "b": [("each", True)]}
+
+
+MADE = {
+    "dagster/column_schema": TYPED,
+    "dagster/table_name": "db.shop.part",
+}
+
+
+def checked_in_between(order: str, *, fails: bool = False) -> dg.Definitions:
+    """Define a step that evaluates checks, and makes its assets in between.
+
+    Args:
+        order: `a` and `b` evaluate checks, `M` makes the checked asset, `O` the one it is compared
+            with, and `!` ends an attempt.
+        fails: whether the step fails in the end.
+    """
+    attempts = order.split("!")
+
+    @dg.multi_asset(
+        specs=[dg.AssetSpec("part", skippable=True), dg.AssetSpec("other", skippable=True)],
+        check_specs=[
+            dg.AssetCheckSpec("a", asset="part"),
+            dg.AssetCheckSpec("b", asset="part", additional_deps=["other"]),
+        ],
+        retry_policy=dg.RetryPolicy(max_retries=len(attempts) - 1),
+    )
+    def makes(context: dg.AssetExecutionContext) -> Iterator[Any]:
+        for each in attempts[context.retry_number]:
+            if each in "MO":
+                yield dg.MaterializeResult("part" if each == "M" else "other", metadata=MADE)
+            else:
+                yield dg.AssetCheckResult(asset_key="part", check_name=each, passed=True)
+        if context.retry_number < len(attempts) - 1:
+            raise ValueError("once")
+        if fails:
+            raise dg.Failure("at last", allow_retries=False)
+
+    return dg.Definitions([makes], jobs=[dg.define_asset_job("all")])
+
+
+def inputs_of(event: Json) -> list[Any]:
+    return [(each["namespace"], each["name"], each["facets"]) for each in event["inputs"]]
+
+
+@pytest.mark.parametrize("settings", [Settings(), PHYSICAL], ids=["asset", "physical"])
+@pytest.mark.parametrize("was_made_before", [True, False])
+@pytest.mark.parametrize(
+    "order", ["aMbO", "MaOb", "aMOb", "abMO", "MOab", "a!MbO", "M!aMOb", "aM", "Ma", "MOa"]
+)
+@pytest.mark.parametrize("fails", [False, True])
+def test_all_events_of_a_run_of_checks_describe_what_was_checked_alike(
+    order: str, *, fails: bool, was_made_before: bool, settings: Settings
+) -> None:
+    definitions = checked_in_between(order, fails=fails)
+    events = converted(definitions, "all", settings=settings, was_made_before=was_made_before)
+    check_runs(events)
+    runs: dict[str, list[Json]] = {}
+    for event in events:
+        if event["job"]["name"] == "part__checks":
+            runs.setdefault(event["run"]["runId"], []).append(event)
+    assert runs
+    for run in runs.values():
+        start, end = run
+        assert inputs_of(start) == inputs_of(end)
+        assert start["job"] == end["job"]
+        assert start["eventTime"] <= end["eventTime"]
+
+
+@pytest.mark.parametrize(
+    ("order", "known_at_start"), [("MOab", ["a"]), ("aMOb", ["a", "b"]), ("MaOb", ["a", "b"])]
+)
+def test_the_start_of_checks_waits_only_for_what_is_still_to_be_made(
+    order: str, known_at_start: list[str]
+) -> None:
+    events = converted(checked_in_between(order), "all")
+    start = one(events, "part__checks", "START")
+    assert [name for name, _ in assertions(start)] == known_at_start
+    assert start["eventTime"] == one(events, "all.makes", "START")["eventTime"]
+
+
+def test_the_start_of_checks_does_not_wait_for_columns_that_are_known() -> None:
+    @dg.asset(
+        check_specs=[dg.AssetCheckSpec(name, asset="settled") for name in ("one", "two")],
+        metadata={"dagster/column_schema": TYPED},
+    )
+    def settled() -> Iterator[Any]:
+        yield dg.AssetCheckResult(check_name="one", passed=True)
+        yield dg.AssetCheckResult(check_name="two", passed=True)
+        yield dg.Output(None)
+
+    definitions = dg.Definitions([settled], jobs=[dg.define_asset_job("all")])
+    events = converted(definitions, "all")
+    check_runs(events)
+    assert assertions(one(events, "settled__checks", "START")) == [("one", True)]
+    events = converted(definitions, "all", was_made_before=False)
+    assert len(assertions(one(events, "settled__checks", "START"))) == 2

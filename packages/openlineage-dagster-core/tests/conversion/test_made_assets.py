@@ -267,3 +267,23 @@ def test_a_start_waits_for_an_input_that_the_user_names_and_the_same_step_makes(
     for state in ("START", "COMPLETE"):
         [read] = one(events, "reads", state)["inputs"]
         assert fields(read).keys() == {"x", "y"}
+
+
+def test_a_start_waits_for_an_asset_that_its_user_names_and_dagster_may_make_later() -> None:
+    named = {"dagster/column_schema": columns(id="int"), "openlineage/inputs": ["zz_later"]}
+
+    @dg.asset(metadata=named)
+    def early() -> None: ...
+
+    @dg.asset
+    def zz_later() -> dg.MaterializeResult[Any]:
+        return dg.MaterializeResult(metadata={"dagster/column_schema": columns(id="int")})
+
+    definitions = dg.Definitions([early, zz_later], jobs=[dg.define_asset_job("all")])
+    events = [event for event in converted(definitions, "all") if event["job"]["name"] == "early"]
+    check_runs(events)
+    start, complete = events
+    assert start["inputs"] == complete["inputs"]
+    with_both = converted(definitions, "all", settings=Settings(disabled_facets=("schema",)))
+    order = [(event["job"]["name"], event["eventType"]) for event in with_both]
+    assert order.index(("early", "START")) < order.index(("all.early", "COMPLETE"))

@@ -16,11 +16,10 @@ from openlineage_dagster_core.conversion import custom, dataset, described, poli
 from openlineage_dagster_core.conversion.envelope import Draft, Envelope, Event, Lineage, Source
 from openlineage_dagster_core.conversion.nominal_time import asset_nominal_time
 from openlineage_dagster_core.conversion.step import step_as_parent
+from openlineage_dagster_core.facts import materialized as materialized_facts
 from openlineage_dagster_core.facts.dbt_failures import skipped_or_failed
 from openlineage_dagster_core.facts.definitions import upstream_of
-from openlineage_dagster_core.facts.materialized import described as asset_of
-from openlineage_dagster_core.facts.materialized import is_settled
-from openlineage_dagster_core.facts.metadata import upstream_in_tags
+from openlineage_dagster_core.facts.metadata import named_assets, upstream_in_tags
 from openlineage_dagster_core.facts.model import AssetPartition, ErrorFacts
 from openlineage_dagster_core.families import Family
 from openlineage_dagster_core.identity import asset_job_name, asset_run_id
@@ -165,16 +164,19 @@ def _planned_partitions(source: Source, step_key: str, key: AssetKey) -> list[st
 def _is_known_at_start(source: Source, key: AssetKey, step_key: str) -> bool:
     """Return True if the materializations of a step will tell nothing new of an asset."""
     definition = source.facts.assets.get(key)
-    if definition is None or not _is_settled(source, key):
+    if definition is None or not is_settled(source, key):
         return False
-    made_too = source.facts.progress.planned.get(step_key, {})
-    read = upstream_of(definition) & made_too.keys()
-    return all(_is_settled(source, each) for each in read)
+    progress = source.facts.progress
+    read = upstream_of(definition) & progress.planned.get(step_key, {}).keys()
+    # Dagster need not make these before the step starts.
+    read.update(progress.planned_keys.keys() & named_assets(definition.additions))
+    return all(is_settled(source, each) for each in read)
 
 
-def _is_settled(source: Source, key: AssetKey) -> bool:
+def is_settled(source: Source, key: AssetKey) -> bool:
+    """Return True if a materialization in this run will tell nothing new of an asset."""
     with_columns = "schema" not in source.identity.settings.disabled_facets
-    return is_settled(source.facts, key, with_columns=with_columns)
+    return materialized_facts.is_settled(source.facts, key, with_columns=with_columns)
 
 
 def _starts_with_step(source: Source, key: AssetKey, step_key: str | None) -> bool:
@@ -212,7 +214,7 @@ def _event(
     key, partition = asset
     facts, identity = source.facts, source.identity
     kind = "asset" if repeated_at is None else "repeated asset"
-    asset_facts = asset_of(facts, key)
+    asset_facts = materialized_facts.described(facts, key)
     run_facets: dict[str, RunFacet] = asset_nominal_time(facts.assets.get(key), partition)
     if identity.settings.asset_run_parent is AssetRunParent.STEP and step_key is not None:
         run_facets["parent"] = step_as_parent(source, step_key)

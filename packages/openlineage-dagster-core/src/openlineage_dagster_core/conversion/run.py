@@ -56,7 +56,7 @@ def ended(source: Source) -> Iterator[Draft]:
     reason = ErrorFacts(source.entry.message) if state is not RunState.COMPLETE else None
     error = reason and (_error(source) or reason)
     unfinished_state = RunState.ABORT if state is RunState.COMPLETE else state
-    for step_key in sorted((progress.planned.keys() | progress.started.keys()) - progress.ended):
+    for step_key in sorted({*progress.planned, *progress.started} - progress.ended.keys()):
         why = progress.errors.get(step_key, error)
         if step_key not in progress.started:
             why = reason and (_error_in_graph(source, step_key) or reason)

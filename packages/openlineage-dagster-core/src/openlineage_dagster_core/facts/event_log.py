@@ -287,7 +287,7 @@ class EventLogFacts:
         if run.asked != run.planned:
             run.asked = run.planned
             progress = run.log.progress
-            wanted |= progress.planned_keys | progress.planned_checks.keys() | assets.keys()
+            wanted |= progress.planned_keys.keys() | progress.planned_checks.keys() | assets.keys()
             wanted |= {AssetKey([run.facts.job_name])}
             for asset in assets.values():
                 wanted |= upstream_of(asset)
@@ -479,7 +479,7 @@ def _assets_of_run(
     planned, checked = progress.planned_keys, progress.planned_checks
     if len(planned) + len(checked) != run.planned:
         run.planned = len(planned) + len(checked)
-        chosen = with_upstream(assets, planned | checked.keys())
+        chosen = with_upstream(assets, planned.keys() | checked.keys())
         # The run makes the asset, so an external definition here is only a reference to it.
         run.assets = {
             key: asset
@@ -505,7 +505,7 @@ def _ended_without_definition(
         for step_key in steps
         if step_key not in progress.ended
         for key, partitions in progress.planned.get(step_key, {}).items()
-        if key not in assets and not partitions <= progress.materialized.get(key, set())
+        if key not in assets and not partitions <= progress.materialized.get(key, {}).keys()
     }
 
 

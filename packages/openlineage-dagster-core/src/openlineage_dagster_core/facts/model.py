@@ -172,6 +172,7 @@ class CheckRound:
     began: float  # When the first evaluation was stored, in seconds since the epoch
     is_late: bool  # True if the run had evaluated the checks before this round
     missing: set[str]  # The planned checks that the round has not evaluated yet
+    position: int = field(default=0, compare=False)  # That of the run when the round began
 
 
 @dataclass
@@ -180,19 +181,22 @@ class RunProgress:
 
     # By step key and asset, the partitions that the step is to materialize
     planned: dict[str, dict[AssetKey, set[str | None]]] = field(default_factory=dict)
-    planned_keys: set[AssetKey] = field(default_factory=set)
+    # By asset, the steps that are to materialize it
+    planned_keys: dict[AssetKey, set[str]] = field(default_factory=dict)
     # By asset and name, the step key of each check that is to run
     planned_checks: dict[AssetKey, dict[str, str | None]] = field(default_factory=dict)
     started: dict[str, float] = field(default_factory=dict)  # Seconds since the epoch, by step
-    ended: set[str] = field(default_factory=set)  # Steps that succeeded, failed or were skipped
+    # Steps that succeeded, failed or were skipped, and at which position
+    ended: dict[str, int] = field(default_factory=dict)
     retries: Counter[str] = field(default_factory=Counter)  # By step
-    # By asset, the partitions that were materialized or reported as failed
-    materialized: dict[AssetKey, set[str | None]] = field(default_factory=dict)
+    # By asset, the partitions that were materialized or reported as failed, and at which position
+    materialized: dict[AssetKey, dict[str | None, int]] = field(default_factory=dict)
     # By asset partition and check, the latest evaluation
     evaluations: dict[AssetPartition, dict[str, AssetCheckEvaluation]] = field(default_factory=dict)
     # By asset partition, the round of checks that has begun and not ended
     check_rounds: dict[AssetPartition, CheckRound] = field(default_factory=dict)
     errors: dict[str, ErrorFacts] = field(default_factory=dict)  # By step, the first to fail first
+    position: int = 0  # Number of events that were followed so far
     has_started: bool = False
     has_ended: bool = False  # The run succeeded, failed or was cancelled
 
@@ -202,11 +206,11 @@ class RunProgress:
 
     def check_round(self, checked: AssetPartition, timestamp: float) -> CheckRound:
         """Return the round that an evaluation stored at this time belongs to, perhaps a new one."""
-        begun = self.check_rounds.get(checked)
-        if begun is not None:
+        if (begun := self.check_rounds.get(checked)) is not None:
             return begun
         missing = set(self.planned_checks.get(checked[0], ()))
-        return CheckRound(timestamp, is_late=checked in self.evaluations, missing=missing)
+        is_late = checked in self.evaluations
+        return CheckRound(timestamp, is_late=is_late, missing=missing, position=self.position)
 
 
 @dataclass(frozen=True)

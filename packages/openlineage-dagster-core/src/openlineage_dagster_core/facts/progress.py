@@ -1,5 +1,7 @@
 """Follows a run event by event, by the private data of Dagster's events."""
 
+from typing import Any
+
 from dagster import AssetCheckEvaluation, DagsterEvent, DagsterEventType, EventLogEntry
 
 from openlineage_dagster_core.facts.model import ErrorFacts, RunProgress
@@ -25,9 +27,8 @@ class ProgressLog:
         elif event_type is DagsterEventType.RUN_START:
             progress.has_started = True
         elif event_type in STEP_ENDS and event.step_key:
-            progress.ended.add(event.step_key)
-            error = stored_error(event)
-            if error is not None:
+            progress.ended.setdefault(event.step_key, progress.position)
+            if (error := stored_error(event)) is not None:
                 progress.errors.setdefault(event.step_key, error)
         elif event_type is DagsterEventType.STEP_START and event.step_key:
             # A retried step starts again; its OpenLineage run began the first time.
@@ -36,6 +37,7 @@ class ProgressLog:
             progress.retries[event.step_key] += 1
         else:
             self._observe_asset(event, event_type, entry.timestamp)
+        progress.position += 1
 
     def _observe_asset(
         self, event: DagsterEvent, event_type: DagsterEventType | None, timestamp: float
@@ -48,19 +50,21 @@ class ProgressLog:
                 partitions = subset.get_partition_keys() if subset else [plan.partition]
                 planned = progress.planned.setdefault(event.step_key, {})
                 planned.setdefault(plan.asset_key, set()).update(partitions)
-                progress.planned_keys.add(plan.asset_key)
+                progress.planned_keys.setdefault(plan.asset_key, set()).add(event.step_key)
         elif event_type is DagsterEventType.ASSET_CHECK_EVALUATION_PLANNED:
             check = event.asset_check_planned_data
             checks = progress.planned_checks.setdefault(check.asset_key, {})
             checks[check.check_name] = event.step_key
         elif event_type is DagsterEventType.ASSET_MATERIALIZATION:
-            made = event.step_materialization_data.materialization
-            progress.materialized.setdefault(made.asset_key, set()).add(made.partition)
+            self._observe_made(event.step_materialization_data.materialization)
         elif event_type is DagsterEventType.ASSET_FAILED_TO_MATERIALIZE:
-            failure = event.asset_failed_to_materialize_data
-            progress.materialized.setdefault(failure.asset_key, set()).add(failure.partition)
+            self._observe_made(event.asset_failed_to_materialize_data)
         elif event_type is DagsterEventType.ASSET_CHECK_EVALUATION:
             self._observe_evaluation(event.asset_check_evaluation_data, timestamp)
+
+    def _observe_made(self, made: Any) -> None:
+        partitions = self.progress.materialized.setdefault(made.asset_key, {})
+        partitions.setdefault(made.partition, self.progress.position)
 
     def _observe_evaluation(self, evaluation: AssetCheckEvaluation, timestamp: float) -> None:
         rounds = self.progress.check_rounds
