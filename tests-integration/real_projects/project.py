@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import dagster as dg
@@ -18,11 +18,17 @@ class Table:
         schema: the schema that it is in.
         name: its name in that schema.
         types: what the integration calls DuckDB's types, where it has names of its own for them.
+        children: names of the tables in the same schema that hold its nested fields.
     """
 
     schema: str
     name: str
     types: Mapping[str, str] = field(default_factory=dict)
+    children: tuple[str, ...] = ()
+
+    def with_children(self) -> tuple[Table, ...]:
+        """Return this table and those of its nested fields."""
+        return (self, *(replace(self, name=name, children=()) for name in self.children))
 
 
 @dataclass(frozen=True)

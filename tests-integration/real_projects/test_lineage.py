@@ -63,18 +63,28 @@ def test_events_of_a_run_agree(
     assert {job: found for job, found in sides.items() if len(found) > 1} == {}
 
 
-def test_the_schema_is_the_databases(recording: Recording, run: str, mechanism: str) -> None:
-    tables = recording.project.tables
+@with_each_identity
+def test_the_schema_is_the_databases(
+    recording: Recording, run: str, mechanism: str, identity: str
+) -> None:
+    there = recording.runs[run]
+    by_name = {}
+    for path in _materialized_by_then(recording, run) & recording.project.tables.keys():
+        table = recording.project.tables[path]
+        if identity == "asset":
+            by_name[path] = table
+        else:
+            by_name |= {there.columns(each).full_name: each for each in table.with_children()}
     wrong = []
-    for event in _of_assets(recording.events_of_run(mechanism, "asset", run)):
+    for event in _of_assets(recording.events_of_run(mechanism, identity, run)):
         for dataset in [*event["inputs"], *event["outputs"]]:
-            table = tables.get(dataset["name"])
-            if table is None or dataset["name"] not in _materialized_by_then(recording, run):
+            table = by_name.get(dataset["name"])
+            if table is None:
                 continue
-            there = recording.runs[run].columns(table).types
-            expected = {name: table.types.get(kind, kind) for name, kind in there.items()}
-            found = dict(_fields(dataset) or ())
-            if list(found.items()) != list(expected.items()):
+            types = there.columns(table).types
+            expected = tuple((name, table.types.get(kind, kind)) for name, kind in types.items())
+            if _fields(dataset) != expected:
+                found = _fields(dataset)
                 wrong.append((event["job"]["name"], event["eventType"], found, expected))
     assert wrong == []
 
@@ -99,20 +109,22 @@ def test_a_start_has_the_schema_of_the_run_before(recording: Recording, mechanis
 def test_physical_names_are_the_databases(recording: Recording, run: str, mechanism: str) -> None:
     tables, there = recording.project.tables, recording.runs[run]
     graph = recording.project.definitions.get_repository_def().asset_graph
-    names = {path: (NAMESPACE, there.columns(table).full_name) for path, table in tables.items()}
 
-    def expected_of(keys: Iterable[dg.AssetKey]) -> set[tuple[str, str]]:
-        return {names[path] for path in map(asset_path, keys) if path in names}
+    def names_of(path: str) -> list[tuple[str, str]]:
+        found = tables[path].with_children() if path in tables else ()
+        return [(NAMESPACE, there.columns(table).full_name) for table in found]
 
     wrong = []
     for event in _of_assets(recording.events_of_run(mechanism, "physical", run)):
-        key = _key(event["job"]["name"])
-        for side, keys in (("inputs", graph.get(key).parent_keys), ("outputs", [key])):
+        path = event["job"]["name"]
+        read = [names_of(asset_path(key)) for key in graph.get(_key(path)).parent_keys]
+        # The asset that is read is the table itself; the asset that is made, its children as well.
+        first = {name for names in read for name in names[:1]}
+        for side, expected in (("inputs", first), ("outputs", set(names_of(path)))):
             # What is no table of the project may have any name outside of the database.
             found = {(each["namespace"], each["name"]) for each in event[side]}
-            in_database = {each for each in found if each[0] == NAMESPACE}
-            if in_database != expected_of(keys):
-                wrong.append((event["job"]["name"], side, found, expected_of(keys)))
+            if {each for each in found if each[0] == NAMESPACE} != expected:
+                wrong.append((path, side, found, expected))
     assert wrong == []
 
 

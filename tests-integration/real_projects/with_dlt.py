@@ -89,7 +89,7 @@ OF_DLT = {
 }
 
 TABLES = {
-    "dlt_till_receipts": Table("raw", "receipts", OF_DLT),
+    "dlt_till_receipts": Table("raw", "receipts", OF_DLT, children=("receipts__items",)),
     "dlt_till_refunds": Table("raw", "refunds", OF_DLT),
 }
 
