@@ -14,14 +14,14 @@ from openlineage_dagster_core.conversion import convert
 from openlineage_dagster_core.conversion.envelope import Event
 from openlineage_dagster_core.event_log.stored_event import EventId, StoredEvent
 from openlineage_dagster_core.facts.definitions import DefinedAssets, DefinedJobs
-from openlineage_dagster_core.facts.earlier_materializations import made_in
+from openlineage_dagster_core.facts.earlier_materializations import made_by
 from openlineage_dagster_core.facts.event_log import (
     DefinitionsSource,
     EventLogFacts,
     GivenDefinitions,
     run_facts,
 )
-from openlineage_dagster_core.facts.materialized import NOTHING, packed_materialization
+from openlineage_dagster_core.facts.materialized import NOTHING
 from openlineage_dagster_core.facts.model import Definitions, Facts
 from openlineage_dagster_core.facts.progress import ProgressLog
 from openlineage_dagster_core.families import CONVERTED
@@ -135,9 +135,9 @@ def converted_log(
     events: list[Event] = []
     made = dict(facts.made)
     for entry in entries:
-        materialization = made_in(entry)
-        if materialization is not None:
-            made[materialization.asset_key] = packed_materialization(materialization)
+        materialized = made_by(entry)
+        if materialized is not None and materialized.packed is not None:
+            made[materialized.key] = materialized.packed
         events += convert(entry, replace(facts, progress=log.progress, made=made), identity)
         log.observe(entry)
     return to_json(events)

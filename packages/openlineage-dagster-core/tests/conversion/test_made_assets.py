@@ -1,6 +1,6 @@
 """What integrations say when they materialize: in every event of the run, and in its readers'."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import dagster as dg
@@ -9,7 +9,10 @@ from dagster import AssetKey
 
 from openlineage_dagster_core.facts.definitions import DefinedAssets
 from openlineage_dagster_core.facts.model import Definitions
+from openlineage_dagster_core.key_values import KeyValues
 from openlineage_dagster_core.settings import Settings
+from openlineage_dagster_core.snapshots.reading import KeptDefinitions
+from openlineage_dagster_core.snapshots.writing import keep_definitions
 from recorded_run import check_runs, converted, converted_instance, execute, one
 
 Json = dict[str, Any]
@@ -141,6 +144,88 @@ def test_every_event_names_the_place_that_was_made(
     for state in ("START", "COMPLETE"):
         assert one(events, "items", state)["outputs"][0]["name"] == expected
         assert one(events, "reader", state)["inputs"][0]["name"] == expected
+
+
+@dg.asset(group_name="core")
+def items() -> dg.MaterializeResult[Any]:
+    made = {"dagster/table_name": "db.shop.items", "dagster/column_schema": columns(q="text")}
+    return dg.MaterializeResult(metadata=made)
+
+
+@dg.asset(deps=[items])
+def reader() -> None: ...
+
+
+@dg.op
+def logs_by_hand(context: dg.OpExecutionContext) -> None:
+    context.log_event(dg.AssetMaterialization("items"))
+
+
+@dg.job
+def by_hand() -> None:
+    logs_by_hand()
+
+
+MADE_AND_REPORTED = dg.Definitions(
+    [items, reader],
+    jobs=[dg.define_asset_job("all"), dg.define_asset_job("reads", [reader]), by_hand],
+)
+
+
+@pytest.fixture(scope="module")
+def reported_silently() -> Iterator[dg.DagsterInstance]:
+    """An asset that is made, and then reported as Dagster's UI does: without metadata."""
+    defined = DefinedAssets(MADE_AND_REPORTED.get_repository_def().asset_graph)
+    with dg.DagsterInstance.ephemeral() as instance:
+        keep_definitions(KeyValues(instance), "all", Definitions(defined), 1.0)
+        for job in ("all", "by_hand", "reads"):
+            execute(MADE_AND_REPORTED, job, instance)
+            instance.report_runless_asset_event(dg.AssetMaterialization("items"))
+        yield instance
+
+
+@pytest.mark.parametrize("source", ["code location", "snapshots"])
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ({}, ("dagster", "items")),
+        ({"namespace_template": "{namespace}/{group}"}, ("dagster/core", "items")),
+        (
+            {
+                "namespace_template": "{namespace}/{group}",
+                "dataset_identity": "physical",
+                "dataset_namespaces": {"*": "postgres://host:5432"},
+            },
+            ("postgres://host:5432", "db.shop.items"),
+        ),
+    ],
+    ids=["by asset", "by group", "physical"],
+)
+def test_a_report_that_says_nothing_keeps_what_was_said_before(
+    reported_silently: dg.DagsterInstance,
+    options: dict[str, Any],
+    expected: tuple[str, str],
+    source: str,
+) -> None:
+    instance = reported_silently
+    defined = DefinedAssets(MADE_AND_REPORTED.get_repository_def().asset_graph)
+    run_ids = ["", *(record.dagster_run.run_id for record in instance.get_run_records())]
+    entries = [entry for run_id in run_ids for entry in entries_of(instance, run_id)]
+    events = converted_instance(
+        instance,
+        sorted(entries, key=lambda entry: entry.timestamp),
+        Definitions(defined) if source == "code location" else KeptDefinitions(lambda: instance),
+        Settings.from_options(options, {}),
+    )
+    found = [
+        (each["namespace"], each["name"], *fields(each))
+        for event in events
+        for name, side in (("items", "outputs"), ("reader", "inputs"))
+        if event["job"]["name"] == name
+        for each in event[side]
+    ]
+    # Two of each: made, read, by hand, read again; and three reports.
+    assert found == [(*expected, "q")] * 2 * (4 + 3)
 
 
 def test_the_tables_that_dlt_makes_of_nested_fields_are_outputs_too() -> None:

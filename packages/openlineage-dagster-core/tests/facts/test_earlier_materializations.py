@@ -49,7 +49,7 @@ def said(table: str) -> bytes:
     return packed_materialization(made)
 
 
-def store(instance: dg.DagsterInstance, seconds: float, key: str, table: str | None) -> None:
+def by_hand(seconds: float, key: str, table: str | None) -> dg.EventLogEntry:
     entry = materialization("r", BEGAN + seconds, key)
     data: Any = entry.get_dagster_event().event_specific_data
     metadata = {} if table is None else {"dagster/table_name": dg.MetadataValue.text(table)}
@@ -57,7 +57,11 @@ def store(instance: dg.DagsterInstance, seconds: float, key: str, table: str | N
     event = entry.get_dagster_event()._replace(
         event_specific_data=data._replace(materialization=made)
     )
-    instance.event_log_storage.store_event(entry._replace(dagster_event=event))
+    return entry._replace(dagster_event=event)
+
+
+def store(instance: dg.DagsterInstance, seconds: float, key: str, table: str | None) -> None:
+    instance.event_log_storage.store_event(by_hand(seconds, key, table))
 
 
 def of(instance: dg.DagsterInstance, *, follows_all: bool = True) -> EarlierMaterializations:
@@ -287,6 +291,30 @@ def test_more_assets_than_are_remembered_are_answered(
     assert upstream_of(instance, keys, BEGAN + 1)[ORDERS] == A
 
 
+@pytest.mark.parametrize("silent", [3, 12])
+def test_what_no_step_made_and_says_nothing_hides_nothing(
+    instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch, silent: int
+) -> None:
+    """However often: what a step made is found again, and so is what is not too far back."""
+    monkeypatch.setattr(earlier_materializations, "PAGE", 10)
+    has_tables = EventTables.of(instance.event_log_storage) is not None
+    store_all(instance, materialization("r1", BEGAN, "stock", ["b"]))
+    store(instance, 1, "orders", "a")
+    for number in range(silent):
+        store(instance, 2 + number / 100, "orders", None)
+        store(instance, 2 + number / 100, "stock", None)
+        store(instance, 2 + number / 100, "never", None)
+    found, keys = of(instance), [ORDERS, STOCK, AssetKey("never")]
+    expected = {**dict.fromkeys(keys, NOTHING), **({ORDERS: said("a")} if silent < 10 else {})}
+    with counted_queries() as queries:
+        assert found.of(keys, BEGAN + 5, now=BEGAN + 5) == expected
+    assert len(queries) <= 10 or not has_tables
+    with counted_queries() as queries:
+        observe(found, by_hand(20, "orders", None))
+        assert found.of(keys, BEGAN + 30, now=BEGAN + 5) == expected
+    assert queries == []
+
+
 ANSWERS = st.tuples(st.integers(0, 60), st.integers(0, 60), st.integers(0, 1))
 
 
@@ -298,16 +326,25 @@ def test_whenever_it_is_asked_the_answer_is_that_of_the_whole_log() -> None:
         @settings(max_examples=50)
         @given(
             made=st.dictionaries(
-                st.integers(1, 60), st.tuples(st.integers(0, 1), st.sampled_from("abc"))
+                st.integers(1, 60),
+                st.tuples(st.integers(0, 1), st.sampled_from(["a", "b", "T1", "T2", None, None])),
             ),
             asked=st.lists(ANSWERS, max_size=10),
         )
-        def check(made: dict[int, tuple[int, str]], asked: list[tuple[int, int, int]]) -> None:
+        def check(
+            made: dict[int, tuple[int, str | None]], asked: list[tuple[int, int, int]]
+        ) -> None:
             number = next(example)
             keys = [f"orders_{number}", f"stock_{number}"]
+
+            def entry_of(at: int, key: str, what: str | None) -> dg.EventLogEntry:
+                if what in ("a", "b"):
+                    return materialization("r", BEGAN + at, key, [what])
+                return by_hand(at, key, what)
+
             log = [
-                (at, key, materialization("r", BEGAN + at, keys[key], [upstream]), upstream)
-                for at, (key, upstream) in sorted(made.items())
+                (at, key, entry_of(at, keys[key], what), what)
+                for at, (key, what) in sorted(made.items())
             ]
             store_all(instance, *(entry for _, _, entry, _ in log))
             found, position = of(instance), 0
@@ -317,10 +354,14 @@ def test_whenever_it_is_asked_the_answer_is_that_of_the_whole_log() -> None:
                     if position < at <= now:
                         observe(found, entry)
                 position = now
-                expected = [(AssetKey(up),) for at, of, _, up in log if at < before and of == key]
+                whats = [what for at, of, _, what in log if at < before and of == key]
+                upstream = [(AssetKey(what),) for what in whats if what in ("a", "b")]
+                packed = [said(what) if what[0] == "T" else NOTHING for what in whats if what]
                 wanted = AssetKey(keys[key])
                 answer = found.upstream_of([wanted], BEGAN + before, now=BEGAN + now)
-                assert answer == {wanted: expected[-1] if expected else ()}
+                assert answer == {wanted: upstream[-1] if upstream else ()}
+                expected = {wanted: packed[-1] if packed else NOTHING} if whats else {}
+                assert found.of([wanted], BEGAN + before, now=BEGAN + now) == expected
 
         check()
 

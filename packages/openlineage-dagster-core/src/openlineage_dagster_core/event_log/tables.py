@@ -25,6 +25,7 @@ from openlineage_dagster_core.families import FOLLOWED_VALUES
 
 KEYS_A_QUERY = 300  # Assets or ids that one query names; an old SQLite allows 999 parameters
 LASTS_A_QUERY = 150  # Assets whose last event one query finds: SQLite unites 500 queries at most
+TEXTS_A_QUERY = 30  # Likewise where each asset has a dozen of texts to look for as parameters
 MATERIALIZATION = DagsterEventType.ASSET_MATERIALIZATION.value
 
 # The only tag of a materialization, except those of partitions, that Dagster keeps in a table
@@ -139,6 +140,24 @@ class EventTables:
             for some in _in_pieces(sorted(keys), LASTS_A_QUERY)
         )
 
+    def last_with_text(
+        self, keys: Collection[AssetKey], before: float, texts: Collection[str], among: int
+    ) -> list[StoredEvent]:
+        """Read each asset's last materialization before a time whose JSON has one of these texts.
+
+        It is looked for among the last `among` of the asset.
+        """
+
+        def last(key: AssetKey) -> Select[Any]:
+            found = _last_materializations(key, before, among, _event.event).subquery().c
+            has_text = or_(*(found.event.contains(text, autoescape=True) for text in texts))
+            of_asset = select(found.id).where(has_text).order_by(found.id.desc()).limit(1)
+            return select(of_asset.subquery().c.id)
+
+        return self._chosen(
+            [last(key) for key in some] for some in _in_pieces(sorted(keys), TEXTS_A_QUERY)
+        )
+
     def _chosen(self, choices: Iterable[Sequence[Select[Any]]]) -> list[StoredEvent]:
         """Read the events whose ids these queries choose, in the order of their storage ids."""
         found: dict[int, StoredEvent] = {}
@@ -219,19 +238,22 @@ def _last_versions(keys: Iterable[AssetKey]) -> Select[Any]:
 
 
 def _last_materialization(key: AssetKey, before: float) -> Select[Any]:
-    """Choose the last one of an asset: the index on assets gives it without reading the others."""
-    of_asset = (
-        select(_event.id)
+    # SQLite takes an order within a union only so.
+    return select(_last_materializations(key, before, 1).subquery().c.id)
+
+
+def _last_materializations(key: AssetKey, before: float, limit: int, *columns: Any) -> Select[Any]:
+    """Choose the last ones of an asset: the index on assets gives them without reading the rest."""
+    return (
+        select(_event.id, *columns)
         .where(
             _event.asset_key == key.to_string(),
             _event.dagster_event_type == MATERIALIZATION,
             _event.timestamp < _stored(before),
         )
         .order_by(_event.id.desc())
-        .limit(1)
+        .limit(limit)
     )
-    # SQLite takes an order within a union only so.
-    return select(of_asset.subquery().c.id)
 
 
 def _materializations(keys: Iterable[AssetKey], since: float, until: float) -> Select[Any]:

@@ -3,31 +3,49 @@
 from bisect import bisect_left
 from collections import OrderedDict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import dagster as dg
 
 from openlineage_dagster_core.event_log.stored_event import StoredEvent
 from openlineage_dagster_core.event_log.tables import EventTables
-from openlineage_dagster_core.facts.materialized import packed_materialization
-from openlineage_dagster_core.facts.metadata import tells_upstream, upstream_in_tags
+from openlineage_dagster_core.facts.materialized import NOTHING, packed_materialization
+from openlineage_dagster_core.facts.metadata import (
+    DESCRIBING_KEYS,
+    STEP_TAG,
+    tells_upstream,
+    upstream_in_tags,
+)
 
 ASSETS_REMEMBERED = 20_000
 BYTES_REMEMBERED = 20_000_000  # Of what is packed of all assets
 CHANGES_REMEMBERED = 100  # The latest ones of one asset
 CLOCKS_DIFFER_SECONDS = 10.0  # An event may seem that much older than one stored before it
-ROUNDS = 20  # How often to ask for an event before one that does not name its upstream assets
-PAGE = 100  # Materializations of one asset that are read if the log has no tables
+ROUNDS = 20  # How often to ask for an event before one that does not say what is asked for
+PAGE = 100  # Materializations of one asset that are looked at for the last one that says something
+# What is in the text of an event that a step made, or that describes its asset
+SAYING = (f'"{STEP_TAG}"', *(f'"label": "{key}"' for key in sorted(DESCRIBING_KEYS)))
 
 Upstream = tuple[dg.AssetKey, ...]
+_Said = TypeVar("_Said")
 
 
 class Made(NamedTuple):
     """A materialization, as far as later events of its asset need it."""
 
     key: dg.AssetKey
-    packed: bytes  # From `packed_materialization`
+    # From `packed_materialization`; None if no step made it and it says nothing: then what was said
+    # before still holds
+    packed: bytes | None
     upstream: Upstream | None  # None if it does not say what it was made from
+
+
+def _packed(made: Made) -> bytes | None:
+    return made.packed
+
+
+def _upstream(made: Made) -> Upstream | None:
+    return made.upstream
 
 
 class _History:
@@ -46,26 +64,29 @@ class _History:
         self.changes: list[tuple[float, Made]] = []  # The oldest first
 
     def add(self, timestamp: float, made: Made) -> None:
-        """Note a materialization, unless it says the same as the one before it."""
+        """Note a materialization, unless it says the same as those before it."""
         place = self._place(timestamp)
         if place < len(self.changes) and self.changes[place][0] == timestamp:
             return
-        if place and self.changes[place - 1][1].packed == made.packed:
-            upstream = self.upstream_before(timestamp)
-            if made.upstream is None or made.upstream == upstream:
-                return
+        known = (self._before(timestamp, _packed), self.upstream_before(timestamp))
+        if place and made.packed in (None, known[0]) and made.upstream in (None, known[1]):
+            return
         self.changes.insert(place, (timestamp, made))
-        self.bytes_kept += len(made.packed)
+        self.bytes_kept += len(made.packed or b"")
 
     def shorten(self) -> None:
         """Forget the oldest changes if there are too many."""
         while len(self.changes) > CHANGES_REMEMBERED:
-            _, oldest = self.changes.pop(0)
-            self.bytes_kept -= len(oldest.packed)
+            (_, oldest), (since, first) = self.changes[:2]
+            if first.packed is None:
+                first = first._replace(packed=oldest.packed)
+            else:
+                self.bytes_kept -= len(oldest.packed or b"")
+            self.changes[:2] = [(since, first)]
             if oldest.upstream is not None:
                 self.older_upstream = oldest.upstream
             # What was before the oldest remaining one is not known any more.
-            self.since, self._has_first = max(self.since, self.changes[0][0]), True
+            self.since, self._has_first = max(self.since, since), True
 
     def _place(self, timestamp: float) -> int:
         """Return the number of changes before a time."""
@@ -76,15 +97,34 @@ class _History:
             self._has_first or (bool(self.changes) and self.changes[0][0] < before)
         )
 
-    def before(self, timestamp: float) -> bytes | None:
-        place = self._place(timestamp)
-        return self.changes[place - 1][1].packed if place else None
+    def packed_before(self, timestamp: float) -> bytes | None:
+        """Return what was said last before a time; None if the asset was not made by then.
+
+        `NOTHING` may also mean that only the log knows it: see `lacks_older`.
+        """
+        found = self._before(timestamp, _packed)
+        return NOTHING if found is None and self._place(timestamp) else found
+
+    def lacks_older(self, timestamp: float) -> bool:
+        """Return True if the log must be asked for what was said before all changes."""
+        if not self._place(timestamp) or self._before(timestamp, _packed) is not None:
+            return False
+        return not self._has_first or self.changes[0][0] < self.since
+
+    def says_nothing(self) -> None:
+        """Note that nothing was said before all changes, nor by the first of them."""
+        timestamp, first = self.changes[0]
+        self.changes[0] = (timestamp, first._replace(packed=NOTHING))
 
     def upstream_before(self, timestamp: float) -> Upstream | None:
+        found = self._before(timestamp, _upstream)
+        return self.older_upstream if found is None else found
+
+    def _before(self, timestamp: float, said: Callable[[Made], _Said | None]) -> _Said | None:
         for place in range(self._place(timestamp) - 1, -1, -1):
-            if (upstream := self.changes[place][1].upstream) is not None:
-                return upstream
-        return self.older_upstream
+            if (found := said(self.changes[place][1])) is not None:
+                return found
+        return None
 
 
 class EarlierMaterializations:
@@ -109,7 +149,15 @@ class EarlierMaterializations:
     ) -> Mapping[dg.AssetKey, bytes]:
         """Return what the last materialization before a time said, of assets that have one."""
         self._prepare(keys, before, now)
-        found = {key: self._assets[key].before(before) for key in keys}
+        silent = [key for key in keys if self._assets[key].lacks_older(before)]
+        said = self._last_that_say(_packed, silent, before) if silent else {}
+        for key in silent:
+            if key in said:
+                timestamp, made = said[key]
+                self._add(made._replace(upstream=None), timestamp)
+            else:
+                self._assets[key].says_nothing()
+        found = {key: self._assets[key].packed_before(before) for key in keys}
         self._shorten()
         return {key: packed for key, packed in found.items() if packed is not None}
 
@@ -120,9 +168,10 @@ class EarlierMaterializations:
         self._prepare(keys, before, now)
         found = {key: self._assets[key].upstream_before(before) for key in keys}
         silent = [key for key, upstream in found.items() if upstream is None]
-        if silent:
-            self._ask_older_upstream(silent, before)
-            found.update({key: self._assets[key].older_upstream for key in silent})
+        said = self._last_that_say(_upstream, silent, before) if silent else {}
+        for key in silent:
+            found[key] = (said[key][1].upstream if key in said else None) or ()
+            self._assets[key].older_upstream = found[key]
         self._shorten()
         return {key: upstream or () for key, upstream in found.items()}
 
@@ -195,39 +244,57 @@ class EarlierMaterializations:
         for made, timestamp in found:
             self._add(made, timestamp)
 
-    def _ask_older_upstream(self, keys: Collection[dg.AssetKey], before: float) -> None:
-        """Look further back for what the assets were made from."""
+    def _last_that_say(
+        self, what: Callable[[Made], object], keys: Collection[dg.AssetKey], before: float
+    ) -> Mapping[dg.AssetKey, tuple[float, Made]]:
+        """Look further back: return the last materialization of each asset that says this, if any.
+
+        It comes with its time. Where the log cannot be read, the next attempt asks again.
+        """
+        found: dict[dg.AssetKey, tuple[float, Made]] = {}
+
+        def says(entry: dg.EventLogEntry) -> bool:
+            made = made_by(entry)
+            if made is None or what(made) is None:
+                return False
+            found[made.key] = (entry.timestamp, made)
+            return True
+
         instance = self._instance()
         tables = EventTables.of(instance.event_log_storage)
         if tables is None:
             for key in keys:
                 wanted = dg.AssetRecordsFilter(key, before_timestamp=before)
-                for record in instance.fetch_materializations(wanted, limit=PAGE).records:
-                    if self._is_older_upstream(record.event_log_entry):
-                        break
-        else:
-            self._has_versions = self._has_versions or tables.has_versions
-            events = tables.versioned(keys, before) if self._has_versions else []
-            for _ in range(ROUNDS):
-                silent = {}
-                for number, entry in _decoded(events):
-                    asset = entry.get_dagster_event().asset_key
-                    if asset is not None and not self._is_older_upstream(entry):
-                        silent[asset] = number
-                if not silent:
-                    break
-                events = tables.last_versioned(silent)
-        # Last: where the log could not be read, the next attempt asks again.
-        for key in keys:
-            self._assets[key].older_upstream = self._assets[key].older_upstream or ()
+                records = instance.fetch_materializations(wanted, limit=PAGE).records
+                any(says(record.event_log_entry) for record in records)
+            return found
+        if what is _packed:
+            for _, entry in _decoded(tables.last_with_text(keys, before, SAYING, PAGE)):
+                says(entry)
+        self._has_versions = self._has_versions or tables.has_versions
+        missing = set(keys) - found.keys()
+        if missing and self._has_versions:
+            _ask_for_versions(tables, missing, before, says)
+        return found
 
-    def _is_older_upstream(self, entry: dg.EventLogEntry) -> bool:
-        """Note what an asset was made from; return False if the event does not say it."""
-        made = made_by(entry)
-        if made is None or made.upstream is None:
-            return False
-        self._assets[made.key].older_upstream = made.upstream
-        return True
+
+def _ask_for_versions(
+    tables: EventTables,
+    keys: Collection[dg.AssetKey],
+    before: float,
+    says: Callable[[dg.EventLogEntry], bool],
+) -> None:
+    """Read each asset's last event with a data version, and earlier ones until one says enough."""
+    events = tables.versioned(keys, before)
+    for _ in range(ROUNDS):
+        silent = {}
+        for number, entry in _decoded(events):
+            asset = entry.get_dagster_event().asset_key
+            if asset is not None and not says(entry):
+                silent[asset] = number
+        if not silent:
+            break
+        events = tables.last_versioned(silent)
 
 
 def made_by(entry: dg.EventLogEntry) -> Made | None:
@@ -236,9 +303,10 @@ def made_by(entry: dg.EventLogEntry) -> Made | None:
     if materialization is None:
         return None
     tags = materialization.tags or {}
+    packed = packed_materialization(materialization)
     return Made(
         materialization.asset_key,
-        packed_materialization(materialization),
+        packed if packed != NOTHING or STEP_TAG in tags else None,
         upstream_in_tags(tags) if tells_upstream(tags) else None,
     )
 

@@ -97,7 +97,7 @@ class _Run:
         self.events += 1
         if _is_start(entry):
             self.start(entry.timestamp)
-        if made is not None:
+        if made is not None and made.packed is not None:
             self.made[made.key] = made.packed
         self.log.observe(entry)
 
@@ -340,7 +340,9 @@ class EventLogFacts:
     ) -> Mapping[AssetKey, bytes]:
         """Add what the event itself says of the asset."""
         made = self._made(entry)
-        return before if made is None else ChainMap({made.key: made.packed}, before)
+        if made is None or made.packed is None:
+            return before
+        return ChainMap({made.key: made.packed}, before)
 
     def _earlier_upstream(
         self, run: _Run, entry: EventLogEntry, assets: Mapping[AssetKey, AssetFacts]
