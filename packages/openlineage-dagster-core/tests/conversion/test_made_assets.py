@@ -295,6 +295,21 @@ def test_a_start_comes_with_its_step_where_materializations_have_no_columns(
 def mid() -> None: ...
 
 
+@dg.asset(name="raw")
+def raw_table() -> dg.MaterializeResult[Any]:
+    return dg.MaterializeResult(metadata={"dagster/table_name": "db.raw"})
+
+
+@dg.op
+def logs_mid(context: dg.OpExecutionContext) -> None:
+    context.log_event(dg.AssetMaterialization("mid"))
+
+
+@dg.job
+def mid_by_hand() -> None:
+    logs_mid()
+
+
 @dg.asset(deps=["mid"])
 def far() -> None: ...
 
@@ -311,20 +326,25 @@ def broken_mid() -> None:
 )
 def test_what_another_code_location_makes_keeps_its_inputs(elsewhere: list[Any]) -> None:
     """The sensor's code location only names the asset."""
-    makers = dg.Definitions([mid], jobs=[dg.define_asset_job("make")])
+    makers = dg.Definitions([raw_table, mid], jobs=[dg.define_asset_job("make"), mid_by_hand])
     breakers = dg.Definitions([broken_mid], jobs=[dg.define_asset_job("make")])
     seen = Definitions(DefinedAssets(dg.Definitions(elsewhere).get_repository_def().asset_graph))
     with dg.DagsterInstance.ephemeral() as instance:
-        runs = [execute(each, "make", instance).run_id for each in (makers, breakers)]
-        logs = [
-            [each.event_log_entry for each in instance.get_records_for_run(run_id).records]
-            for run_id in runs
-        ]
-        made, broken = (converted_instance(instance, log, seen) for log in logs)
-    check_runs(made + broken)
-    for events, end in ((made, "COMPLETE"), (broken, "FAIL")):
+        made, broken, by_hand = (
+            entries_of(instance, execute(definitions, job, instance).run_id)
+            for definitions, job in (
+                (makers, "make"),
+                (breakers, "make"),
+                (makers, "mid_by_hand"),
+            )
+        )
+        instance.report_runless_asset_event(dg.AssetMaterialization("mid"))
+        logs = [made, broken, by_hand, entries_of(instance, "")]
+        events = [converted_instance(instance, log, seen, PHYSICAL) for log in logs]
+    for log, end in zip(events, ("COMPLETE", "FAIL", "COMPLETE", "COMPLETE"), strict=True):
+        check_runs(log)
         for state in ("START", end):
-            assert [each["name"] for each in one(events, "mid", state)["inputs"]] == ["raw"]
+            assert [each["name"] for each in one(log, "mid", state)["inputs"]] == ["db.raw"]
 
 
 def test_of_a_dependency_without_a_definition_no_group_is_told() -> None:

@@ -239,7 +239,8 @@ class EventLogFacts:
         if run.with_last_partitions is not assets:
             self._add_last_partitions(run.last_partitions, assets, run.facts.created_at)
             run.with_last_partitions = assets
-        made_before = self._made_before(run, entry, assets)
+        upstream = self._earlier_upstream(run, entry, assets)
+        made_before = self._made_before(run, entry, assets, upstream)
         job = definitions.jobs.get(run.facts.job_name)
         if run.is_job_like_asset is None:
             key = AssetKey([run.facts.job_name])
@@ -253,7 +254,7 @@ class EventLogFacts:
             job=job,
             environment=definitions.environment,
             is_job_like_asset=run.is_job_like_asset,
-            earlier_upstream=self._earlier_upstream(run, entry, assets),
+            earlier_upstream=upstream,
             made_before=made_before,
             made=self._made_by_now(run.made, entry),
             last_partitions=run.last_partitions,
@@ -276,10 +277,14 @@ class EventLogFacts:
         return known
 
     def _made_before(
-        self, run: _Run, entry: EventLogEntry, assets: Mapping[AssetKey, AssetFacts]
+        self,
+        run: _Run,
+        entry: EventLogEntry,
+        assets: Mapping[AssetKey, AssetFacts],
+        upstream: Mapping[AssetKey, tuple[AssetKey, ...]],
     ) -> Mapping[AssetKey, bytes]:
         """Return the earlier materializations of the assets that an event may name."""
-        wanted = _read_by(entry)
+        wanted = _read_by(entry).union(*upstream.values())
         key = asset_of(entry)
         if key is not None:
             wanted |= {key}
@@ -311,11 +316,10 @@ class EventLogFacts:
         key = asset_of(entry)
         assets = with_upstream(self._definitions.at(entry.timestamp).assets, [key] if key else [])
         upstream: Mapping[AssetKey, tuple[AssetKey, ...]] = {}
-        if key and key not in assets and event.event_type in ASSET_FAMILY:
+        if key and _is_made_elsewhere(key, assets) and event.event_type in ASSET_FAMILY:
             # Without inputs, the event would erase the edges of the asset's last run.
             upstream = self._earlier.upstream_of([key], entry.timestamp, now=entry.timestamp)
-        about = _read_by(entry) | _subject(entry) | assets.keys()
-        about |= {parent for parents in upstream.values() for parent in parents}
+        about = (_read_by(entry) | _subject(entry) | assets.keys()).union(*upstream.values())
         for asset in assets.values():
             about |= upstream_of(asset)
         run = runless(entry)
@@ -347,11 +351,11 @@ class EventLogFacts:
     def _earlier_upstream(
         self, run: _Run, entry: EventLogEntry, assets: Mapping[AssetKey, AssetFacts]
     ) -> dict[AssetKey, tuple[AssetKey, ...]]:
-        """Return earlier edges of the event's assets that have neither definition nor tags."""
+        """Return earlier edges of the event's assets that neither definition nor tags give."""
         if entry.dagster_event_type in UNFINISHED:
             keys = _ended_without_definition(run, entry, assets)
         elif entry.dagster_event_type is DagsterEventType.ASSET_MATERIALIZATION:
-            keys = {key for key in _logged_by_hand(entry) if key not in assets}
+            keys = {key for key in _logged_by_hand(entry) if _is_made_elsewhere(key, assets)}
         else:
             return {}
         missing = keys - run.earlier_upstream.keys()
@@ -495,6 +499,11 @@ def _assets_of_run(
     if assets[key].is_external and made is not None and metadata.tells_upstream(made.tags or {}):
         return run.assets
     return {**run.assets, **with_upstream(assets, [key])}
+
+
+def _is_made_elsewhere(key: AssetKey, assets: Mapping[AssetKey, AssetFacts]) -> bool:
+    """Return True if the definitions do not say what an asset is made from."""
+    return key not in assets or (assets[key].is_external and not assets[key].upstream)
 
 
 def _ended_without_definition(
