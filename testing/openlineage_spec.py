@@ -84,7 +84,8 @@ def faults(event: Json) -> list[str]:
 
     Returns:
         What is wrong with it: against the schema of its kind, against each facet's own schema, and
-        against our own rules (facets, inputs and outputs always present; no NaN).
+        against our own rules (facets, inputs and outputs always present; no NaN; all datasets have
+        a `dataSource`, or none where that is disabled).
     """
     kind = event["schemaURL"].rpartition("/")[2]
     found = _broken_rules(_validator("OpenLineage.json", kind), kind, event)
@@ -102,6 +103,10 @@ def faults(event: Json) -> list[str]:
         found += [
             f"RunEvent: {side} is missing" for side in ("inputs", "outputs") if side not in event
         ]
+    datasets = [event.get("dataset", {}), *event.get("inputs", []), *event.get("outputs", [])]
+    sources = {"dataSource" in dataset.get("facets", {}) for dataset in datasets if dataset}
+    if len(sources) > 1:
+        found.append(f"{kind}: some datasets have no dataSource")
     for name, facet in _facets(event):
         found += _facet_faults(name, facet)
     return found

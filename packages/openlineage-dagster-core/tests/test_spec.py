@@ -101,6 +101,14 @@ def test_a_missing_side_is_found_out(event: openlineage_spec.Json, side: str) ->
     assert f"RunEvent: {side} is missing" in openlineage_spec.faults(event)
 
 
+def test_a_dataset_without_a_source_among_others_is_found_out(
+    event: openlineage_spec.Json,
+) -> None:
+    event["inputs"] = copy.deepcopy(event["outputs"])
+    del event["inputs"][0]["facets"]["dataSource"]
+    assert openlineage_spec.faults(event) == ["RunEvent: some datasets have no dataSource"]
+
+
 @pytest.mark.parametrize("address", [DAGSTER_RUN_SCHEMA, DROPPED_FACETS_SCHEMA])
 def test_a_schema_of_ours_is_named_by_its_id_in_all_releases(address: str) -> None:
     url, _, pointer = address.partition("#/$defs/")

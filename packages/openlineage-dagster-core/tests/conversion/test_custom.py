@@ -60,7 +60,10 @@ def test_datasets_that_a_definition_names_are_on_every_event_of_the_run() -> Non
         assert names(event["inputs"]) == ["upstream", "orders", "other/asset"]
         assert names(event["outputs"]) == ["orders", "orders"]
         assert event["outputs"][1]["namespace"] == "kafka://h:9092"
-        assert event["inputs"][1]["facets"]["own"]["of"] == "kafka"
+        for dataset in (event["inputs"][1], event["outputs"][1]):
+            assert dataset["facets"]["own"]["of"] == "kafka"
+            source = dataset["facets"]["dataSource"]
+            assert source["name"] == source["uri"] == "kafka://h:9092"
 
 
 def test_names_of_facets_are_fit_to_send() -> None:

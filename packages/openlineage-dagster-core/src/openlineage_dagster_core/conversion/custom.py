@@ -24,6 +24,7 @@ from openlineage_dagster_core.caches import PerObject
 from openlineage_dagster_core.conversion.envelope import Event, Lineage, Source
 from openlineage_dagster_core.conversion.official import make_official, official_facets
 from openlineage_dagster_core.errors import ConfigurationError
+from openlineage_dagster_core.facets.storage import data_source_facet
 from openlineage_dagster_core.facts.metadata import additions, named_asset
 from openlineage_dagster_core.facts.model import AssetFacts, RunFacts
 from openlineage_dagster_core.names import limited, safe_dataset_namespace, safe_name
@@ -190,11 +191,9 @@ def _datasets(
             isinstance(item.get(part), str) and item[part] for part in ("namespace", "name")
         ):
             checked = _checked({"dataset_facets": item.get("facets", {})}, f"{side} of {key}")
-            yield InputDataset(
-                namespace=safe_dataset_namespace(public_text(item["namespace"])),
-                name=safe_name(public_text(item["name"])),
-                facets=checked.get("dataset", {}),
-            )
+            namespace = safe_dataset_namespace(public_text(item["namespace"]))
+            facets = {"dataSource": data_source_facet(namespace), **checked.get("dataset", {})}
+            yield InputDataset(namespace, safe_name(public_text(item["name"])), facets=facets)
         else:
             expected = 'expected an asset key, or {"namespace", "name"}'
             _mistake(f"openlineage/{side} of {key}", expected)

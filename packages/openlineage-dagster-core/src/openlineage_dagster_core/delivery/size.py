@@ -25,8 +25,10 @@ DROPPED_FACETS_SCHEMA = (
     f"{SCHEMAS_URL}/1-0-0/DagsterDroppedFacetsRunFacet.json#/$defs/DagsterDroppedFacetsRunFacet"
 )
 
-# Facets by which backends tell runs and jobs apart
-NEVER_DROPPED = frozenset({"jobType", "processing_engine", "dagster_run", "parent", DROPPED_FACETS})
+# Facets by which backends tell runs and jobs apart, and without which Marquez lists no sources
+NEVER_DROPPED = frozenset(
+    {"jobType", "processing_engine", "dagster_run", "parent", "dataSource", DROPPED_FACETS}
+)
 
 
 @attr.define
