@@ -63,7 +63,7 @@ def test_integrations_count_under_names_of_their_own() -> None:
 
 
 def metrics(metadata: dict[str, Any]) -> dict[str, Any] | None:
-    built = metrics_facet(metadata), dataset_metrics_facet(metadata)
+    built = metrics_facet(metadata), dataset_metrics_facet(metadata, 1767225600.5)
     if built == (None, None):
         return None
     for_input, for_dataset = (json.loads(Serde.to_json(facet)) for facet in built)
@@ -72,6 +72,7 @@ def metrics(metadata: dict[str, Any]) -> dict[str, Any] | None:
         json.dumps(facet, allow_nan=False)
         del facet["_schemaURL"], facet["_producer"]
         facet.pop("_deleted", None)
+    assert for_dataset.pop("captureDate") == "2026-01-01T00:00:00.500000+00:00"
     assert for_input == for_dataset
     return for_input
 

@@ -61,7 +61,8 @@ def observed_dataset(source: Source, observation: AssetObservation) -> InputData
     if columns is not None:
         facets["schema"] = described.table_schema_facet(columns)
     _add(facets, "version", dataset_state.data_version_facet(observation.tags or {}))
-    _add(facets, "dataQualityMetrics", data_quality.dataset_metrics_facet(metadata))
+    measured = data_quality.dataset_metrics_facet(metadata, source.entry.timestamp)
+    _add(facets, "dataQualityMetrics", measured)
     inputs: dict[str, InputDatasetFacet] = {}
     _add(inputs, "dataQualityMetrics", data_quality.metrics_facet(metadata))
     if observation.partition is not None:
@@ -87,7 +88,8 @@ def written_dataset(
         _add(facets, "version", dataset_state.data_version_facet(made_by.tags or {}))
         _add(outputs, "outputStatistics", data_quality.output_statistics_facet(metadata))
         if data_quality.column_metrics_in(metadata):
-            _add(facets, "dataQualityMetrics", data_quality.dataset_metrics_facet(metadata))
+            measured = data_quality.dataset_metrics_facet(metadata, source.entry.timestamp)
+            _add(facets, "dataQualityMetrics", measured)
     return OutputDataset(namespace=namespace, name=name, facets=facets, outputFacets=outputs)
 
 

@@ -161,12 +161,17 @@ def metrics_facet(
 
 
 def dataset_metrics_facet(
-    metadata: Mapping[str, Any],
+    metadata: Mapping[str, Any], timestamp: float
 ) -> data_quality_metrics_dataset.DataQualityMetricsDatasetFacet | None:
-    """Build a dataset's facet (DataQualityMetricsDatasetFacet 1-0-1)."""
+    """Build a dataset's facet (DataQualityMetricsDatasetFacet 1-0-1) of what an event measured.
+
+    The event was stored `timestamp` seconds since the epoch.
+    """
     module = data_quality_metrics_dataset
     measured = _measured(metadata, module.ColumnMetrics)
-    return module.DataQualityMetricsDatasetFacet(**measured) if measured else None
+    if not measured:
+        return None
+    return module.DataQualityMetricsDatasetFacet(**measured, captureDate=_time(timestamp))
 
 
 def _measured(metadata: Mapping[str, Any], column_metrics: type[Any]) -> dict[str, Any]:
