@@ -79,6 +79,33 @@ def test_everything_is_sent(restricted: dg.DagsterInstance, receiver: Receiver) 
     assert len(receiver.events) == before
 
 
+def test_news_cost_one_query_for_each_type_of_event(
+    restricted: dg.DagsterInstance, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The client answers for one type at a time; a tick reads and looks for late events at once."""
+    logs = restricted.event_log_storage
+    _, cursor = tick(restricted, None)
+    before = len(receiver.events)
+    asked: list[str] = []
+
+    def counted(name: str) -> None:
+        get = getattr(logs, name)
+
+        def ask(*args: Any, **kwargs: Any) -> Any:
+            asked.append(name)
+            return get(*args, **kwargs)
+
+        monkeypatch.setattr(type(logs), name, property(lambda _: ask))
+
+    for name in ("get_event_records", "get_maximum_record_id", "get_records_for_run"):
+        counted(name)
+    restricted.report_runless_asset_event(dg.AssetMaterialization(["raw", "products"]))
+    tick(restricted, cursor)
+    assert len(receiver.events) > before
+    assert asked.count("get_event_records") == 16
+    assert len(asked) <= 20, asked
+
+
 def test_an_asset_of_another_location_gets_its_inputs_from_the_log(
     restricted: dg.DagsterInstance, receiver: Receiver
 ) -> None:

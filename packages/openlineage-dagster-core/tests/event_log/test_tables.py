@@ -67,7 +67,7 @@ def test_a_page_of_long_rows_is_short(
     assert (page.events, page.is_last) == (everything.events[:3], False)
     page = tables.rows(page.events[-1].id.storage_id)
     assert (page.events, page.is_last) == (everything.events[3:], False)
-    assert tables.rows(page.events[-1].id.storage_id) == ([], True)
+    assert tables.rows(page.events[-1].id.storage_id) == ([], True, 0)
     monkeypatch.setattr(tables_module, "PAGE_BYTES", 1)
     assert tables.rows(0).events == everything.events[:1], "one event at least"
 

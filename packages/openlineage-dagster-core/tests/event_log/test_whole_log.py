@@ -23,6 +23,7 @@ from openlineage_dagster_core.event_log.reader import (
     LATE_SECONDS,
     DoneEvent,
 )
+from openlineage_dagster_core.event_log.run_log import PUBLIC_PAGE
 from openlineage_dagster_core.event_log.stored_event import EventId, Page, StoredEvent
 from openlineage_dagster_core.event_log.whole_log import WholeLog
 from openlineage_dagster_core.families import FOLLOWED
@@ -447,13 +448,36 @@ def test_where_one_type_can_be_asked_for_at_a_time_the_order_is_the_same(
     del log.entries[7]
     wait_for_a_look(log)
     assert delivered(reader) == [60]
-    assert log.queries.count("records") % len(FOLLOWED) == 0
+
+
+def test_where_one_type_can_be_asked_for_at_a_time_few_questions_are_asked(
+    log: Log, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(whole_log.EventTables, "of", staticmethod(lambda storage: None))
+    assert len(FOLLOWED) == 16
+    log.entries = {each: step_event("a", NOW) for each in range(1, 1001)}
+    reader = opened(log)
+    assert len(delivered(reader)) == 1000
+    assert log.queries.count("records") == 15 + 1000 // PUBLIC_PAGE, "each page of a type once"
+    for number in (1001, 1021):
+        log.entries[number] = step_event("a", NOW)
+        wait_for_a_look(log)
+        log.queries.clear()
+        assert reader.has_news()
+        assert delivered(reader) == [number]
+        # Each look lists what is above `low`.
+        assert log.queries.count("records") == 16 + 1000 // PUBLIC_PAGE
+        log.entries[number + 10] = log_line("a", NOW)
+        delivered(reader)
+        log.queries.clear()
+        assert not reader.has_news()
+        assert log.queries == ["maximum"]
 
 
 @settings(max_examples=60)
-@given(data=st.data())
+@given(data=st.data(), by_type=st.booleans())
 def test_whenever_rows_become_visible_all_are_delivered_in_order(  # noqa: C901
-    data: st.DataObject,
+    data: st.DataObject, by_type: bool
 ) -> None:
     """Writers take up to ten minutes to commit; passes and processes come and end at any time.
 
@@ -466,6 +490,9 @@ def test_whenever_rows_become_visible_all_are_delivered_in_order(  # noqa: C901
     with pytest.MonkeyPatch.context() as patched:
         patched_in(patched, log)
         log.page = 4
+        patched.setattr(whole_log, "PUBLIC_PAGE", 4)
+        if by_type:
+            patched.setattr(whole_log.EventTables, "of", staticmethod(lambda storage: None))
         cursor = Cursor()
         reader = opened(log, cursor)
         queue: list[StoredEvent] = []
@@ -483,7 +510,8 @@ def test_whenever_rows_become_visible_all_are_delivered_in_order(  # noqa: C901
             log.now += data.draw(st.floats(0.1, 90.0))
             # A machine's clock may be wrong.
             at = log.now - data.draw(st.sampled_from([0.0, 0.0, CLOCKS_DIFFER_SECONDS]))
-            waiting[number] = (log.now, step_event(str(number % 3), at))
+            kind = (DagsterEventType.STEP_START, DagsterEventType.STEP_SUCCESS)[number % 5 > 2]
+            waiting[number] = (log.now, step_event(str(number % 3), at, event_type=kind))
             for each in list(waiting):
                 since, what = waiting[each]
                 if log.now - since > 510 or data.draw(st.booleans()):

@@ -56,6 +56,7 @@ class Page(NamedTuple):
 
     events: list[StoredEvent]
     is_last: bool
+    read_to: int = 0  # The storage id up to which the log was read, where that is known
 
 
 def asset_of(entry: EventLogEntry) -> AssetKey | None:

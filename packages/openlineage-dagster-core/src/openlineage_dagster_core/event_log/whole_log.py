@@ -6,7 +6,14 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 
-from dagster import AssetKey, DagsterInstance, EventRecordsFilter, RunRecord, RunsFilter
+from dagster import (
+    AssetKey,
+    DagsterEventType,
+    DagsterInstance,
+    EventRecordsFilter,
+    RunRecord,
+    RunsFilter,
+)
 
 from openlineage_dagster_core.event_log.cursor import Cursor
 from openlineage_dagster_core.event_log.outstanding import Outstanding
@@ -30,6 +37,8 @@ LOOK_BEHIND_SECONDS = 30.0
 # Storage ids before the beginning within which a run must have begun to be read whole: the cursor
 # keeps the ids of other runs in between, and has 16,000 characters in a sensor
 FURTHEST_BACK = 80_000
+# Seconds for which an answer about one type of event is kept: what became visible since is late
+ANSWER_SECONDS = 30.0
 MARK_SECONDS = 60.0  # Seconds between two notes of how far the log was read at a time
 
 
@@ -158,7 +167,7 @@ class WholeLog(EventLogReader):
             self._looked_at = time.monotonic()
             yield from self._again({each for each in visible if each not in self._events})
         while True:
-            page, is_last = self._source.rows(self._read_to)
+            page, is_last, read_to = self._source.rows(self._read_to)
             self._is_behind = not is_last
             if page:
                 self._read_to = page[-1].id.storage_id
@@ -166,6 +175,7 @@ class WholeLog(EventLogReader):
                 new = [event for event in page if event.id.storage_id not in self._events]
                 self._note(new)
                 yield new
+            self._read_to = max(self._read_to, read_to)
             now = time.monotonic()
             if not self._marks or now - self._marks[-1].at >= MARK_SECONDS:
                 self._marks.append(_Mark(self._read_to, now, time.time()))
@@ -202,7 +212,7 @@ class WholeLog(EventLogReader):
         """Go on where the last pass stopped: what depends on an event must not be left out."""
         repeat = self._repeat
         while repeat is not None and repeat.after < self._read_to:
-            page, _ = self._source.rows(repeat.after, until=self._read_to)
+            page = self._source.rows(repeat.after, until=self._read_to).events
             if not page:
                 break
             found = [event for event in page if _belongs(event, repeat)]
@@ -239,14 +249,11 @@ class WholeLog(EventLogReader):
         if not self._began_after:
             return [run.dagster_run.run_id for run in runs]
         certain = self._began_at + CLOCKS_DIFFER_SECONDS
-        found = [
-            run.dagster_run.run_id for run in runs if run.create_timestamp.timestamp() > certain
-        ]
-        doubtful = {run.dagster_run.run_id for run in runs} - set(found)
-        if doubtful:
-            first = self._source.first_ids(doubtful)
-            found += [run for run in doubtful if first.get(run, 0) > self._began_after]
-        return {*found, *(self._read_whole & doubtful)}
+        created = {run.dagster_run.run_id: run.create_timestamp.timestamp() for run in runs}
+        doubtful = {run for run, at in created.items() if at <= certain}
+        first = self._source.first_ids(doubtful) if doubtful else {}
+        before = {run for run in doubtful if first.get(run, 0) <= self._began_after}
+        return created.keys() - (before - self._read_whole)
 
 
 def _belongs(event: StoredEvent, repeat: _Repeat) -> bool:
@@ -267,33 +274,56 @@ def _belongs(event: StoredEvent, repeat: _Repeat) -> bool:
 
 
 class _TypeByType:
-    """Asks a storage that answers for one event type at a time, such as that of Dagster+."""
+    """Asks a storage that answers for one event type at a time, such as that of Dagster+.
+
+    Each question is a request over the network, so answers are kept until they are read.
+    """
 
     def __init__(self, instance: DagsterInstance) -> None:
         self._instance = instance
+        self._after = self._newest = 0  # The answers say what is between these two storage ids
+        self._asked_at = 0.0  # When that was the newest one, by the monotonic clock
+        # By type: the storage id up to which an answer has all events, and these
+        self._answers: dict[DagsterEventType, tuple[int, list[StoredEvent]]] = {}
 
     def rows(self, after: int, *, until: int | None = None) -> Page:
-        events: list[StoredEvent] = []
-        horizons = []
-        for event_type in sorted(FOLLOWED, key=lambda each: each.value):
-            found = self._instance.event_log_storage.get_event_records(
-                EventRecordsFilter(event_type, after_cursor=after),
-                limit=PUBLIC_PAGE,
-                ascending=True,
-            )
-            for record in found:
-                id_ = EventId(record.run_id or "", record.storage_id)
-                events.append(StoredEvent(id_, None, record.event_log_entry, record.timestamp))
-            if len(found) == PUBLIC_PAGE:
-                # This type has more events, and they may come before those of other types.
-                horizons.append(found[-1].storage_id)
-        horizon = min([*horizons, *([until] if until is not None else [])], default=None)
+        now = time.monotonic()
+        is_old = now - self._asked_at > ANSWER_SECONDS
+        if is_old or not self._after <= after < self._newest:
+            self._answers, self._after, self._asked_at = {}, after, now
+            self._newest = self._instance.event_log_storage.get_maximum_record_id() or 0
+        if after >= self._newest:
+            return Page([], is_last=True)
+        for event_type in FOLLOWED:
+            if event_type not in self._answers or self._answers[event_type][0] <= after:
+                self._answers[event_type], self._after = self._ask(event_type, after), after
+        horizon = min(complete_to for complete_to, _ in self._answers.values())
+        last = horizon if until is None else min(horizon, until)
+        events = [
+            event
+            for _, found in self._answers.values()
+            for event in found
+            if after < event.id.storage_id <= last
+        ]
         events.sort(key=lambda event: event.id.storage_id)
-        page = [each for each in events if horizon is None or each.id.storage_id <= horizon]
-        return Page(page[:PUBLIC_PAGE], is_last=not page)
+        is_last = horizon == self._newest and len(events) <= PUBLIC_PAGE
+        return Page(events[:PUBLIC_PAGE], is_last, last if is_last else 0)
+
+    def _ask(self, event_type: DagsterEventType, after: int) -> tuple[int, list[StoredEvent]]:
+        """Return a page of one type, and the storage id up to which that type has no more."""
+        found = self._instance.event_log_storage.get_event_records(
+            EventRecordsFilter(event_type, after_cursor=after), limit=PUBLIC_PAGE, ascending=True
+        )
+        events = []
+        for each in found:
+            id_ = EventId(each.run_id or "", each.storage_id)
+            events.append(StoredEvent(id_, None, each.event_log_entry, each.timestamp))
+        is_full = len(found) == PUBLIC_PAGE
+        return (min(self._newest, found[-1].storage_id) if is_full else self._newest), events
 
     def ids(self, after: int, until: int) -> list[int]:
         found: list[int] = []
+        self._newest = 0  # Earlier answers lack what became visible late.
         while page := self.rows(after, until=until).events:
             found += [event.id.storage_id for event in page]
             after = found[-1]
