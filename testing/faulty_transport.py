@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pydoc import locate
 from typing import Any
 
 import attr
@@ -20,10 +21,12 @@ class FaultyConfig(Config):
     Args:
         url: of the backend.
         fails_for: the name of a job.
+        raises: the exception's class for that job, by its path.
     """
 
     url: str
     fails_for: str
+    raises: str
 
     @classmethod
     def from_dict(cls, params: dict[str, Any]) -> FaultyConfig:
@@ -35,11 +38,11 @@ class FaultyConfig(Config):
         Returns:
             The configuration.
         """
-        return cls(params["url"], params["fails_for"])
+        return cls(params["url"], params["fails_for"], params["raises"])
 
 
 class FaultyTransport(Transport):
-    """Posts events, and raises RuntimeError for those of one job.
+    """Posts events, and raises for those of one job.
 
     Args:
         config: says which.
@@ -58,11 +61,12 @@ class FaultyTransport(Transport):
             event: an OpenLineage event.
 
         Raises:
-            RuntimeError: it is of the job that fails.
+            BaseException: it is of the job that fails.
         """
         if not isinstance(event, DatasetEvent) and event.job.name == self._config.fails_for:
             msg = "An error occurred (ThrottlingException) when calling PostLineageEvent"
-            raise RuntimeError(msg)
+            made: Any = locate(self._config.raises)
+            raise made(msg)
         body = Serde.to_json(event).encode()
         headers = {"Content-Type": "application/json"}
         answer = requests.post(self._config.url, body, timeout=SECONDS, headers=headers)

@@ -181,12 +181,17 @@ def test_refused_events_are_parked_with_the_answer_and_all_others_are_delivered(
     check_order(each_once(receiver.events), expected, "the others")
 
 
+@pytest.mark.parametrize(
+    "error", ["builtins.RuntimeError", "asyncio.CancelledError", "builtins.SystemExit"]
+)
 @by_every_driver
+@pytest.mark.one_driver_each("error")
 def test_an_exception_that_concerns_one_job_parks_its_events_and_delivers_all_others(
     driver: Driver,
     instance: dg.DagsterInstance,
     receiver: Receiver,
     monkeypatch: pytest.MonkeyPatch,
+    error: str,
 ) -> None:
     execute(eight_assets.DEFINITIONS, eight_assets.JOB, instance)
     monkeypatch.delenv("OPENLINEAGE_URL")
@@ -194,12 +199,13 @@ def test_an_exception_that_concerns_one_job_parks_its_events_and_delivers_all_ot
         "type": faulty_transport.PATH,
         "url": f"{receiver.url}/api/v1/lineage",
         "fails_for": "marts/revenue",
+        "raises": error,
     }
     monkeypatch.setenv("OPENLINEAGE__TRANSPORT", json.dumps(transport))
     delivery = driver.deliver(instance, eight_assets.DEFINITIONS, seconds=TWO_MINUTES)
     [parked] = delivery.parked
     assert parked.event_type == "ASSET_MATERIALIZATION"
-    assert "RuntimeError" in parked.reason
+    assert error.rpartition(".")[2] in parked.reason
     assert "Throttling" not in parked.reason, "it may hold a secret"
     # START and COMPLETE of the asset are both of its materialization.
     expected = [

@@ -3,6 +3,7 @@
 import itertools
 import threading
 import time
+from asyncio import CancelledError
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -95,7 +96,8 @@ def _threads() -> list[threading.Thread]:
 dependencies = st.dictionaries(
     st.sampled_from("abcd"), st.sampled_from([None, None, 1, 2]), max_size=3
 )
-faults = st.sampled_from(["", "", "", "refused", "once", "often", "always", "crash"])
+CRASHES = {"crash": RuntimeError, "exit": SystemExit, "cancelled": CancelledError}
+faults = st.sampled_from(["", "", "", "refused", "once", "often", "always", *CRASHES])
 
 
 def may_go_together(events: list[dict[str, int | None]], first: int, second: int) -> bool:
@@ -118,7 +120,7 @@ def test_whatever_fails_each_key_is_sent_in_order_and_nothing_is_lost_or_sent_tw
 ) -> None:
     noted: list[tuple[str, int]] = []
     failed: defaultdict[int, int] = defaultdict(int)
-    allowed = {"": 0, "once": 1, "often": 3, "always": 10**6, "crash": 10**6}
+    allowed = {"": 0, "once": 1, "often": 3, "always": 10**6}
 
     def send(payload: Payload) -> None:
         number = int(payload.name)
@@ -126,9 +128,11 @@ def test_whatever_fails_each_key_is_sent_in_order_and_nothing_is_lost_or_sent_tw
         fault = events[number][1]
         if fault == "refused":
             raise EventRefusedError(422, "no")
+        if fault in CRASHES:
+            raise CRASHES[fault]("x")
         if failed[number] < allowed[fault]:
             failed[number] += 1
-            raise RuntimeError("x") if fault == "crash" else BROKEN
+            raise BROKEN
         noted.append(("sent", number))
 
     class Noting:
@@ -159,7 +163,7 @@ def test_whatever_fails_each_key_is_sent_in_order_and_nothing_is_lost_or_sent_tw
     assert sorted(concluded) == list(range(len(events))), "each once"
     outcome = {number: what for what, number in noted if what in ("delivered", "parked")}
     assert all(
-        (outcome[number] == "parked") == (fault in ("refused", "always", "crash"))
+        (outcome[number] == "parked") == (fault in ("refused", "always", *CRASHES))
         for number, (_, fault) in enumerate(events)
     )
     if not any(fault for _, fault in events):
@@ -239,10 +243,10 @@ def test_a_refused_event_is_parked_with_the_answer_and_what_follows_goes_on() ->
     assert source.done == [(0, "refused with 422: not this one"), (1, "delivered")]
 
 
-@pytest.mark.parametrize("error", [BROKEN, RuntimeError("a-secret")])
+@pytest.mark.parametrize("error", [BROKEN, RuntimeError("a-secret"), SystemExit("a-secret")])
 @pytest.mark.usefixtures("quick_retries")
 def test_an_event_that_fails_by_itself_holds_what_depends_on_it_and_is_parked_in_the_end(
-    error: Exception,
+    error: BaseException,
 ) -> None:
     sent: list[str] = []
 

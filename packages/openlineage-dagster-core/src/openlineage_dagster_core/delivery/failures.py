@@ -67,7 +67,7 @@ class Failures:
         """
         return attempts.failures > 0 and self._sent == attempts.sent_before
 
-    def fail(self, attempts: Attempts, error: Exception, seconds: float) -> bool:
+    def fail(self, attempts: Attempts, error: BaseException, seconds: float) -> bool:
         """Add a failure that took some seconds to an event's attempts.
 
         Return True to park the event, False to hold it.

@@ -299,12 +299,12 @@ class Lanes(Generic[P]):
 
     def _answers(self, send: Callable[[P], None], probe: P, ticket: _Ticket[P]) -> bool:
         """Send a probe; return False where the failed event must not be tried again now."""
-        failure: Exception | None = None
+        failure: BaseException | None = None
         try:
             send(probe)
         except EventRefusedError:
             pass
-        except Exception as error:
+        except BaseException as error:
             failure = error
         with self._changed:
             self._probe = None
@@ -320,11 +320,12 @@ class Lanes(Generic[P]):
             return False
 
     def _attempt(self, send: Callable[[P], None], ticket: _Ticket[P]) -> None:
-        failure: Exception | None = None
+        failure: BaseException | None = None
         began = time.monotonic()
         try:
             send(ticket.payload)
-        except Exception as error:
+        except BaseException as error:
+            # In a thread of ours, SystemExit or CancelledError would only lose the event.
             failure = error
         seconds = time.monotonic() - began
         with self._changed:
@@ -385,6 +386,15 @@ class Lanes(Generic[P]):
         """List the source, the position and the failures of each event that is to be retried."""
         for ticket in list(self._held):
             yield ticket.source, ticket.position, ticket.attempts
+
+
+def _failure(send: Callable[[P], None], payload: P) -> BaseException | None:
+    """Send; return what was raised, whatever it is: SystemExit would end a thread of ours alone."""
+    try:
+        send(payload)
+    except BaseException as error:
+        return error
+    return None
 
 
 def described(error: BaseException) -> str:
