@@ -13,6 +13,7 @@ pytest_plugins = [
     "bare_storages",
     "delivery",
     "accounts",
+    "command_line",
     "kafka_server",
     "data_rentgen_server",
     "marquez",

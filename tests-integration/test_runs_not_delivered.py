@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from command_line import Run
 from dagster_home import DagsterHome
 from delivered import run_id_of
 from delivery import deliver, has_delivered_all, state_of, wait_until_delivered
@@ -16,9 +17,16 @@ from recorded_run import execute
 SECONDS = 240.0
 
 
-@pytest.mark.parametrize("database", ["sqlite", "postgres"])
-def test_nothing_is_sent_of_a_run_that_was_deleted_while_its_events_waited(
-    tmp_path: Path, receiver: Receiver, request: pytest.FixtureRequest, database: str
+@pytest.mark.parametrize(
+    ("database", "goes_on"), [("sqlite", False), ("postgres", False), ("postgres", True)]
+)
+def test_nothing_is_sent_of_a_run_that_was_deleted_while_its_events_waited_and_status_says_so(
+    tmp_path: Path,
+    command: Run,
+    receiver: Receiver,
+    request: pytest.FixtureRequest,
+    database: str,
+    goes_on: bool,
 ) -> None:
     make: Callable[[], str] | None = (
         request.getfixturevalue("make_database") if database == "postgres" else None
@@ -29,21 +37,25 @@ def test_nothing_is_sent_of_a_run_that_was_deleted_while_its_events_waited(
         kept = execute(DEFINITIONS, "tenant", instance).run_id
         stop_after_a_pass(instance)
         assert state_of(instance).cursor is not None
-        # Dagster deletes the events with the run; some may be read, and others written by a step
-        # that goes on.
+        # Dagster deletes the events with the run; others may be written by a step that goes on.
         entry = instance.get_records_for_run(deleted).records[-1].event_log_entry
         instance.delete_run(deleted)
-        instance.event_log_storage.store_event(entry)
+        if goes_on:
+            instance.event_log_storage.store_event(entry)
         receiver.answer = lambda _: 201
         deliver(instance)
         state = state_of(instance)
     assert {run_id_of(event) for event in receiver.events} == {kept}
     assert state.cursor is not None
-    parked = [each for each in state.cursor.last_parked if each.run_id == deleted]
-    # On SQLite the log of the run is a file of its own, which is not read without its run.
-    if database == "postgres":
-        assert ["deleted" in each.reason for each in parked] == [True]
-    assert [each for each in state.cursor.last_parked if each.run_id != deleted] == []
+    assert not state.cursor.waiting
+    [parked] = state.cursor.last_parked
+    assert parked.run_id == deleted
+    assert "deleted" in parked.reason
+    status = command("status", "--home", tmp_path / "home")
+    assert "1 events: see `openlineage-dagster parked list`" in status.out
+    listed = command("parked", "list", "--home", tmp_path / "home").out
+    assert f"{parked.name} " in listed
+    assert "its run was deleted" in listed
 
 
 def stop_after_a_pass(instance: object) -> None:

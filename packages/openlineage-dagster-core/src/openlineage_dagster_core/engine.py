@@ -20,7 +20,7 @@ from openlineage_dagster_core.delivery.dependencies import dependencies_of
 from openlineage_dagster_core.delivery.lanes import Lanes, Payload
 from openlineage_dagster_core.event_log.cursor import ParkedEvent
 from openlineage_dagster_core.event_log.reader import DoneEvent, EventLogReader
-from openlineage_dagster_core.event_log.stored_event import StoredEvent
+from openlineage_dagster_core.event_log.stored_event import EventId, StoredEvent
 from openlineage_dagster_core.facts.event_log import EventLogFacts
 from openlineage_dagster_core.families import CONVERTED, RUN_ENDS
 from openlineage_dagster_core.identity import Identity
@@ -153,6 +153,8 @@ class Engine:
         self.lock = threading.RLock()  # Guards the state of the events under way
         self._done: list[DoneEvent] = []
         self._partly = dict(reader.cursor.partly)
+        # What an earlier process left, of runs of which this one has read nothing yet
+        self._left = dict(reader.cursor.waiting)
         self._deleted: deque[str] = deque(maxlen=DELETED_REMEMBERED)
         self._parked = 0
         self.has_ended = True  # False while a thread waits for an answer after the last pass
@@ -222,9 +224,22 @@ class Engine:
             for run_id in self.reader.forgets():
                 self._facts.forget(run_id)
             self._read_ahead.extend(batch)
+            for event in batch if self._left else ():
+                self._left.pop(event.id.run_id, None)
             if not self._work_through(deadline) or not self._may_read(deadline):
                 return False
+        for run_id in self._facts.deleted(self._left) if self._left else ():
+            # Dagster has deleted its events too.
+            id_ = EventId(run_id, self._left[run_id])
+            self._park_deleted(run_id, _Source(self, StoredEvent(id_), "", 0.0, ends_run=False))
+        self._left = {}
         return True
+
+    def _park_deleted(self, run_id: str, source: _Source) -> None:
+        """Park the first event that waits of a deleted run."""
+        if run_id not in self._deleted:
+            self._deleted.append(run_id)
+            self.park(source, "its run was deleted; nothing of it is sent any more")
 
     def _work_through(self, deadline: float) -> bool:
         """Decode and convert what was read; return False where the next pass must go on."""
@@ -291,9 +306,7 @@ class Engine:
         try:
             facts = self._facts.facts_of(source.event, entry)
         except errors.RunDeletedError as error:
-            if error.run_id not in self._deleted:
-                self._deleted.append(error.run_id)
-                self.park(source, "its run was deleted; nothing of it is sent any more")
+            self._park_deleted(error.run_id, source)
             return iter(())
         if facts is None or entry.dagster_event_type not in self._concerned:
             return iter(())
@@ -375,6 +388,15 @@ class Engine:
             done, self._done = self._done, []
             # Where an event is in here twice, the second one counts.
             partly = {source.event.id: source.first for source in self._under_way}
+        waiting = dict(self._left)
+        for run_id, storage_id in (
+            *partly,
+            *(event.id for event, _ in self._decoded),
+            *(event.id for event in self._read_ahead),
+        ):
+            waiting.setdefault(run_id, storage_id)
+        waiting.pop("", None)
+        self.reader.cursor.waiting = waiting
         self.reader.settle(done)
         partly = self._partly | partly
         self.reader.cursor.partly = {id_: first for id_, first in partly.items() if first}

@@ -42,6 +42,7 @@ cursors = st.builds(
     begins_at=TIMES,
     after_storage_id=IDS,
     partly=st.dictionaries(st.builds(EventId, RUN_IDS, IDS), st.integers(1, 10_000), max_size=9),
+    waiting=st.dictionaries(RUN_IDS, IDS, max_size=9),
     parked=st.integers(0, 10**9),
     last_parked=st.lists(parked_events, max_size=9),
     read=st.integers(0, 10**12),
@@ -61,7 +62,7 @@ def test_a_cursor_reads_back_as_it_was_written(cursor: Cursor, above: set[int]) 
 def test_every_field_is_among_those_that_read_back() -> None:
     """A field that the strategy above does not vary would go untested."""
     drawn = {"low", "seen", "recent", "runs", "updated_after", "complete_after", "sent_until"}
-    drawn |= {"must_find_runs", "begins_at", "after_storage_id", "partly", "parked"}
+    drawn |= {"must_find_runs", "begins_at", "after_storage_id", "partly", "parked", "waiting"}
     drawn |= {"marks", "last_parked", "read", "sent", "behind", "behind_since", "is_new"}
     assert drawn == set(Cursor.__dataclass_fields__)
 
@@ -79,6 +80,7 @@ def busy_cursor() -> Cursor:
         reason = "".join(chance.choices(string.printable + "é\ud800", k=1000))
         cursor.park(ParkedEvent(str(uuid.uuid4()), low + number, "RUN_START", reason, 1.8e9))
         cursor.partly[EventId(str(uuid.uuid4()), low + number)] = 10_000
+        cursor.waiting[str(uuid.uuid4())] = low + number
     return cursor
 
 

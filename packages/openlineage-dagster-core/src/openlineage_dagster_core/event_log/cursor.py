@@ -20,6 +20,7 @@ PARKED_IN_SHORT = 5
 REASON_CHARACTERS = 200  # Characters of the reason for parking an event that the cursor keeps
 # Partly delivered log events that a text names: each has very many OpenLineage events
 PARTLY_KEPT = 50
+WAITING_KEPT = 50  # Runs with waiting events that a text names
 
 
 @dataclass(frozen=True)
@@ -68,6 +69,8 @@ class Cursor:
     after_storage_id: int = 0
     # How many OpenLineage events of a log event are delivered, the first ones
     partly: dict[EventId, int] = field(default_factory=dict)
+    # The first event that waits of each run, to notice a run that is deleted with its events
+    waiting: dict[str, int] = field(default_factory=dict)
     parked: int = 0  # The number of events parked so far
     last_parked: list[ParkedEvent] = field(default_factory=list)  # The latest of them
     read: int = 0  # The number of log events delivered so far
@@ -90,13 +93,13 @@ class Cursor:
     def to_text(self, longest: int) -> str:
         """Return the cursor as JSON of at most `longest` characters.
 
-        A shorter text leaves out first names of parked events, then what is delivered above `low`;
-        a process that has only this text delivers that once more.
+        A shorter text leaves out first names of parked and waiting events, then what is delivered
+        above `low`; a process that has only this text delivers that once more.
         """
         text = _written(self)
         if len(text) <= longest:
             return text
-        brief = replace(self, last_parked=self.last_parked[-PARKED_IN_SHORT:])
+        brief = replace(self, last_parked=self.last_parked[-PARKED_IN_SHORT:], waiting={})
         text = _written(brief)
         if len(text) <= longest and _packed(self.recent, self.low) is not None:
             return text
@@ -147,6 +150,7 @@ def _written(cursor: Cursor) -> str:
         "seen": cursor.seen if recent is not None else cursor.low,
         "recent": recent,
         "partly": [[*key, sent] for key, sent in list(cursor.partly.items())[:PARTLY_KEPT]],
+        "waiting": dict(list(cursor.waiting.items())[:WAITING_KEPT]),
         "last_parked": [list(asdict(each).values()) for each in cursor.last_parked],
         "behind_since": round(cursor.behind_since, 3),
     }
@@ -167,6 +171,7 @@ def _read(stored: Any) -> Cursor:
             EventId(str(run), int(number)): int(count)
             for run, number, count in stored.get("partly", [])
         },
+        waiting={str(run): int(number) for run, number in stored.get("waiting", {}).items()},
         last_parked=[
             ParkedEvent(str(run), int(number), str(event_type), str(reason), float(at))
             for run, number, event_type, reason, at in stored.get("last_parked", [])

@@ -206,6 +206,11 @@ class EventLogFacts:
             if by_hand:
                 self._earlier.upstream_of(by_hand, min(before), now=now)
 
+    def deleted(self, run_ids: Collection[str]) -> Collection[str]:
+        """Return those of the runs that the instance does not have any more."""
+        known = {each.dagster_run.run_id for each in run_records(self._instance(), run_ids)}
+        return [run_id for run_id in run_ids if run_id not in known]
+
     def facts_of(self, event: StoredEvent, entry: EventLogEntry) -> Facts | None:
         """Return the facts of an event; None if the event is not to be delivered.
 
