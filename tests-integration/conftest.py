@@ -46,11 +46,15 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     from drivers import DRIVERS
 
     left_out = []
+    values: dict[tuple[object, str], list[object]] = {}
     for item in items:
         mark = item.get_closest_marker("one_driver_each")
         if mark is not None:
-            indices = item.callspec.indices  # type: ignore[attr-defined]
-            if indices["driver"] != indices[mark.args[0]] % len(DRIVERS):
+            [name], params = mark.args, item.callspec.params  # type: ignore[attr-defined]
+            seen = values.setdefault((item.function, name), [])  # type: ignore[attr-defined]
+            if params[name] not in seen:
+                seen.append(params[name])
+            if DRIVERS.index(params["driver"]) != seen.index(params[name]) % len(DRIVERS):
                 left_out.append(item)
     if left_out:
         items[:] = [item for item in items if item not in left_out]
