@@ -14,7 +14,7 @@ from delivery import deliver, has_delivered_all
 from openlineage_dagster_core.delivery.client import connect
 from openlineage_dagster_core.engine import Engine
 from openlineage_dagster_core.event_log.cursor import Cursor
-from openlineage_dagster_core.event_log.reader import open_log
+from openlineage_dagster_core.event_log.opening import open_log
 from openlineage_dagster_core.facts.definitions import DefinedAssets, DefinedJobs
 from openlineage_dagster_core.facts.event_log import EventLogFacts, GivenDefinitions
 from openlineage_dagster_core.facts.model import Definitions

@@ -28,7 +28,8 @@ from openlineage_dagster_core.engine import REST_FOLLOWS, Engine, Outcome
 from openlineage_dagster_core.errors import BackendUnavailableError, EventRefusedError
 from openlineage_dagster_core.event_log import stored_event
 from openlineage_dagster_core.event_log.cursor import Cursor
-from openlineage_dagster_core.event_log.reader import DoneEvent, open_log
+from openlineage_dagster_core.event_log.opening import open_log
+from openlineage_dagster_core.event_log.reader import DoneEvent
 from openlineage_dagster_core.event_log.stored_event import EventId, StoredEvent
 from openlineage_dagster_core.facts.event_log import EventLogFacts, GivenDefinitions
 from openlineage_dagster_core.facts.model import Definitions

@@ -16,7 +16,8 @@ from openlineage_dagster_core.deliverer_state import (
     this_host,
 )
 from openlineage_dagster_core.event_log.cursor import Cursor
-from openlineage_dagster_core.event_log.reader import DoneEvent, open_log
+from openlineage_dagster_core.event_log.opening import open_log
+from openlineage_dagster_core.event_log.reader import DoneEvent
 from openlineage_dagster_core.key_values import KeyValues
 from openlineage_dagster_storage import flushing
 from openlineage_dagster_storage.flushing import is_container, wait_for_delivery

@@ -7,7 +7,7 @@ import dagster as dg
 
 from bare_storages import one_file
 from openlineage_dagster_core.event_log.cursor import Cursor
-from openlineage_dagster_core.event_log.reader import open_log
+from openlineage_dagster_core.event_log.opening import open_log
 from openlineage_dagster_core.event_log.run_logs import RunLogs
 from openlineage_dagster_core.event_log.whole_log import WholeLog
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from openlineage_dagster_core.engine import Engine
 from openlineage_dagster_core.errors import FactsUnavailableError
 from openlineage_dagster_core.event_log.cursor import Cursor
-from openlineage_dagster_core.event_log.reader import open_log
+from openlineage_dagster_core.event_log.opening import open_log
 
 if TYPE_CHECKING:
     from dagster import DagsterInstance

@@ -14,7 +14,7 @@ from openlineage_dagster_core import fault
 from openlineage_dagster_core.delivery.client import connect
 from openlineage_dagster_core.engine import REST_FOLLOWS, Engine, Outcome
 from openlineage_dagster_core.event_log.cursor import Cursor
-from openlineage_dagster_core.event_log.reader import open_log
+from openlineage_dagster_core.event_log.opening import open_log
 from openlineage_dagster_core.facts.event_log import EventLogFacts
 from openlineage_dagster_core.identity import Identity
 from openlineage_dagster_core.key_values import LONGEST_VALUE, KeyValues, parsed

@@ -20,7 +20,7 @@ from openlineage_dagster_core.deliverer_state import (
     read_state,
 )
 from openlineage_dagster_core.event_log.cursor import VERSION, Cursor, ParkedEvent
-from openlineage_dagster_core.event_log.reader import open_log
+from openlineage_dagster_core.event_log.opening import open_log
 from openlineage_dagster_core.key_values import KeyValues, parsed
 
 DEFAULT_SENSOR = "openlineage_sensor"

@@ -1,4 +1,4 @@
-"""The base of the classes that read the event log, and the choice of the one an instance needs."""
+"""The base of the classes that read the event log."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterable, Iterator, Sequence
@@ -91,13 +91,3 @@ def all_runs(instance: DagsterInstance, filters: RunsFilter) -> Iterator[RunReco
     while records := instance.get_run_records(filters, limit=RUNS_A_PAGE, cursor=position):
         yield from records
         position = records[-1].dagster_run.run_id
-
-
-def open_log(instance: DagsterInstance, cursor: Cursor) -> EventLogReader:
-    """Return the reader that an instance's event log needs; it moves the cursor."""
-    # Both need what is above.
-    from openlineage_dagster_core.event_log.run_logs import RunLogs
-    from openlineage_dagster_core.event_log.whole_log import WholeLog
-
-    is_sharded = instance.event_log_storage.is_run_sharded
-    return RunLogs(instance, cursor) if is_sharded else WholeLog(instance, cursor)
