@@ -27,7 +27,7 @@ from openlineage_dagster_core.event_log.stored_event import EventId, StoredEvent
 from openlineage_dagster_core.families import RUN_FAMILY
 
 RUNS_A_PASS = 100
-EVENTS_A_BATCH = 200
+EVENTS_A_BATCH = 2000
 
 SETTLED_SECONDS = 60.0  # Seconds after which a query by the time of change surely finds a run's row
 RUNLESS = ""  # The run id of events reported from outside any run, which have a log too
