@@ -25,6 +25,7 @@ from delivered import (
 )
 from delivery import state_of
 from drivers import DRIVERS, Driver, StorageDriver, opened
+from openlineage_dagster_core.delivery import failures
 from orders_project import DEFINITIONS
 from receiver import Json, Receiver
 from recorded_run import execute
@@ -193,6 +194,8 @@ def test_an_exception_that_concerns_one_job_parks_its_events_and_delivers_all_ot
     monkeypatch: pytest.MonkeyPatch,
     error: str,
 ) -> None:
+    # Parked after as many attempts, and not after half a minute.
+    monkeypatch.setattr(failures, "LONGEST_RETRY_SECONDS", failures.FIRST_RETRY_SECONDS)
     execute(eight_assets.DEFINITIONS, eight_assets.JOB, instance)
     monkeypatch.delenv("OPENLINEAGE_URL")
     transport = {
