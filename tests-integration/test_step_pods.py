@@ -15,6 +15,7 @@ from delivery import has_delivered_all, wait_until_delivered
 from openlineage_dagster_core.deliverer_state import HEARTBEAT_ROW, Heartbeat, configuration_of
 from openlineage_dagster_core.key_values import KeyValues
 from pods import ENVIRONMENT, in_pod, skip_without_pods
+from process_group import ProcessGroup
 from receiver import Receiver
 
 EVENTS = 10
@@ -100,7 +101,7 @@ def test_every_event_arrives_where_the_run_is_in_a_pod_as_well(
     check_all_arrived(home, receiver)
 
 
-@pytest.mark.parametrize("next_process", ["a run of another job", "one that opens the instance"])
+@pytest.mark.parametrize("next_process", ["a run of another job", "an idle daemon"])
 def test_what_a_backend_did_not_take_before_all_pods_were_gone_another_process_brings(
     home: DagsterHome, receiver: Receiver, next_process: str
 ) -> None:
@@ -111,6 +112,14 @@ def test_what_a_backend_did_not_take_before_all_pods_were_gone_another_process_b
     if next_process == "a run of another job":
         assert home.start_job("orders_project", "tenant").wait(RUN_SECONDS) == 0
         wait_until(lambda: "tenant" in jobs(receiver), DELIVERY_SECONDS, "the other run")
+    else:
+        # It has nothing to do, and nothing else looks at the instance until all has arrived.
+        daemon = home.start("-m", "dagster._daemon", "run", "-m", "pods_project")
+        group = ProcessGroup(daemon, home.path / "process.log")
+        try:
+            receiver.wait_for(lambda: len(each_once(receiver.events)) >= EVENTS, DELIVERY_SECONDS)
+        finally:
+            group.stop()
     check_all_arrived(home, receiver)
 
 
