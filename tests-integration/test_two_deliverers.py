@@ -16,14 +16,18 @@ from pathlib import Path
 from typing import Any
 
 import dagster as dg
-import psycopg2
 import pytest
+import sqlalchemy as db
+import yaml
 
+import deliverer_process
 import eight_assets
 from dagster_home import SQLITE, DagsterHome, wait_until
 from delivered import check_last_state, check_order, check_same, each_once, expected_log
-from delivery import has_delivered_all, state_of, wait_until_delivered
-from openlineage_dagster_storage.leadership import POSTGRES_CLASS
+from delivery import deliverers, has_delivered_all, state_of, wait_until_delivered
+from openlineage_dagster_core import deliverer_state
+from openlineage_dagster_storage import starting, watching
+from openlineage_dagster_storage.leadership import MYSQL_NAME, POSTGRES_CLASS
 from receiver import Receiver
 from recorded_run import execute
 
@@ -40,10 +44,11 @@ def configuration(folder: Path, url: str | None) -> dict[str, Any]:
         wrapped = {**SQLITE, "config": {"base_dir": str(folder / "history" / "runs")}}
         storage = ours("OpenLineageEventLogStorage", wrapped, options)
         return {"telemetry": {"enabled": False}, "event_log_storage": storage}
+    name, title = ("mysql", "MySQL") if url.startswith("mysql") else ("postgres", "Postgres")
     wrapped = {
-        "module": "dagster_postgres",
-        "class": "DagsterPostgresStorage",
-        "config": {"postgres_url": url},
+        "module": f"dagster_{name}",
+        "class": f"Dagster{title}Storage",
+        "config": {f"{name}_url": url},
     }
     storage = ours("OpenLineageDagsterStorage", wrapped, options)
     return {"telemetry": {"enabled": False}, "storage": {"custom": storage}}
@@ -105,22 +110,29 @@ def deliverers_of(home: DagsterHome) -> Iterator[Callable[[], subprocess.Popen[b
             process.wait()
 
 
+# Only what a database does differently is tested on each: locks, and what frees them.
+MAKERS = {"postgres": "make_database", "mysql": "make_mysql_database"}
+on_every_database = pytest.mark.parametrize("home", ["sqlite", *MAKERS], indirect=True)
+on_every_server = pytest.mark.parametrize("server_url", MAKERS, indirect=True)
+
+
 @pytest.fixture(params=["sqlite", "postgres"])
 def home(request: pytest.FixtureRequest, tmp_path: Path, receiver: Receiver) -> DagsterHome:
-    url = request.getfixturevalue("make_database")() if request.param == "postgres" else None
+    maker = MAKERS.get(request.param)
+    url = request.getfixturevalue(maker)() if maker is not None else None
     folder = tmp_path / "home"
     return DagsterHome(folder, receiver.url, content=configuration(folder, url))
 
 
-@pytest.fixture
-def postgres_url(make_database: Callable[[], str]) -> str:
-    return make_database()
+@pytest.fixture(params=["postgres"])
+def server_url(request: pytest.FixtureRequest) -> str:
+    return str(request.getfixturevalue(MAKERS[request.param])())
 
 
 @pytest.fixture
-def home_on_postgres(tmp_path: Path, receiver: Receiver, postgres_url: str) -> DagsterHome:
+def home_on_server(tmp_path: Path, receiver: Receiver, server_url: str) -> DagsterHome:
     folder = tmp_path / "home"
-    return DagsterHome(folder, receiver.url, content=configuration(folder, postgres_url))
+    return DagsterHome(folder, receiver.url, content=configuration(folder, server_url))
 
 
 def leader_of(instance: dg.DagsterInstance) -> int:
@@ -140,6 +152,7 @@ def check_all_arrived(instance: dg.DagsterInstance, receiver: Receiver) -> None:
     check_last_state(receiver.events, expected)
 
 
+@on_every_database
 def test_of_two_deliverers_that_start_together_one_delivers(
     home: DagsterHome, receiver: Receiver
 ) -> None:
@@ -163,70 +176,107 @@ def test_of_two_deliverers_that_start_together_one_delivers(
         check_all_arrived(instance, receiver)
 
 
+@on_every_server
 def test_when_the_database_session_of_the_leader_ends_one_of_them_leads_again(
-    home_on_postgres: DagsterHome, receiver: Receiver, postgres_url: str
+    home_on_server: DagsterHome, receiver: Receiver, server_url: str
 ) -> None:
-    home = home_on_postgres
+    home = home_on_server
     receiver.delay = DELAY_SECONDS
     with home.instance() as instance, deliverers_of(home) as start:
         processes = [start(), start()]
         with loaded(instance):
-            for _ in range(4):
+            for _ in range(3):
                 before = len(receiver.events)
                 receiver.wait_for(lambda: len(receiver.events) > before + 20, SECONDS)  # noqa: B023
-                assert end_sessions_with_the_lock(postgres_url) == 1
+                # One that has lost it may have sent these, and another one not lead yet.
+                wait_until(lambda: end_sessions_with_the_lock(server_url) == 1, SECONDS, "a leader")
         check_all_arrived(instance, receiver)
         assert all(process.poll() is None for process in processes), "a service goes on"
 
 
 def end_sessions_with_the_lock(url: str) -> int:
     """End the database session of the leader, as an administrator or a failover does."""
-    connection = psycopg2.connect(url)
-    connection.autocommit = True
+    engine = db.create_engine(url, isolation_level="AUTOCOMMIT")
     try:
-        with connection.cursor() as cursor:
-            cursor.execute(
-                "SELECT count(pg_terminate_backend(pid)) FROM pg_locks"
-                " WHERE locktype = 'advisory' AND classid = %s AND granted AND database ="
-                " (SELECT oid FROM pg_database WHERE datname = current_database())",
-                (POSTGRES_CLASS,),
-            )
-            [count] = cursor.fetchone() or (0,)
-            return int(count)
+        with engine.connect() as connection:
+            if engine.dialect.name == "postgresql":
+                found = connection.execute(
+                    db.text(
+                        "SELECT count(pg_terminate_backend(pid)) FROM pg_locks"
+                        " WHERE locktype = 'advisory' AND classid = :class AND granted AND database"
+                        " = (SELECT oid FROM pg_database WHERE datname = current_database())"
+                    ),
+                    {"class": POSTGRES_CLASS},
+                )
+                return int(found.scalar() or 0)
+            name = f"{MYSQL_NAME}.{engine.url.database}"
+            lock = db.text("SELECT IS_USED_LOCK(:name)")
+            session = connection.execute(lock, {"name": name}).scalar()
+            if session is not None:
+                connection.execute(db.text(f"KILL {int(session)}"))
+            return int(session is not None)
     finally:
-        connection.close()
+        engine.dispose()
 
 
-def test_a_leader_that_is_stopped_and_continued_loses_nothing(
-    home: DagsterHome, receiver: Receiver
+def test_a_leader_that_is_stopped_until_it_counts_as_dead_and_continued_loses_nothing(
+    home: DagsterHome,
+    receiver: Receiver,
+    monkeypatch: pytest.MonkeyPatch,
+    started: list[bool],
 ) -> None:
+    """A minute, in short: its heartbeat is overdue, and others are started in vain."""
+    content = yaml.safe_load((home.path / "dagster.yaml").read_text())
+    storage = content.get("event_log_storage") or content["storage"]["custom"]
+    storage["config"] |= {"deliver": "automatic", "timeout": 1.0}
+    (home.path / "dagster.yaml").write_text(yaml.safe_dump(content))
+    home.environ[deliverer_process.HEARTBEAT] = "1.0"
+    monkeypatch.setattr(deliverer_state, "GRACE_SECONDS", 0.5)
+    monkeypatch.setattr(watching, "CHECK_SECONDS", 0.5)
     receiver.delay = DELAY_SECONDS
     with home.instance() as instance, deliverers_of(home) as start:
         leader = start()
+        wait_until(lambda: leader_of(instance) == leader.pid, SECONDS, "the leader", 0.2)
         with loaded(instance):
             receiver.wait_for(lambda: len(receiver.events) > 20, SECONDS)
-            start()
+            assert not started
             leader.send_signal(signal.SIGSTOP)
             stopped_at = len(receiver.events)
-            # Some seconds of events wait: the lock is still its own.
-            threading.Event().wait(4.0)
+            wait_until(lambda: bool(started), SECONDS, "another deliverer")
+            wait_until(lambda: not deliverers(), SECONDS, "its end: it cannot lead", 0.2)
             assert len(receiver.events) <= stopped_at + 20
             leader.send_signal(signal.SIGCONT)
             receiver.wait_for(lambda: len(receiver.events) > stopped_at + 20, SECONDS)
         check_all_arrived(instance, receiver)
+    assert len(receiver.events) == len(each_once(receiver.events)), "nothing came twice"
+
+
+@pytest.fixture
+def started(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
+    """Note each deliverer that this process starts."""
+    noted: list[bool] = []
+    start = starting.start
+
+    def note(*args: Any, **kwargs: Any) -> bool:
+        done = start(*args, **kwargs)
+        noted.append(done)
+        return done
+
+    monkeypatch.setattr(starting, "start", note)
+    return noted
 
 
 def test_a_leader_that_is_stopped_and_loses_its_session_sends_nothing_old_afterwards(
-    home_on_postgres: DagsterHome, receiver: Receiver, postgres_url: str
+    home_on_server: DagsterHome, receiver: Receiver, server_url: str
 ) -> None:
-    home = home_on_postgres
+    home = home_on_server
     receiver.delay = DELAY_SECONDS
     with home.instance() as instance, deliverers_of(home) as start:
         leader = start()
         with loaded(instance):
             receiver.wait_for(lambda: len(receiver.events) > 20, SECONDS)
             leader.send_signal(signal.SIGSTOP)
-            assert end_sessions_with_the_lock(postgres_url) == 1
+            assert end_sessions_with_the_lock(server_url) == 1
             start()
             before = len(receiver.events)
             receiver.wait_for(lambda: len(receiver.events) > before + 40, SECONDS)
@@ -259,14 +309,15 @@ def test_a_deliverer_that_is_killed_at_random_moments_under_load_loses_nothing(
         check_all_arrived(instance, receiver)
 
 
+@on_every_server
 def test_two_machines_with_one_database_deliver_each_event_once(
-    tmp_path: Path, receiver: Receiver, postgres_url: str
+    tmp_path: Path, receiver: Receiver, server_url: str
 ) -> None:
     homes = [
         DagsterHome(
             tmp_path / name,
             receiver.url,
-            content=configuration(tmp_path / name, postgres_url),
+            content=configuration(tmp_path / name, server_url),
         )
         for name in ("one", "two")
     ]

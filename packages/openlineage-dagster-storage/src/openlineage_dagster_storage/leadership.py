@@ -27,6 +27,7 @@ class Leadership:
     """Held by the one process that delivers: a lock of a database session, or of a file."""
 
     announces = False  # Whether `wait` returns as soon as something is stored
+    trusted_seconds = 0.0  # Seconds after its session ended in which a process may still send
 
     def __init__(self, stack: contextlib.ExitStack) -> None:
         self._stack = stack
@@ -81,6 +82,9 @@ def acquire(instance: DagsterInstance, *, only_shared: bool = False) -> Leadersh
         kind = _PostgresLeadership if dialect == "postgresql" else _MySQLLeadership
         leadership: Leadership = kind(connection, stack)
         if leadership.is_held():
+            if not only_shared:
+                # Let the process that led before notice that it has lost the lock.
+                time.sleep(leadership.trusted_seconds)
             return leadership
         leadership.release()
         return None
@@ -158,6 +162,8 @@ def _notice_dead_peer(descriptor: int) -> None:
 
 class _MySQLLeadership(Leadership):
     """A named lock of a session."""
+
+    trusted_seconds = MYSQL_CHECK_SECONDS
 
     def __init__(self, connection: Any, stack: contextlib.ExitStack) -> None:
         super().__init__(stack)
