@@ -125,10 +125,48 @@ def test_the_kinds_are_told_from_the_tags() -> None:
     assert ASSETS[AssetKey("daily")].kinds == ()
 
 
-def test_the_query_of_a_dbt_model_is_in_the_manifest_stubbed() -> None:
+def test_the_type_of_an_output_describes_the_columns() -> None:
+    described = dg.DagsterType(
+        name="Orders",
+        type_check_fn=lambda _context, _value: True,
+        metadata={"schema": dg.MetadataValue.table_schema(SCHEMA)},
+    )
+
+    @dg.asset(dagster_type=described)
+    def typed() -> None: ...
+
+    @dg.multi_asset(
+        outs={
+            "one": dg.AssetOut(dagster_type=described),
+            "two": dg.AssetOut(
+                dagster_type=described, metadata={"dagster/column_schema": dg.TableSchema([])}
+            ),
+            "three": dg.AssetOut(),
+        }
+    )
+    def several(): ...
+
+    assets = DefinedAssets(dg.Definitions([typed, several]).get_repository_def().asset_graph)
+    found = {key.path[0]: asset.columns for key, asset in assets.items()}
+    assert found == {"typed": SCHEMA, "one": SCHEMA, "two": dg.TableSchema([]), "three": None}
+
+
+@pytest.mark.parametrize(
+    ("node", "expected"),
+    [
+        ({"raw_code": "select 2", "compiled_code": None}, "select 2"),
+        ({"raw_code": "select * from {{ ref('a') }}"}, None),
+        ({"raw_code": "select * from {{ ref('a') }}", "compiled_code": "select 3"}, "select 3"),
+        ({"raw_code": "{% set a = 1 %}select 4", "compiled_code": " "}, None),
+        ({"raw_code": "def model(dbt, session): ...", "language": "python"}, None),
+        ({"raw_code": "select 5", "language": "sql"}, "select 5"),
+    ],
+)
+def test_the_query_of_a_dbt_model_is_in_the_manifest_if_it_is_sql(
+    node: dict[str, str | None], expected: str | None
+) -> None:
     class Manifest:
         def __init__(self) -> None:
-            node = {"raw_code": "select 2", "compiled_code": None}
             self.manifest = {"nodes": {"model.shop.orders": node}}
 
     metadata = {
@@ -140,7 +178,7 @@ def test_the_query_of_a_dbt_model_is_in_the_manifest_stubbed() -> None:
     def model() -> None: ...
 
     assets = DefinedAssets(dg.Definitions([model]).get_repository_def().asset_graph)
-    assert assets[AssetKey("model")].sql == "select 2"
+    assert assets[AssetKey("model")].sql == expected
 
 
 def test_the_function_of_an_asset_is_read_where_asked_for_up_to_a_limit() -> None:
