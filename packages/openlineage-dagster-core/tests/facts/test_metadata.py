@@ -20,9 +20,10 @@ def test_a_schema_is_found_bare_and_as_a_metadata_value(value: object) -> None:
     assert table_schema({"dagster/column_schema": value}) == SCHEMA
 
 
+@pytest.mark.parametrize("key", ["dagster/column_lineage", "column_lineage"])
 @pytest.mark.parametrize("value", [LINEAGE, dg.MetadataValue.column_lineage(LINEAGE)])
-def test_column_lineage_is_found_bare_and_as_a_metadata_value(value: object) -> None:
-    assert column_lineage({"dagster/column_lineage": value}) == LINEAGE
+def test_column_lineage_is_found_bare_and_as_a_metadata_value(value: object, key: str) -> None:
+    assert column_lineage({key: value}) == LINEAGE
 
 
 @pytest.mark.parametrize("value", ["id int", None, 3, dg.MetadataValue.text("id int")])
