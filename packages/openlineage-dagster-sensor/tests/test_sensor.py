@@ -1,7 +1,9 @@
 """The sensor evaluated against real instances and a real receiver."""
 
 import functools
+import json
 import socket
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -105,6 +107,19 @@ def test_a_limited_tick_goes_on_where_it_stopped(
     assert reasons[-1] == UP_TO_DATE
     for states in states_by_run(receiver.events).values():
         assert states == ["START", "COMPLETE"]
+
+
+def test_a_limit_of_0_is_no_limit(
+    instance: dg.DagsterInstance, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sensor, "DEFAULT_EVENTS_A_TICK", 2)
+    execute(DEFINITIONS, "nightly", instance)
+    reason, _ = tick(instance)
+    assert "the rest follows" in reason
+    receiver.events.clear()
+    reason, _ = tick(instance, record_filter_limit=0)
+    assert reason == "read 10 events, sent 10, parked 0"
+    assert len(receiver.events) == 10
 
 
 def test_an_asset_that_fails_at_once_has_its_edges(
@@ -212,17 +227,30 @@ def test_what_was_before_a_storage_id_is_left_out_and_what_comes_after_is_not(
     assert names(receiver.events) == {"tenant", "tenant.raw__orders", "raw/orders"}
 
 
+@pytest.mark.parametrize("at", ["RUN_START", "STEP_START", "ASSET_MATERIALIZATION"])
 def test_a_run_that_a_cursor_of_0_2_stands_in_is_delivered_whole(
-    instance: dg.DagsterInstance, receiver: Receiver
+    instance: dg.DagsterInstance, receiver: Receiver, at: str
 ) -> None:
     """Its steps had their START under other names: here they would only end."""
+    if at == "STEP_START" and instance.event_log_storage.is_run_sharded:
+        pytest.skip("the index of all runs has no such events")
     execute(DEFINITIONS, "nightly", instance)
     before = last_status_change(instance)
-    execute(DEFINITIONS, "tenant", instance)
-    [start] = instance.fetch_run_status_changes(DagsterEventType.RUN_START, limit=1).records
-    assert start.storage_id > before
-    old = f'{{"last_storage_id": {start.storage_id}, "running_pipelines": {{}}}}'
-    _, cursor = tick(instance, old)
+    run_id = execute(DEFINITIONS, "tenant", instance).run_id
+    if at == "RUN_START":
+        [last] = instance.fetch_run_status_changes(DagsterEventType[at], limit=1).records
+    else:
+        wanted = dg.EventRecordsFilter(DagsterEventType[at])
+        [last] = instance.event_log_storage.get_event_records(wanted, limit=1)
+    assert (last.run_id, last.storage_id > before) == (run_id, True)
+    step = {"step_run_id": str(uuid.uuid4()), "input_datasets": [], "output_datasets": []}
+    running = {
+        "running_steps": {} if at == "RUN_START" else {"raw__orders": step},
+        "repository_name": None,
+        "planned_asset_paths": [["raw", "orders"]],
+    }
+    old = {"last_storage_id": last.storage_id, "running_pipelines": {run_id: running}}
+    _, cursor = tick(instance, json.dumps(old))
     assert names(receiver.events) == {"tenant", "tenant.raw__orders", "raw/orders"}
     for states in states_by_run(receiver.events).values():
         assert states == ["START", "COMPLETE"]
