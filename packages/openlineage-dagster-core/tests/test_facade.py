@@ -3,6 +3,7 @@
 import importlib
 import importlib.metadata
 import importlib.util
+import re
 
 import pytest
 
@@ -48,6 +49,25 @@ def test_the_version_has_its_module() -> None:
     assert importlib.import_module("dagster_openlineage.version").__version__ == __version__
 
 
-def test_a_name_that_is_gone_says_what_to_do_instead() -> None:
-    with pytest.raises(ImportError, match=r"OpenLineageAdapter .* is gone: facet_providers"):
-        dagster_openlineage.OpenLineageAdapter  # noqa: B018
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [
+        ("OpenLineageAdapter", "OpenLineageAdapter .* is gone: facet_providers"),
+        ("OpenLineageEventLogStorage", "pip install openlineage-dagster-storage"),
+        ("openlineage_sensor", "pip install openlineage-dagster-sensor"),
+        ("make_step_job_name", r"is gone: use (\S+)"),
+        ("to_utc_iso_8601", r"is gone: use (\S+)"),
+        ("get_pipeline_origin", "is gone: use DagsterRun.remote_job_origin"),
+        ("get_job_origin", "is gone: use DagsterRun.remote_job_origin"),
+        ("get_repository_origin", "is gone: use RemoteJobOrigin.repository_origin"),
+    ],
+)
+def test_every_public_name_of_0_2_1_is_there_or_says_what_to_do_instead(
+    name: str, says: str
+) -> None:
+    with pytest.raises(ImportError, match=says) as error:
+        getattr(dagster_openlineage, name)
+    found = re.search(says, str(error.value))
+    for instead in found.groups() if found else ():
+        module, _, attribute = instead.rpartition(".")
+        assert callable(getattr(importlib.import_module(module), attribute))
