@@ -16,21 +16,26 @@ import yaml
 
 from dagster_home import TESTING, wait_until
 from delivered import run_id_of
+from delivery import deliver
+from drivers import StorageDriver, opened
 from many_runs import store_runs
 from receiver import Receiver
+from recorded_run import execute
 
 RUNS, AT_A_TIME = 12, 3
 COMMAND = (sys.executable, "-m", "openlineage_dagster_core.cli")
 CODE = ("-m", "fifty_assets")
+PARENT = "3f5e83fa-3480-44ff-99c5-ff943904e5e8"
 
 
 class Home:
     """An instance on PostgreSQL, and how the command line is started for it."""
 
-    def __init__(self, path: Path, database: str, backend: str) -> None:
+    def __init__(self, path: Path, database: str | None, backend: str) -> None:
         self.path = path
         self.backend = backend
-        self.write(database)
+        if database is not None:
+            self.write(database)
 
     def write(self, database: str) -> None:
         content = {
@@ -146,6 +151,52 @@ def test_a_database_that_is_down_is_said(home: Home) -> None:
     assert "Connection refused" in err
     assert "hunter2" not in out + err
     assert len(err.splitlines()) == 1
+
+
+def deployed(version: str) -> dg.Definitions:
+    """A project whose next deployment defines another description, column, upstream and job."""
+    column = dg.TableColumn(f"column_of_{version}", "int")
+
+    @dg.asset(
+        deps=[f"raw_{version}"],
+        description=f"As deployed in {version}.",
+        metadata={"dagster/column_schema": dg.TableSchema([column])},
+        check_specs=[dg.AssetCheckSpec(f"check_of_{version}", asset="orders")],
+    )
+    def orders() -> Iterator[Any]:
+        yield dg.MaterializeResult(metadata={"rows": 7})
+        yield dg.AssetCheckResult(passed=version == "first")
+
+    return dg.Definitions([orders], jobs=[dg.define_asset_job("nightly", tags={version: "yes"})])
+
+
+def test_deployments_later_another_machine_replays_what_was_sent_and_no_more(
+    make_database: Callable[[], str],
+    tmp_path: Path,
+    receiver: Receiver,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What the runs' processes knew is in the database alone; the code is gone."""
+    url = make_database()
+    driver = StorageDriver({"environment_variables": ["IMAGE"], "namespace": "lake"})
+    with opened(driver, tmp_path / "first", url) as instance:
+        for version, is_disabled in (("first", "no"), ("second", "true"), ("third", "no")):
+            monkeypatch.setenv("OPENLINEAGE_DISABLED", is_disabled)
+            monkeypatch.setenv("IMAGE", f"registry/image:{version}")
+            monkeypatch.setenv("OPENLINEAGE_PARENT_ID", f"airflow/{version}/{PARENT}")
+            execute(deployed(version), "nightly", instance)
+        deliver(instance)
+    sent = identities(receiver.events)
+    words = " ".join(sent)
+    for version, is_sent in (("first", True), ("second", False), ("third", True)):
+        for word in ("raw_{}", "column_of_{}", "in {}.", "image:{}", "check_of_{}", '"{}"'):
+            assert (word.format(version) in words) == is_sent, (word, version)
+    receiver.events.clear()
+    with opened(driver, tmp_path / "second", url):
+        other = Home(tmp_path / "second", None, receiver.url)
+    status, _, err = other.run("replay")
+    assert (status, err) == (0, "")
+    assert identities(receiver.events) == sent
 
 
 def test_who_reads_less_than_is_written_gets_no_traceback(home: Home) -> None:

@@ -81,6 +81,18 @@ def test_versions_that_take_too_much_room_go_the_oldest_first() -> None:
     assert history.text(str(history.latest)) == noise[-1]
 
 
+def test_versions_that_differ_little_take_little_room() -> None:
+    """Such as those of an asset whose tag is the commit of each deployment."""
+    words = [digest_of(str(number)) for number in range(300)]
+    texts = [f"{digest_of(f'commit {number}')} {words}" for number in range(CHANGES_KEPT)]
+    history = History()
+    for since, text in enumerate(texts):
+        history.add(float(since), text)
+    assert len(history.to_text()) < LONGEST_HISTORY / 4
+    history = History.from_text(history.to_text())
+    assert [history.text(str(history.at(since))) for since in range(CHANGES_KEPT)] == texts
+
+
 def test_one_version_is_kept_however_long_it_is(monkeypatch) -> None:
     monkeypatch.setattr(history_module, "LONGEST_HISTORY", 1)
     history = History()
@@ -89,7 +101,10 @@ def test_one_version_is_kept_however_long_it_is(monkeypatch) -> None:
     assert history.text(str(history.at(5.0))) == "a text of 2.0"
 
 
-@given(stored=st.dictionaries(st.sampled_from(["changes", "versions"]), st.none() | st.text()))
+FIELDS = ["changes", "versions", "base"]
+
+
+@given(stored=st.dictionaries(st.sampled_from(FIELDS), st.none() | st.text(min_size=1)))
 def test_what_is_no_history_is_an_empty_one(stored: dict[str, object]) -> None:
     assert History.from_object(stored) == History()
 

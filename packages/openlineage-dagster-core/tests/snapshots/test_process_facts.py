@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from openlineage_dagster_core.facts.model import Definitions, KnownRun, OutsideParent
-from openlineage_dagster_core.key_values import LONGEST_VALUE
+from openlineage_dagster_core.key_values import LONGEST_VALUE, parsed
 from openlineage_dagster_core.snapshots.process_facts import (
-    RUNS_A_ROW,
+    ROW_CHARACTERS,
     added,
     allowed_variables,
     found,
@@ -33,16 +33,43 @@ def test_parents_read_back_as_they_were_written() -> None:
         assert found(added(None, "run", Definitions(parent=parent)), "run").parent == parent
 
 
-@given(facts=st.lists(facts, max_size=2 * RUNS_A_ROW))
+@given(facts=st.lists(facts, max_size=16))
 def test_a_row_keeps_the_latest_runs(facts: list[Definitions]) -> None:
     row = None
     for number, each in enumerate(facts):
         row = added(row, f"run {number}", each)
         assert row.isascii()
-        assert len(row) <= LONGEST_VALUE
+        assert len(row) <= ROW_CHARACTERS
+    kept = len(parsed(row))
+    assert kept == len(facts) or kept * len(facts) > 8
     for number, each in enumerate(facts):
-        is_kept = number >= len(facts) - RUNS_A_ROW
+        is_kept = number >= len(facts) - kept
         assert found(row, f"run {number}") == (each if is_kept else Definitions())
+
+
+@pytest.mark.parametrize(
+    ("facts", "runs"),
+    [
+        (Definitions(is_disabled=True), 130),
+        (Definitions(environment={"DEPLOYMENT": "production"}), 80),
+        (
+            Definitions(
+                parent=OutsideParent(
+                    KnownRun("airflow", "warehouse.nightly", str(uuid.UUID(int=1))),
+                    KnownRun("airflow", "warehouse", str(uuid.UUID(int=2))),
+                )
+            ),
+            25,
+        ),
+    ],
+    ids=["disabled", "environment", "parent"],
+)
+def test_a_row_keeps_many_usual_runs(facts: Definitions, runs: int) -> None:
+    ids = [str(uuid.UUID(int=number)) for number in range(runs)]
+    row = None
+    for run_id in ids:
+        row = added(row, run_id, facts)
+    assert [found(row, run_id) for run_id in ids] == [facts] * runs
 
 
 def test_a_run_that_is_written_again_replaces_itself() -> None:

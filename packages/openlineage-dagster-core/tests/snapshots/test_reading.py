@@ -139,7 +139,9 @@ def test_what_was_not_kept_comes_from_the_code_location(instance: dg.DagsterInst
     assert kept.at(1.0).assets[RAW.key] == RAW
 
 
-@pytest.mark.parametrize("version", ["no base85 \x7f", "abc", "", "{}", '{"invented": "later"}'])
+@pytest.mark.parametrize(
+    "version", ["no base85 \x7f", "abc", "c", "", "{}", '{"invented": "later"}']
+)
 def test_a_version_that_cannot_be_read_is_as_if_it_were_not_kept(
     instance: dg.DagsterInstance, version: str, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 from openlineage_dagster_core.key_values import LONGEST_VALUE, parsed
 
-CHANGES_KEPT = 50  # Latest changes of one definition that a history keeps
+CHANGES_KEPT = 200  # Latest changes of one definition that a history keeps
 LONGEST_HISTORY = 4 * LONGEST_VALUE  # Characters of a history; the oldest versions go first
 EPOCH_ROW = "definitions"  # The row that changes whenever the history of any asset or job does
 
@@ -28,6 +28,8 @@ class History:
     changes: list[tuple[float, str]] = field(default_factory=list)
     # The packed text of each version, by digest
     versions: dict[str, str] = field(default_factory=dict)
+    # The packed text of the first version of all: the others are packed as what differs from it
+    base: str = ""
     # `repository@code location` of the last run that was launched and kept a version; an asset's
     origin: str | None = None
 
@@ -37,10 +39,12 @@ class History:
         try:
             changes = [(float(since), str(digest)) for since, digest in stored.get("changes", [])]
             versions = {str(key): str(text) for key, text in stored.get("versions", {}).items()}
-        except (TypeError, ValueError, AttributeError):
+            base = str(stored.get("base", ""))
+            _unpacked(base, b"")
+        except (TypeError, ValueError, AttributeError, zlib.error):
             return cls()
         known = [each for each in changes if each[1] in versions]
-        return cls(known, versions, stored.get("origin"))
+        return cls(known, versions, base, stored.get("origin"))
 
     @classmethod
     def from_text(cls, text: str | None) -> "History":
@@ -65,8 +69,8 @@ class History:
         """Add a version that holds since a time, in seconds since the epoch."""
         digest = digest_of(text)
         if digest not in self.versions:
-            packed = zlib.compress(text.encode("utf-8", "surrogatepass"), 6)
-            self.versions[digest] = base64.b85encode(packed).decode()
+            self.base = self.base or _packed(text, b"")
+            self.versions[digest] = _packed(text, _unpacked(self.base, b""))
         self.changes = sorted([*self.changes, (since, digest)])
         while len(self.changes) > CHANGES_KEPT or (
             len(self.changes) > 1 and sum(map(len, self.versions.values())) > LONGEST_HISTORY
@@ -83,8 +87,23 @@ class History:
 
     def text(self, digest: str) -> str:
         """Return the text of a version."""
-        packed = base64.b85decode(self.versions[digest])
-        return zlib.decompress(packed).decode("utf-8", "surrogatepass")
+        base = _unpacked(self.base, b"")
+        return _unpacked(self.versions[digest], base).decode("utf-8", "surrogatepass")
+
+
+def _packed(text: str, base: bytes) -> str:
+    packer = zlib.compressobj(6, zdict=base)
+    packed = packer.compress(text.encode("utf-8", "surrogatepass")) + packer.flush()
+    return base64.b85encode(packed).decode()
+
+
+def _unpacked(packed: str, base: bytes) -> bytes:
+    unpacker = zlib.decompressobj(zdict=base)
+    text = unpacker.decompress(base64.b85decode(packed))
+    if packed and not unpacker.eof:
+        msg = "a version is cut off"
+        raise ValueError(msg)
+    return text
 
 
 def asset_row(path: Sequence[str]) -> str:

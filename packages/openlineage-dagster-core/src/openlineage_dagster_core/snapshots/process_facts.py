@@ -18,7 +18,7 @@ from openlineage_dagster_core.redaction import redacted
 from openlineage_dagster_core.settings import Settings, is_disabled
 
 ROWS = 8192
-RUNS_A_ROW = 8
+ROW_CHARACTERS = 8_000  # Characters of a row; a run alone may have more. Most have 50 to 400
 
 
 def process_facts(environ: Mapping[str, str], settings: Settings) -> Definitions:
@@ -47,19 +47,21 @@ def run_row(run_id: str) -> str:
 
 def added(row: str | None, run_id: str, facts: Definitions) -> str:
     """Return a run's row, None for a new one, with the facts added and the oldest runs removed."""
-    written = {
-        "parent": asdict(facts.parent) if facts.parent is not None else None,
-        "environment": dict(facts.environment),
-        "disabled": facts.is_disabled,
-    }
-    before = {run: each for run, each in parsed(row).items() if run != run_id}
-    runs = dict([*before.items(), (run_id, written)][-RUNS_A_ROW:])
+    written: dict[str, Any] = {}
+    if facts.parent is not None:
+        written["parent"] = asdict(facts.parent)
+    if facts.environment:
+        written["environment"] = dict(facts.environment)
+    if facts.is_disabled:
+        written["disabled"] = True
+    runs = {run: each for run, each in parsed(row).items() if run != run_id} | {run_id: written}
     text = json.dumps(runs, separators=(",", ":"))
-    while len(text) > LONGEST_VALUE and len(runs) > 1:
+    while len(text) > ROW_CHARACTERS and len(runs) > 1:
         del runs[next(iter(runs))]
         text = json.dumps(runs, separators=(",", ":"))
     if len(text) > LONGEST_VALUE:
-        text = json.dumps({run_id: {**written, "environment": {}}}, separators=(",", ":"))
+        written.pop("environment", None)
+        text = json.dumps({run_id: written}, separators=(",", ":"))
     return text
 
 
