@@ -63,6 +63,21 @@ def test_an_argument_that_does_not_exist_fails_and_names_the_nearest_one() -> No
         openlineage_sensor(resolve_run_tags=True)  # type: ignore[call-arg]
 
 
+@pytest.mark.parametrize("level", ["INFO", "WARNING"])
+def test_a_console_that_shows_nothing_is_said_in_the_reason(
+    instance: dg.DagsterInstance,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    level: str,
+) -> None:
+    monkeypatch.setenv("OPENLINEAGE__TRANSPORT__TYPE", "console")
+    caplog.set_level(level)
+    execute(DEFINITIONS, "nightly", instance)
+    reason, cursor = tick(instance)
+    assert ("the console transport printed nothing" in reason) == (level == "WARNING")
+    assert tick(instance, cursor)[0] == UP_TO_DATE
+
+
 def test_options_reach_the_events(instance: dg.DagsterInstance, receiver: Receiver) -> None:
     execute(DEFINITIONS, "nightly", instance)
     tick(instance, asset_run_parent="step", dagster_url="http://localhost:3000")

@@ -19,7 +19,7 @@ from delivery import deliver, state_of
 from openlineage_dagster_core.engine import Outcome
 from openlineage_dagster_core.errors import ConfigurationError
 from openlineage_dagster_core.snapshots import writing
-from openlineage_dagster_storage import OpenLineageEventLogStorage, storage, watching
+from openlineage_dagster_storage import OpenLineageEventLogStorage, flushing, storage, watching
 from orders_project import DEFINITIONS, NIGHTLY_JOBS
 from receiver import Receiver
 from recorded_run import execute, states_by_run
@@ -405,6 +405,26 @@ def test_without_a_transport_no_deliverer_is_started_and_one_warning_says_so(
     assert len(warnings) == 1
     assert warnings[0].levelno == logging.WARNING
     assert "OPENLINEAGE_URL" in warnings[0].getMessage()
+
+
+def test_with_the_console_alone_events_wait_for_a_deliverer_that_has_one(
+    make_instance: MakeInstance,
+    no_deliverer_is_started: Callable[[], int],
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setenv("OPENLINEAGE__TRANSPORT__TYPE", "console")
+    monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "10.0.0.1")
+    monkeypatch.setattr(flushing, "DEFAULT_SECONDS", 60.0)
+    instance = make_instance(deliver="automatic", flush_timeout=None)
+    for _ in range(2):
+        assert execute(DEFINITIONS, "nightly", instance).success
+    began = time.monotonic()
+    instance.dispose()
+    assert time.monotonic() - began < 30, "no deliverer comes that a run could wait for"
+    assert no_deliverer_is_started() == 0
+    [warned] = [r.getMessage() for r in caplog.records if "console" in r.getMessage()]
+    assert "Run `openlineage-dagster deliver`" in warned
 
 
 @pytest.mark.parametrize(("deliver", "started"), [("automatic", 1), ("external", 0)])

@@ -1,5 +1,6 @@
 """The command line as a whole: what is never seen is a traceback."""
 
+import logging
 import subprocess
 import sys
 
@@ -85,6 +86,27 @@ def test_a_traceback_is_shown_to_who_asks_for_it(
     monkeypatch.delenv("DAGSTER_HOME", raising=False)
     assert main_module.status_of(["--traceback", "replay", "--dry-run"]) == 2
     assert "Traceback" in capsys.readouterr().err
+
+
+def test_tracebacks_and_what_libraries_log_are_escaped(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    @click.command()
+    def odd() -> None:
+        for name in ("openlineage.client.client", "dagster", "openlineage_dagster_core.engine"):
+            logging.getLogger(name).warning("logged \x1b[31m by %s", name)
+        logging.warning("logged \x1b[31m by the root")
+        msg = "raised \x1b[31m"
+        raise ValueError(msg)
+
+    before = list(logging.getLogger().handlers)
+    monkeypatch.setitem(main_module.group.commands, "odd", odd)
+    assert main_module.status_of(["--traceback", "odd"]) == 2
+    err = capsys.readouterr().err
+    assert err.count("logged \\x1b[31m by ") == 4
+    assert "\nValueError: raised \\x1b[31m\n" in err
+    assert "\x1b" not in err
+    assert logging.getLogger().handlers == before
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])

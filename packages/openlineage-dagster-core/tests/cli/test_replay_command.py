@@ -49,6 +49,23 @@ def test_the_progress_is_shown_on_a_terminal(
     assert "3/3 runs" in outcome.err
 
 
+@pytest.mark.parametrize("as_json", [False, True], ids=["text", "json"])
+def test_the_console_transport_prints_the_events_apart_from_the_result(
+    command: Run, home: OrdersHome, monkeypatch: pytest.MonkeyPatch, as_json: bool
+) -> None:
+    monkeypatch.setenv("OPENLINEAGE__TRANSPORT__TYPE", "console")
+    outcome = command("replay", *CODE, *(["--json"] if as_json else []))
+    assert outcome.status == 0
+    printed = outcome.err if as_json else outcome.out
+    events = [json.loads(line) for line in printed.splitlines() if line.startswith("{")]
+    assert len(events) == EVENTS
+    if as_json:
+        assert outcome.json["events"] == EVENTS
+    else:
+        assert len(outcome.out.splitlines()) == EVENTS
+        assert f"{EVENTS} events of 3 runs sent." in outcome.err
+
+
 def test_everything_is_sent_in_order_and_the_same_each_time(
     command: Run, home: OrdersHome, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -90,11 +90,15 @@ def test_no_command_lets_a_name_or_a_reason_through(
     other.write_text("\n".join(map(json.dumps, events)))
     compared = command("show", run_id, "--diff", other, "--home", home)
     unknown = command("replay", "--run", RED, "--dry-run", "--home", home)
+    drawn = command("graph", other, "--output", tmp_path / f"{RED}.html")
+    examined = command("doctor", "--home", home, "--send")
+    assert (drawn.status, examined.status) == (0, 2), drawn
+    assert "not \\x1b[31mthis" in examined.out
     assert replayed.status == compared.status == 1
     assert "refused with 422: not \\x1b[31mthis[/red]" in replayed.out
     assert "There is no run \\x1b[31m" in unknown.err
     assert key not in shown.out or key == "[bold red]"
-    for outcome in (shown, replayed, compared, unknown):
+    for outcome in (shown, replayed, compared, unknown, drawn, examined):
         assert "\x1b" not in outcome.out + outcome.err
 
 

@@ -24,7 +24,13 @@ from dagster import (
 from openlineage_dagster_core import fault
 from openlineage_dagster_core.conversion.custom import load_provider
 from openlineage_dagster_core.delivery.client import LineageClient, connect
-from openlineage_dagster_core.delivery.transport import HOW_TO_CONFIGURE, check, is_configured
+from openlineage_dagster_core.delivery.transport import (
+    CONSOLE_LOGGER,
+    HOW_TO_CONFIGURE,
+    check,
+    is_configured,
+    prints_unseen,
+)
 from openlineage_dagster_core.engine import Engine
 from openlineage_dagster_core.errors import ConfigurationError
 from openlineage_dagster_core.event_log.reader import EventLogReader
@@ -55,6 +61,7 @@ START_FROM = (
     "'beginning', 'now', a datetime, a text such as '2026-01-31T12:00:00+00:00', or seconds"
 )
 UP_TO_DATE = "nothing is new"
+UNSEEN = f"the console transport printed nothing: no logging handler shows INFO of {CONSOLE_LOGGER}"
 DESCRIPTION = "Sends what Dagster records to OpenLineage: runs, steps, assets and checks."
 
 
@@ -196,7 +203,8 @@ def _tick(engine: Engine, start: float | None, budget: float, limit: int | None)
         )
         return f"the event log cannot be read, will retry: {type(error).__name__}"
     outcome = engine.deliver(budget, limit=limit, patience=engine.timeout, waits_for_held=True)
-    return str(outcome) if outcome.has_news else None
+    unseen = f"; {UNSEEN}" if outcome.sent and prints_unseen(os.environ) else ""
+    return f"{outcome}{unseen}" if outcome.has_news else None
 
 
 @lru_cache(maxsize=1)

@@ -198,8 +198,8 @@ class OpenLineageEventLogStorage(DelegatingEventLogStorage):
         run_id, self._ended_run_id = self._ended_run_id, None
         if self._watches and run_id is not None:
             self._watch.check(at_end=True)
-        # A service delivers elsewhere: its absence is no reason to wait, unless that is asked for.
-        waits = self.deliver_option is Deliver.AUTOMATIC or self._flush_timeout is not None
+        # Without a deliverer of its own the run has nothing to wait for, unless that is asked for.
+        waits = self._starts or self._flush_timeout is not None
         if self._emits and run_id is not None and waits:
             wait_for_delivery(self._instance, run_id, self._flush_timeout)
 
@@ -214,6 +214,12 @@ class OpenLineageEventLogStorage(DelegatingEventLogStorage):
         return self._emits or (is_external and not is_disabled(os.environ))
 
     @cached_property
+    def _starts(self) -> bool:
+        # A deliverer that is started here has no console: what it prints would be lost.
+        is_automatic = self.deliver_option is Deliver.AUTOMATIC
+        return is_automatic and not transport.is_console(os.environ)
+
+    @cached_property
     def _watch(self) -> DelivererWatch:
         from openlineage_dagster_storage.watching import DelivererWatch
 
@@ -223,16 +229,13 @@ class OpenLineageEventLogStorage(DelegatingEventLogStorage):
             found = storage()
             return found._instance if found is not None else None  # noqa: SLF001 -- its own
 
-        starts = self.deliver_option is Deliver.AUTOMATIC
-        if starts and transport.is_console(os.environ):
-            # A deliverer that is started here has no console: what it prints would be lost.
-            starts = False
+        if self.deliver_option is Deliver.AUTOMATIC and not self._starts:
             _warn_once(
                 "OpenLineage: the console transport prints where the deliverer runs. Run "
                 "`openlineage-dagster deliver` in a terminal to see the events; until then they "
                 "wait in the event log"
             )
-        return DelivererWatch(instance, self.settings, starts=starts)
+        return DelivererWatch(instance, self.settings, starts=self._starts)
 
     def _guarded(
         self, event: EventLogEntry | None, action: Callable[..., None], *args: object

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-import logging
 import os
 import signal
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,13 +19,13 @@ from openlineage_dagster_core.cli.deployment import (
     instance_at,
     patience_option,
 )
+from openlineage_dagster_core.cli.logs import console_events_shown
 from openlineage_dagster_core.cli.terminal import (
     INCOMPLETE,
     INTERRUPTED,
     OK,
     CommandError,
     cause_of,
-    escaped,
     explained,
     report,
 )
@@ -41,8 +39,6 @@ if TYPE_CHECKING:
 REPORT_SECONDS = 60.0  # Seconds between two lines that report what was delivered
 RETRY_SECONDS = 5.0  # Seconds until a service whose database failed tries again
 OTHER_SECONDS = 1.0  # Seconds between two checks of another deliverer's progress, with `--once`
-OWN_LOGGERS = ("openlineage_dagster_core", "openlineage_dagster_storage")
-CONSOLE_LOGGER = "openlineage.client.transport.console"
 
 
 @click.command(
@@ -72,7 +68,7 @@ def deliver(once: bool, patience: float, home: Path | None) -> int:
     """
     directory, kind = home_of(home), _transport_kind()
     with (
-        _logs_shown(),
+        console_events_shown(),
         instance_at(directory, sends=True) as instance,
         _signals_recorded() as signals,
     ):
@@ -259,31 +255,3 @@ def _transport_kind() -> str:
             f"To configure one, {transport.HOW_TO_CONFIGURE}.",
         )
     return found.kind
-
-
-class _EscapedFormatter(logging.Formatter):
-    """Writes a record as one line that is safe to print."""
-
-    def format(self, record: logging.LogRecord) -> str:
-        return escaped(super().format(record))
-
-
-@contextlib.contextmanager
-def _logs_shown() -> Iterator[None]:
-    """Print own warnings to standard error, the console transport's events to standard output."""
-    own, events = logging.StreamHandler(sys.stderr), logging.StreamHandler(sys.stdout)
-    own.setFormatter(_EscapedFormatter("%(asctime)s %(levelname)s %(message)s"))
-    shown = [(logging.getLogger(name), own, logging.WARNING) for name in OWN_LOGGERS]
-    shown.append((logging.getLogger(CONSOLE_LOGGER), events, logging.INFO))
-    before = [(log.level, log.propagate) for log, _, _ in shown]
-    for log, handler, level in shown:
-        log.addHandler(handler)
-        log.setLevel(level)
-        log.propagate = False
-    try:
-        yield
-    finally:
-        for (log, handler, _), (level, propagates) in zip(shown, before, strict=True):
-            log.removeHandler(handler)
-            log.setLevel(level)
-            log.propagate = propagates

@@ -9,6 +9,7 @@ from click.shell_completion import get_completion_class
 from openlineage_dagster_core.cli.deliver import deliver
 from openlineage_dagster_core.cli.doctor.command import doctor
 from openlineage_dagster_core.cli.graph.command import graph
+from openlineage_dagster_core.cli.logs import warnings_shown
 from openlineage_dagster_core.cli.parked import parked
 from openlineage_dagster_core.cli.replay import replay
 from openlineage_dagster_core.cli.show import show
@@ -55,7 +56,8 @@ def main() -> None:
 def status_of(arguments: list[str]) -> int:
     """Run a command (arguments without the program's name); return the exit status."""
     try:
-        returned = group.main(arguments, prog_name=COMMAND, standalone_mode=False)
+        with warnings_shown():
+            returned = group.main(arguments, prog_name=COMMAND, standalone_mode=False)
     except (click.Abort, KeyboardInterrupt):
         report("Stopped.")
         return INTERRUPTED
@@ -73,6 +75,7 @@ def status_of(arguments: list[str]) -> int:
                 f"report it with the output of `{COMMAND} --traceback …`."
             )
         if "--traceback" in arguments:
-            traceback.print_exc()
+            for line in "".join(traceback.format_exception(error)).rstrip("\n").split("\n"):
+                report(line)
         return error.exit_code if isinstance(error, click.ClickException) else FAILED
     return returned if isinstance(returned, int) else 0

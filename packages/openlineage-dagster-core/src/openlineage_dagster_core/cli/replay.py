@@ -19,6 +19,7 @@ from openlineage_dagster_core.cli.deployment import (
     patience_option,
     warn_without_mechanism,
 )
+from openlineage_dagster_core.cli.logs import console_events_shown
 from openlineage_dagster_core.cli.progress import progress_bar
 from openlineage_dagster_core.cli.terminal import (
     DATABASE_STEP,
@@ -149,6 +150,7 @@ def replay(
                 assets=assets,
                 destination=destination,
                 dry_run=dry_run,
+                as_json=as_json,
                 on_finished=lambda run_id: finished.use(lambda runs: runs.add(run_id), None),
             )
         finally:
@@ -168,12 +170,14 @@ def replay_runs(
     assets: tuple[str, ...] = (),
     destination: str | None = None,
     dry_run: bool = False,
+    as_json: bool = False,
     on_finished: Callable[[str], None] = lambda _: None,
 ) -> tuple[Progress, str | None]:
     """Replay runs, with a progress bar; return what was done and why it ended early, if it did.
 
     The runs come in the order in which they were stored. `runless` selects events outside any run
-    by their time. `on_finished` gets the id of each run that has ended and is delivered.
+    by their time. `on_finished` gets the id of each run that has ended and is delivered. With
+    `as_json`, standard output is left to the result.
     """
     from openlineage_dagster_core.replay.conversion import narrowed
     from openlineage_dagster_core.replay.destination import clients_to
@@ -191,6 +195,7 @@ def replay_runs(
     )
     try:
         with (
+            console_events_shown(on_stderr=as_json),
             explained("The event log cannot be read", f"{DATABASE_STEP} {CONTINUES}"),
             progress_bar(lambda: replay.progress, total),
         ):
@@ -241,19 +246,23 @@ def print_result(
         }
         click.echo(json.dumps(result, indent=2))
     else:
+        from openlineage_dagster_core.delivery.transport import names_console
+
+        # The events of the console transport have standard output to themselves.
+        say = report if names_console(os.environ) else echo
         verb = "would be sent" if dry_run else "sent"
         runs = f"{progress.runs} run{'' if progress.runs == 1 else 's'}"
-        echo(f"{progress.sent} events of {runs} {verb}.")
+        say(f"{progress.sent} events of {runs} {verb}.")
         for name, count in by_type.items():
-            echo(f"  {count:>8}  {name}")
+            say(f"  {count:>8}  {name}")
         if skipped:
-            echo(f"{skipped} runs had been sent before the replay was interrupted.")
+            say(f"{skipped} runs had been sent before the replay was interrupted.")
         if refused:
-            echo(f"{len(refused)} events of the log were refused:")
+            say(f"{len(refused)} events of the log were refused:")
         for each in refused[:REFUSALS_SHOWN]:
-            echo(f"  {each['event'] or 'an event'} of run {each['run'] or '-'}: {each['reason']}")
+            say(f"  {each['event'] or 'an event'} of run {each['run'] or '-'}: {each['reason']}")
         if len(refused) > REFUSALS_SHOWN:
-            echo(f"  and {len(refused) - REFUSALS_SHOWN} more; --json prints all of them.")
+            say(f"  and {len(refused) - REFUSALS_SHOWN} more; --json prints all of them.")
     if stopped_by is not None:
         report(f"Error: {stopped_by}. {CONTINUES}")
     return OK if stopped_by is None and not refused else INCOMPLETE

@@ -6,6 +6,7 @@ A process that executes a run must not pay for importing openlineage-python's cl
 
 import contextlib
 import json
+import logging
 from collections.abc import Mapping
 from typing import Any
 
@@ -26,6 +27,7 @@ TYPES = frozenset({
 # fmt: on
 # Names of the transport that writes events to the process's log
 CONSOLE = frozenset({"console", "openlineage.client.transport.console.ConsoleTransport"})
+CONSOLE_LOGGER = "openlineage.client.transport.console"
 
 
 def is_configured(environ: Mapping[str, str]) -> bool:
@@ -72,6 +74,13 @@ def names_console(environ: Mapping[str, str]) -> bool:
     if found is None:
         return _falls_back_to_console(environ)
     return any(each.kind in CONSOLE for each in configured.destinations(found.config))
+
+
+def prints_unseen(environ: Mapping[str, str]) -> bool:
+    """Return True if the console transport is configured and no log handler shows its events."""
+    log = logging.getLogger(CONSOLE_LOGGER)
+    is_shown = log.isEnabledFor(logging.INFO) and log.hasHandlers()
+    return not is_shown and names_console(environ)
 
 
 def is_console(environ: Mapping[str, str]) -> bool:

@@ -67,6 +67,14 @@ def test_a_sensor_that_is_up_to_date_is_well(instance: dg.DagsterInstance) -> No
     assert "12 events of the log read, 9 sent" in found.message
 
 
+def test_a_console_that_a_sensor_does_not_show_is_a_warning(instance: dg.DagsterInstance) -> None:
+    instance.add_instigator_state(state_of(cursor(), InstigatorStatus.RUNNING))
+    console = {"OPENLINEAGE__TRANSPORT__TYPE": "console"}
+    found, *_ = delivery.check_sensors(Subject(console, instance=instance))
+    assert found.status is Status.WARNING
+    assert "a sensor prints nothing" in found.message
+
+
 def test_a_sensor_that_is_behind_is_a_warning(instance: dg.DagsterInstance) -> None:
     (found,) = check(instance, cursor(behind=40, behind_since=time.time() - 7200))
 

@@ -16,7 +16,7 @@ from openlineage_dagster_core.cli.delivery_status import (
 from openlineage_dagster_core.cli.doctor.finding import Finding, fine, note, problem, warning
 from openlineage_dagster_core.cli.doctor.subject import Subject
 from openlineage_dagster_core.cli.times import in_words
-from openlineage_dagster_core.delivery.transport import names_console
+from openlineage_dagster_core.delivery.transport import CONSOLE_LOGGER, names_console
 from openlineage_dagster_core.event_log.cursor import VERSION, Cursor, ParkedEvent
 from openlineage_dagster_core.redaction import without_secrets
 
@@ -47,6 +47,12 @@ def check_sensors(subject: Subject) -> Iterator[Finding]:
     if subject.instance is None:
         return
     states = subject.sensor_states
+    if (states or subject.sensors) and subject.storage is None and names_console(subject.environ):
+        yield warning(
+            "the transport is console, and a sensor prints nothing unless the code location's "
+            f"logging shows the level INFO of {CONSOLE_LOGGER}",
+            "Configure another transport, such as file, or that logger.",
+        )
     for state in states:
         if state.is_running:
             yield from _check_cursor(state.name, cursor_text(state))
