@@ -41,6 +41,25 @@ class FaultyConfig(Config):
         return cls(params["url"], params["fails_for"], params["raises"])
 
 
+class ClientError(Exception):
+    """Carries what botocore's exception of this name carries."""
+
+    def __init__(self) -> None:
+        super().__init__("An error occurred (ValidationException) when calling PostLineageEvent")
+        self.response = {
+            "Error": {"Code": "ValidationException", "Message": "the domain does not want it"},
+            "ResponseMetadata": {"HTTPStatusCode": 422},
+        }
+
+
+class HiddenStatusError(RuntimeError):
+    """Has the status of the answer in its cause, as the errors of `amazon_datazone` do."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+        self.__cause__ = ClientError()
+
+
 class FaultyTransport(Transport):
     """Posts events, and raises for those of one job.
 

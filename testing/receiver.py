@@ -12,7 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
+from typing import Any, BinaryIO
 
 import pytest
 
@@ -22,6 +22,17 @@ Json = dict[str, Any]
 
 WITHOUT_A_WORD = 0
 """In place of a status: the event is taken, and the connection closed."""
+
+
+DRIPPING = 1
+"""In place of a status: the event is not taken, and an answer of 201 comes byte by byte."""
+
+DRIP_SECONDS = 0.2
+
+_DRIPS = {
+    WITHOUT_A_WORD: b"",
+    DRIPPING: b"HTTP/1.1 201 Created\r\nContent-Length: 0\r\n\r\n",
+}
 
 
 class Receiver:
@@ -80,8 +91,9 @@ class Receiver:
                 delay = receiver.delay
                 time.sleep(delay() if callable(delay) else delay)
                 status = receiver.take(event)
-                if status == WITHOUT_A_WORD:
+                if status in _DRIPS:
                     self.close_connection = True
+                    _drip(self.wfile, _DRIPS[status])
                     return
                 answer = receiver.body.encode() if status >= 400 else b""
                 try:
@@ -143,7 +155,7 @@ class Receiver:
         with self._arrived:
             self.requests += 1
             status = self.answer(event)
-            if status < 300:
+            if status < 300 and status != DRIPPING:
                 self.keep(event)
             self._arrived.notify_all()
         return status
@@ -176,6 +188,13 @@ class _Server(ThreadingHTTPServer):
         # Whoever sends may be killed.
         if not isinstance(sys.exc_info()[1], ConnectionError):
             super().handle_error(request, client_address)
+
+
+def _drip(file: BinaryIO, answer: bytes) -> None:
+    with contextlib.suppress(OSError):
+        for byte in answer:
+            file.write(bytes([byte]))
+            time.sleep(DRIP_SECONDS)
 
 
 def _bound(port: int, handler: type[BaseHTTPRequestHandler]) -> _Server:

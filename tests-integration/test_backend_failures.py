@@ -13,6 +13,7 @@ from typing import Any
 import dagster as dg
 import pytest
 
+import drivers
 import eight_assets
 import faulty_transport
 from delivered import (
@@ -27,7 +28,7 @@ from delivery import state_of
 from drivers import DRIVERS, Driver, StorageDriver, opened
 from openlineage_dagster_core.delivery import failures
 from orders_project import DEFINITIONS
-from receiver import Json, Receiver
+from receiver import DRIPPING, Json, Receiver
 from recorded_run import execute
 
 JOBS = {"nightly": True, "doomed": False, "tenant": True}
@@ -100,6 +101,7 @@ def takes_events_and_does_not_say_so(receiver: Receiver) -> None:
         pytest.param(hangs, id="hangs"),
         pytest.param(refuses_connections, id="refuses"),
         pytest.param(takes_events_and_does_not_say_so, id="loses_its_answer"),
+        pytest.param(answers(DRIPPING), id="drips"),
     ],
 )
 @by_every_driver
@@ -183,16 +185,23 @@ def test_refused_events_are_parked_with_the_answer_and_all_others_are_delivered(
 
 
 @pytest.mark.parametrize(
-    "error", ["builtins.RuntimeError", "asyncio.CancelledError", "builtins.SystemExit"]
+    ("raises", "reason"),
+    [
+        ("builtins.RuntimeError", "RuntimeError"),
+        ("asyncio.CancelledError", "CancelledError"),
+        ("builtins.SystemExit", "SystemExit"),
+        ("faulty_transport.HiddenStatusError", "refused with 422: the domain does not want"),
+    ],
 )
 @by_every_driver
-@pytest.mark.one_driver_each("error")
+@pytest.mark.one_driver_each("raises")
 def test_an_exception_that_concerns_one_job_parks_its_events_and_delivers_all_others(
     driver: Driver,
     instance: dg.DagsterInstance,
     receiver: Receiver,
     monkeypatch: pytest.MonkeyPatch,
-    error: str,
+    raises: str,
+    reason: str,
 ) -> None:
     # Parked after as many attempts, and not after half a minute.
     monkeypatch.setattr(failures, "LONGEST_RETRY_SECONDS", failures.FIRST_RETRY_SECONDS)
@@ -202,13 +211,13 @@ def test_an_exception_that_concerns_one_job_parks_its_events_and_delivers_all_ot
         "type": faulty_transport.PATH,
         "url": f"{receiver.url}/api/v1/lineage",
         "fails_for": "marts/revenue",
-        "raises": error,
+        "raises": raises,
     }
     monkeypatch.setenv("OPENLINEAGE__TRANSPORT", json.dumps(transport))
     delivery = driver.deliver(instance, eight_assets.DEFINITIONS, seconds=TWO_MINUTES)
     [parked] = delivery.parked
     assert parked.event_type == "ASSET_MATERIALIZATION"
-    assert error.rpartition(".")[2] in parked.reason
+    assert reason in parked.reason
     assert "Throttling" not in parked.reason, "it may hold a secret"
     # START and COMPLETE of the asset are both of its materialization.
     expected = [
@@ -217,6 +226,31 @@ def test_an_exception_that_concerns_one_job_parks_its_events_and_delivers_all_ot
         if event["job"]["name"] != "marts/revenue"
     ]
     assert len(expected) == eight_assets.EVENTS - 2
+    check_order(each_once(receiver.events), expected, "the others")
+
+
+@by_every_driver
+def test_an_event_that_fails_alone_is_held_as_if_the_backend_were_dead_and_parked_once_it_is_not(
+    driver: Driver,
+    instance: dg.DagsterInstance,
+    receiver: Receiver,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """With fewer attempts than usual before an event is parked."""
+    monkeypatch.setattr(failures, "PARK_AFTER", 2)
+    monkeypatch.setattr(drivers, "TICK_SECONDS", 2.0)
+    instance.report_runless_asset_event(dg.AssetMaterialization("lonely"))
+    receiver.answer = lambda event: 500 if event["job"]["name"] == "lonely" else 201
+    with pytest.raises(AssertionError):
+        driver.deliver(instance, DEFINITIONS, seconds=2.0)
+    assert receiver.requests > 0
+    # Had it been parked, nothing would wait.
+    assert execute(DEFINITIONS, "nightly", instance).success
+    [parked] = driver.deliver(instance, DEFINITIONS).parked
+    assert parked.run_id == ""
+    assert "500" in parked.reason
+    expected = expected_log(instance, DEFINITIONS)
+    expected = [event for event in expected if event["job"]["name"] != "lonely"]
     check_order(each_once(receiver.events), expected, "the others")
 
 
