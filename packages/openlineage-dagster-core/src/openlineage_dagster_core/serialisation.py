@@ -9,6 +9,7 @@ from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from datetime import date
 from enum import Enum
+from functools import lru_cache
 from json.encoder import encode_basestring_ascii as _string
 from operator import attrgetter
 from typing import Any, TypeVar
@@ -206,19 +207,13 @@ def _facets(facets: Any) -> str:
     pairs = []
     for name, facet in facets.items():
         if facet is not None and (text := facet_text(facet)) != _NULL:
-            key = _names.get(name)
-            pairs.append((_name(name) if key is None else key) + text)
+            pairs.append(_name(name) + text)
     return "{" + ",".join(pairs) + "}"
 
 
-_names: dict[Any, str] = {}  # How the names of facets are written; there are few
-
-
+@lru_cache(CLASSES, typed=True)
 def _name(name: Any) -> str:
-    text = f"{_key(name)}:"
-    if type(name) is str and len(_names) < CLASSES:
-        _names[name] = text
-    return text
+    return f"{_key(name)}:"
 
 
 def _text(value: Any) -> str:

@@ -80,21 +80,18 @@ def load(target: CodeTarget) -> RepositoryDefinition:
 def _load(target: CodeTarget) -> RepositoryDefinition:
     from dagster._core.code_pointer import CodePointer
     from dagster._core.definitions.reconstruct import repository_def_from_target_def
-    from dagster._core.workspace.autodiscovery import (
-        loadable_targets_from_python_file,
-        loadable_targets_from_python_module,
-    )
+    from dagster._core.workspace import autodiscovery
 
     directory = str((target.working_directory or Path.cwd()).absolute())
     if sys.path[:1] != [directory]:
         # Dagster takes the first entry for the script's directory, and ignores it.
         sys.path.insert(0, directory)
-    in_file = target.python_file is not None
+    find: Callable[[str, str], Any] = autodiscovery.loadable_targets_from_python_module
+    point: Callable[..., CodePointer] = CodePointer.from_module
+    if target.python_file is not None:
+        find, point = autodiscovery.loadable_targets_from_python_file, CodePointer.from_python_file
     attribute = target.attribute
     if attribute is None:
-        find: Callable[[str, str], Any] = (
-            loadable_targets_from_python_file if in_file else loadable_targets_from_python_module
-        )
         found = find(target.name, directory)
         if len(found) > 1:
             names = ", ".join(each.attribute for each in found)
@@ -102,8 +99,7 @@ def _load(target: CodeTarget) -> RepositoryDefinition:
                 f"{target.name} has several definitions: {names}.", "Choose one with -a."
             )
         attribute = found[0].attribute
-    point = CodePointer.from_python_file if in_file else CodePointer.from_module
-    pointer: CodePointer = point(target.name, attribute, directory)
+    pointer = point(target.name, attribute, directory)
     repository = repository_def_from_target_def(pointer.load_target())
     if repository is None:
         raise CommandError(f"{attribute} is not a Definitions object.", "Name one after -a.")

@@ -5,14 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
-from openlineage_dagster_core.cli.foreign_json import (
-    Json,
-    events_in,
-    is_address,
-    mapping,
-    mappings,
-    text,
-)
+from openlineage_dagster_core.cli.foreign_json import Json, events_in, mapping, mappings, text
 from openlineage_dagster_core.cli.graph.from_events import STATES
 from openlineage_dagster_core.cli.graph.from_marquez import NAMES, marquez_at
 from openlineage_dagster_core.cli.graph.model import State
@@ -32,18 +25,12 @@ class Difference:
     what: tuple[str, ...] = ()
 
 
-def differences_to(events: list[Json], source: str) -> list[Difference]:
-    """Compare the events of one Dagster run with an events file or the Marquez at an address."""
-    if is_address(source):
-        return list(_compare_with_marquez(events, source))
-    return list(_compare_with_file(events, Path(source)))
-
-
-def _compare_with_file(events: list[Json], path: Path) -> Iterator[Difference]:
+def differences_to_file(events: list[Json], path: str) -> Iterator[Difference]:
+    """Compare the events of one Dagster run with an events file."""
     # Of an event that was sent twice the last one counts, as for a backend.
     found = {
         _identity(event): event
-        for event in events_in(path)
+        for event in events_in(Path(path))
         if isinstance(event, dict) and ("run" in event or "dataset" in event)
     }
     expected = {_identity(event): event for event in events}
@@ -59,7 +46,8 @@ def _compare_with_file(events: list[Json], path: Path) -> Iterator[Difference]:
             yield Difference("unexpected", _described(event))
 
 
-def _compare_with_marquez(events: list[Json], address: str) -> Iterator[Difference]:
+def differences_to_marquez(events: list[Json], address: str) -> Iterator[Difference]:
+    """Compare the events of one Dagster run with the Marquez at an address."""
     last = {_run_id(event): event for event in events if "run" in event}
     with marquez_at(address, TIMEOUT_SECONDS) as marquez:
         # Any HTTP server answers 404 for a run: check first that this one is a Marquez.

@@ -10,15 +10,10 @@ from dagster import DagsterInstance
 from dagster._core.definitions.run_request import InstigatorType
 from dagster._core.scheduler.instigation import InstigatorState, InstigatorTick
 
+from openlineage_dagster_core import deliverer_state
 from openlineage_dagster_core.cli.deployment import STORAGE, Deployment
 from openlineage_dagster_core.cli.terminal import CommandError
-from openlineage_dagster_core.deliverer_state import (
-    BEGIN_ROW,
-    Configuration,
-    Heartbeat,
-    Requests,
-    read_state,
-)
+from openlineage_dagster_core.deliverer_state import Configuration, Heartbeat, Requests
 from openlineage_dagster_core.event_log.cursor import VERSION, Cursor, ParkedEvent
 from openlineage_dagster_core.event_log.opening import open_log
 from openlineage_dagster_core.key_values import KeyValues, parsed
@@ -117,14 +112,13 @@ def deliveries(deployment: Deployment) -> list[DeliveryStatus]:
 def delivery_of_storage(instance: DagsterInstance) -> DeliveryStatus:
     """Return the status of Mechanism A's deliverer on an instance with its storage."""
     key_values = KeyValues(instance)
-    state, now = read_state(key_values), time.time()
+    state, now = deliverer_state.read_state(key_values), time.time()
     heartbeat, cursor = state.heartbeat, state.cursor
     is_alive = heartbeat is not None and heartbeat.is_alive(now)
     if is_alive and cursor is not None:
         waiting = Waiting(cursor.behind, cursor.behind_since)
     else:
-        begin = parsed(key_values.get([BEGIN_ROW]).get(BEGIN_ROW))
-        start = cursor if cursor is not None else _first_cursor(instance, begin)
+        start = cursor if cursor is not None else _first_cursor(instance, key_values)
         waiting = waiting_after(instance, start) if start is not None else Waiting()
     # The trouble of a deliverer that has ended counts only where something is left.
     troubled = heartbeat if is_alive or waiting.events else None
@@ -225,8 +219,10 @@ def _cursor_in(text: str) -> Cursor:
     return Cursor.from_text(text)
 
 
-def _first_cursor(instance: DagsterInstance, begin: dict[str, Any]) -> Cursor | None:
+def _first_cursor(instance: DagsterInstance, key_values: KeyValues) -> Cursor | None:
     """Return the cursor that the first deliverer starts with; None where nothing was stored."""
+    row = deliverer_state.BEGIN_ROW
+    begin = parsed(key_values.get([row]).get(row))
     at, storage_id = begin.get("at"), begin.get("storage_id")
     if instance.event_log_storage.is_run_sharded:
         if not isinstance(at, (int, float)):

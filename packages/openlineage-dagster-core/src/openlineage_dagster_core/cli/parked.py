@@ -9,15 +9,9 @@ from typing import TYPE_CHECKING
 
 import click
 
+from openlineage_dagster_core.cli import terminal
 from openlineage_dagster_core.cli.deployment import Deployment, deployment_options
-from openlineage_dagster_core.cli.terminal import (
-    INCOMPLETE,
-    OK,
-    CommandError,
-    echo,
-    explained,
-    report,
-)
+from openlineage_dagster_core.cli.terminal import OK, CommandError, echo, explained
 
 if TYPE_CHECKING:
     from openlineage_dagster_core.cli.delivery_status import DeliveryStatus
@@ -62,7 +56,7 @@ def list_(deployment: Deployment, as_json: bool) -> int:
             echo("Nothing is parked.")
         total = found.cursor.parked if found.cursor is not None else 0
         if total > len(found.parked):
-            report(f"{total} events were parked in all; only the latest are kept by name.")
+            terminal.report(f"{total} events were parked in all; only the latest are kept by name.")
     return OK
 
 
@@ -84,7 +78,7 @@ def retry(deployment: Deployment, names: tuple[str, ...], takes_all: bool) -> in
     chosen = _chosen(found.parked, names, takes_all=takes_all)
     if chosen and found.sensor is not None:
         return _replay(deployment, chosen)
-    return _ask_deliverer(deployment, found, retried=chosen)
+    return _ask_deliverer(deployment, found, retried=[each.name for each in chosen])
 
 
 @parked.command()
@@ -101,7 +95,7 @@ def drop(deployment: Deployment, names: tuple[str, ...], takes_all: bool) -> int
             "Leave them: the latest events replace the older ones.",
         )
     chosen = _chosen(found.parked, names, takes_all=takes_all)
-    return _ask_deliverer(deployment, found, dropped=chosen)
+    return _ask_deliverer(deployment, found, dropped=[each.name for each in chosen])
 
 
 @parked.command()
@@ -119,8 +113,8 @@ def export(deployment: Deployment) -> int:
         with explained("The event log cannot be read"):
             record = deployment.instance.get_run_record_by_id(run_id) if run_id else None
             if run_id and record is None:
-                report(f"Run {run_id} was deleted: its events are left out.")
-                status = INCOMPLETE
+                terminal.report(f"Run {run_id} was deleted: its events are left out.")
+                status = terminal.INCOMPLETE
                 continue
             for event in conversion.events_at(record, storage_ids):
                 click.echo(json.dumps(to_object(event)))
@@ -153,8 +147,8 @@ def _ask_deliverer(
     deployment: Deployment,
     status: DeliveryStatus,
     *,
-    retried: Collection[ParkedEvent] = (),
-    dropped: Collection[ParkedEvent] = (),
+    retried: Collection[str] = (),
+    dropped: Collection[str] = (),
 ) -> int:
     """Store requests for the deliverer, together with those that it has not read yet."""
     if not retried and not dropped:
@@ -163,13 +157,12 @@ def _ask_deliverer(
     from openlineage_dagster_core.deliverer_state import REQUESTS_ROW, Requests
     from openlineage_dagster_core.key_values import KeyValues
 
-    retry_names, drop_names = ({each.name for each in some} for some in (retried, dropped))
     with explained("The request cannot be stored"):
         key_values = KeyValues(deployment.instance)
         before = Requests.from_text(key_values.get([REQUESTS_ROW]).get(REQUESTS_ROW))
         requests = Requests(
-            retry=tuple(sorted((set(before.retry) - drop_names) | retry_names)),
-            drop=tuple(sorted((set(before.drop) - retry_names) | drop_names)),
+            retry=tuple(sorted({*before.retry, *retried} - {*dropped})),
+            drop=tuple(sorted({*before.drop, *dropped} - {*retried})),
         )
         key_values.put({REQUESTS_ROW: requests.to_text()})
     what = "delivered again" if retried else "dropped"
@@ -184,11 +177,18 @@ def _ask_deliverer(
 
 def _replay(deployment: Deployment, chosen: Collection[ParkedEvent]) -> int:
     from openlineage_dagster_core.cli.replay import check_destination, print_result, replay_runs
+    from openlineage_dagster_core.event_log.run_log import events_of_run
     from openlineage_dagster_core.replay.selection import Selection
 
     check_destination(None, is_sent=True)
     by_run = _by_run(chosen)
-    times = _times_of(deployment, by_run.pop("", set()))
+    # A replay selects events outside any run by their times.
+    with explained("The event log cannot be read"):
+        times = {
+            event.timestamp or event.entry().timestamp
+            for each in by_run.pop("", ())
+            for event in events_of_run(deployment.instance, "", after=each - 1, until=each)
+        }
     echo(f"Replaying {len(by_run)} runs and {len(times)} events reported from outside any run.")
     selected = Selection(run_ids=tuple(sorted(by_run))).runs(deployment.instance)
     progress, stopped_by = replay_runs(
@@ -198,18 +198,6 @@ def _replay(deployment: Deployment, chosen: Collection[ParkedEvent]) -> int:
         total=len(by_run),
     )
     return print_result(progress, stopped_by)
-
-
-def _times_of(deployment: Deployment, storage_ids: Collection[int]) -> set[float]:
-    """Return the times of events outside any run, by which a replay selects them."""
-    from openlineage_dagster_core.event_log.run_log import events_of_run
-
-    with explained("The event log cannot be read"):
-        return {
-            event.timestamp or event.entry().timestamp
-            for each in storage_ids
-            for event in events_of_run(deployment.instance, "", after=each - 1, until=each)
-        }
 
 
 def _by_run(events: Collection[ParkedEvent]) -> dict[str, set[int]]:

@@ -105,9 +105,10 @@ def _datasets(datasets: list[Json]) -> str:
 
 
 def _compare(events: list[Json], other: str, *, as_json: bool) -> int:
-    from openlineage_dagster_core.cli.comparison import differences_to
+    from openlineage_dagster_core.cli.comparison import differences_to_file, differences_to_marquez
 
-    differences = differences_to(events, other)
+    compare = differences_to_marquez if is_address(other) else differences_to_file
+    differences = list(compare(events, other))
     if as_json:
         click.echo(json.dumps([asdict(each) for each in differences], indent=2))
     elif not differences:

@@ -6,15 +6,8 @@ from datetime import datetime, timezone
 
 import attr
 from dagster import AssetKey, EventLogEntry
-from openlineage.client.event_v2 import (
-    DatasetEvent,
-    InputDataset,
-    Job,
-    OutputDataset,
-    Run,
-    RunEvent,
-    RunState,
-)
+from openlineage.client import event_v2
+from openlineage.client.event_v2 import InputDataset, Job, OutputDataset, Run, RunEvent, RunState
 from openlineage.client.generated.base import JobFacet, RunFacet
 
 from openlineage_dagster_core.caches import PerObject
@@ -34,7 +27,7 @@ from openlineage_dagster_core.names import limited
 from openlineage_dagster_core.serialisation import shared
 from openlineage_dagster_core.version import PRODUCER
 
-Event = RunEvent | DatasetEvent  # What conversion makes
+Event = RunEvent | event_v2.DatasetEvent  # What conversion makes
 
 # Builds one event: an event that was delivered before need not be built
 Draft = Callable[[], Event]

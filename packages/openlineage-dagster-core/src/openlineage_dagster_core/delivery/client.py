@@ -20,16 +20,12 @@ from openlineage.client.transport.http import HttpTransport
 from openlineage.client.transport.kafka import KafkaTransport
 from openlineage.client.transport.noop import NoopTransport
 
-from openlineage_dagster_core import serialisation
+from openlineage_dagster_core import errors, serialisation
 from openlineage_dagster_core.delivery import posting, producing, size
 from openlineage_dagster_core.delivery.configured_tags import ConfiguredTags
 from openlineage_dagster_core.delivery.failure_status import answer_of, chain, status_of
 from openlineage_dagster_core.delivery.posting import Poster
-from openlineage_dagster_core.errors import (
-    BackendUnavailableError,
-    DeliveryError,
-    EventRefusedError,
-)
+from openlineage_dagster_core.errors import BackendUnavailableError, EventRefusedError
 
 Event = serialisation.Event
 
@@ -242,7 +238,7 @@ def _transports(transport: Transport) -> Iterator[Transport]:
             yield from _transports(inner)
 
 
-def _failure(error: Exception, handled: BaseException | None) -> DeliveryError:
+def _failure(error: Exception, handled: BaseException | None) -> errors.DeliveryError:
     """Return the refusal or the unavailability that an exception of a transport amounts to."""
     causes = list(chain(error, handled))
     for cause in causes:

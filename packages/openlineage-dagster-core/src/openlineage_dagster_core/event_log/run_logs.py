@@ -12,15 +12,10 @@ from dagster import DagsterInstance, RunRecord, RunsFilter
 from dagster._core.event_api import EventLogCursor
 
 from openlineage_dagster_core import fault
+from openlineage_dagster_core.event_log import reader
 from openlineage_dagster_core.event_log.cursor import UNKNOWN, Cursor
 from openlineage_dagster_core.event_log.outstanding import Outstanding
-from openlineage_dagster_core.event_log.reader import (
-    CLOCKS_DIFFER_SECONDS,
-    UNDER_WAY,
-    DoneEvent,
-    EventLogReader,
-    all_runs,
-)
+from openlineage_dagster_core.event_log.reader import DoneEvent, EventLogReader
 from openlineage_dagster_core.event_log.run_log import events_of_run, in_order
 from openlineage_dagster_core.event_log.shard_files import ShardFiles
 from openlineage_dagster_core.event_log.stored_event import EventId, StoredEvent
@@ -96,7 +91,7 @@ class RunLogs(EventLogReader):
         """Yield what the changed runs have added, in the order in which it happened."""
         self._now = time.time()
         if self.cursor.must_find_runs:
-            for record in all_runs(self._instance, UNDER_WAY):
+            for record in reader.all_runs(self._instance, reader.UNDER_WAY):
                 self._take_up(record)
             self.cursor.must_find_runs = False
         if self._files.runs_have_changed() or not self._has_found_all:
@@ -106,7 +101,10 @@ class RunLogs(EventLogReader):
         self.unreadable = 0
         self._has_read_all = False
         yield from self._wanted_again()
-        events = in_order(self._changed_logs(), lambda event: event.timestamp)
+        changed = [run_id for run_id in self._under_way() if self._files.has_changed(run_id)]
+        changed.sort(key=lambda run_id: self._begun.get(run_id, 0.0))
+        logs = ((self._begun.get(each, 0.0), self._new_events(each)) for each in changed)
+        events = in_order(logs, lambda event: event.timestamp)
         while batch := list(islice(events, EVENTS_A_BATCH)):
             for event in batch:
                 self._logs[event.id.run_id].add(event.id.storage_id, event.timestamp)
@@ -137,16 +135,11 @@ class RunLogs(EventLogReader):
         log = self._logs[run_id]
         return max(self._read_to.get(run_id, 0), log.low, *log.delivered)
 
-    def _changed_logs(self) -> Iterator[tuple[float, Iterator[StoredEvent]]]:
-        changed = [run_id for run_id in self._under_way() if self._files.has_changed(run_id)]
-        for run_id in sorted(changed, key=lambda run_id: self._begun.get(run_id, 0.0)):
-            yield self._begun.get(run_id, 0.0), self._new_events(run_id)
-
     def _new_events(self, run_id: str) -> Iterator[StoredEvent]:
         low, _ = self.cursor.runs.get(run_id, (UNKNOWN if self.cursor.sent_until else 0, 0.0))
         since = self.cursor.begins_at if run_id == RUNLESS else 0.0
         if low == UNKNOWN:
-            since = max(since, self.cursor.sent_until - CLOCKS_DIFFER_SECONDS)
+            since = max(since, self.cursor.sent_until - reader.CLOCKS_DIFFER_SECONDS)
         log = self._logs[run_id]
         after = max(self._read_to.get(run_id, 0), log.low)
         self._files.note(run_id)

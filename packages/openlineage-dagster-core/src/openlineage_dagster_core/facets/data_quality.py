@@ -6,17 +6,10 @@ from datetime import datetime, timezone
 from typing import Any
 
 from dagster import AssetCheckEvaluation, AssetCheckSeverity
-from openlineage.client.generated import (
-    data_quality_metrics_dataset,
-    data_quality_metrics_input_dataset,
-)
-from openlineage.client.generated.data_quality_assertions_dataset import (
-    Assertion,
-    DataQualityAssertionsDatasetFacet,
-)
-from openlineage.client.generated.output_statistics_output_dataset import (
-    OutputStatisticsOutputDatasetFacet,
-)
+from openlineage.client.generated import data_quality_assertions_dataset as assertions
+from openlineage.client.generated import data_quality_metrics_dataset as dataset_metrics
+from openlineage.client.generated import data_quality_metrics_input_dataset as input_metrics
+from openlineage.client.generated import output_statistics_output_dataset as output_statistics
 from openlineage.client.generated.test_run import TestExecution, TestRunFacet
 
 from openlineage_dagster_core.facts.metadata import value_of
@@ -53,18 +46,18 @@ def assertions_facet(
     defined: Mapping[str, CheckFacts],
     *,
     strict: bool,
-) -> DataQualityAssertionsDatasetFacet:
+) -> assertions.DataQualityAssertionsDatasetFacet:
     """Build the facet (DataQualityAssertionsDatasetFacet 1-1-0), sorted by the checks' names.
 
     Evaluations and definitions are by check; some definitions may be missing. If `strict`, a check
     that passes with severity WARN counts as failed.
     """
-    assertions = []
+    found = []
     for name, evaluation in sorted(evaluations.items()):
         check = defined.get(name, _UNDEFINED)
         description = evaluation.description or check.description
-        assertions.append(
-            Assertion(
+        found.append(
+            assertions.Assertion(
                 assertion=limited(check.kind or name),
                 success=_passed(evaluation, strict=strict),
                 column=_checked_column(evaluation.metadata, check),
@@ -73,7 +66,7 @@ def assertions_facet(
                 description=limited(description) if description else None,
             )
         )
-    return DataQualityAssertionsDatasetFacet(assertions=assertions, producer=PRODUCER)
+    return assertions.DataQualityAssertionsDatasetFacet(assertions=found, producer=PRODUCER)
 
 
 def results_facet(
@@ -118,16 +111,18 @@ def _checked_column(metadata: Mapping[str, Any], check: CheckFacts) -> str | Non
 
 def output_statistics_facet(
     metadata: Mapping[str, Any],
-) -> OutputStatisticsOutputDatasetFacet | None:
+) -> output_statistics.OutputStatisticsOutputDatasetFacet | None:
     """Build an output's facet (OutputStatisticsOutputDatasetFacet 1-0-2)."""
     rows = _row_count(metadata)
     size = _as_count(value_of(metadata, SIZE_BYTES))
     if size is None:
-        size = _bytes(value_of(metadata, ESTIMATED_MEGABYTES))
+        megabytes = _number(value_of(metadata, ESTIMATED_MEGABYTES))
+        if megabytes is not None and 0 <= megabytes <= LARGEST / 2**20:
+            size = round(megabytes * 2**20)
     files = _as_count(value_of(metadata, FILE_COUNT))
     if rows is None and size is None and files is None:
         return None
-    return OutputStatisticsOutputDatasetFacet(
+    return output_statistics.OutputStatisticsOutputDatasetFacet(
         rowCount=rows, size=size, fileCount=files, producer=PRODUCER
     )
 
@@ -135,13 +130,6 @@ def output_statistics_facet(
 def _row_count(metadata: Mapping[str, Any]) -> int | None:
     counts = (_as_count(value_of(metadata, key)) for key in ROW_COUNTS)
     return next((count for count in counts if count is not None), None)
-
-
-def _bytes(megabytes: object) -> int | None:
-    number = _number(megabytes)
-    if number is None or not 0 <= number <= LARGEST / 2**20:
-        return None
-    return round(number * 2**20)
 
 
 def _as_count(value: object) -> int | None:
@@ -153,25 +141,23 @@ def _as_count(value: object) -> int | None:
 
 def metrics_facet(
     metadata: Mapping[str, Any],
-) -> data_quality_metrics_input_dataset.DataQualityMetricsInputDatasetFacet | None:
+) -> input_metrics.DataQualityMetricsInputDatasetFacet | None:
     """Build an input's facet (DataQualityMetricsInputDatasetFacet 1-0-3)."""
-    module = data_quality_metrics_input_dataset
-    measured = _measured(metadata, module.ColumnMetrics)
-    return module.DataQualityMetricsInputDatasetFacet(**measured) if measured else None
+    measured = _measured(metadata, input_metrics.ColumnMetrics)
+    return input_metrics.DataQualityMetricsInputDatasetFacet(**measured) if measured else None
 
 
 def dataset_metrics_facet(
     metadata: Mapping[str, Any], timestamp: float
-) -> data_quality_metrics_dataset.DataQualityMetricsDatasetFacet | None:
+) -> dataset_metrics.DataQualityMetricsDatasetFacet | None:
     """Build a dataset's facet (DataQualityMetricsDatasetFacet 1-0-1) of what an event measured.
 
     The event was stored `timestamp` seconds since the epoch.
     """
-    module = data_quality_metrics_dataset
-    measured = _measured(metadata, module.ColumnMetrics)
+    measured = _measured(metadata, dataset_metrics.ColumnMetrics)
     if not measured:
         return None
-    return module.DataQualityMetricsDatasetFacet(**measured, captureDate=_time(timestamp))
+    return dataset_metrics.DataQualityMetricsDatasetFacet(**measured, captureDate=_time(timestamp))
 
 
 def _measured(metadata: Mapping[str, Any], column_metrics: type[Any]) -> dict[str, Any]:

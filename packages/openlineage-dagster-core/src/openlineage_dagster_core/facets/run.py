@@ -8,22 +8,11 @@ from typing import NamedTuple
 
 import attr
 from dagster import __version__ as dagster_version
+from openlineage.client.generated import environment_variables_run as environment_variables
+from openlineage.client.generated import execution_parameters_run as execution_parameters
+from openlineage.client.generated import job_dependencies_run as job_dependencies
 from openlineage.client.generated.base import RunFacet
-from openlineage.client.generated.environment_variables_run import (
-    EnvironmentVariable,
-    EnvironmentVariablesRunFacet,
-)
 from openlineage.client.generated.error_message_run import ErrorMessageRunFacet
-from openlineage.client.generated.execution_parameters_run import (
-    ExecutionParameter,
-    ExecutionParametersRunFacet,
-)
-from openlineage.client.generated.job_dependencies_run import (
-    JobDependenciesRunFacet,
-    JobDependency,
-    JobIdentifier,
-    RunIdentifier,
-)
 from openlineage.client.generated.job_type_job import JobTypeJobFacet
 from openlineage.client.generated.parent_run import Job, ParentRunFacet, Root, RootJob, RootRun, Run
 from openlineage.client.generated.processing_engine_run import ProcessingEngineRunFacet
@@ -86,8 +75,7 @@ class DagsterRunFacet(RunFacet):
 @cache
 def job_type_facet(family: Family) -> JobTypeJobFacet:
     """Build the facet (JobTypeJobFacet 2-0-4)."""
-    facet = JobTypeJobFacet("BATCH", INTEGRATION, jobType=family.value, producer=PRODUCER)
-    return shared(facet)
+    return shared(JobTypeJobFacet("BATCH", INTEGRATION, jobType=family.value, producer=PRODUCER))
 
 
 @cache
@@ -114,8 +102,7 @@ def parent_facet(parent: KnownRun, root: KnownRun | None = None) -> ParentRunFac
     job = Job(namespace=safe_job_namespace(parent.namespace), name=safe_name(parent.name))
     root_job = RootJob(namespace=safe_job_namespace(first.namespace), name=safe_name(first.name))
     root_run = Root(run=RootRun(runId=first.run_id), job=root_job)
-    facet = ParentRunFacet(Run(runId=parent.run_id), job, root=root_run, producer=PRODUCER)
-    return shared(facet)
+    return shared(ParentRunFacet(Run(runId=parent.run_id), job, root=root_run, producer=PRODUCER))
 
 
 class Upstream(NamedTuple):
@@ -127,7 +114,9 @@ class Upstream(NamedTuple):
     dependency_type: str
 
 
-def job_dependencies_facet(upstream: Sequence[Upstream]) -> JobDependenciesRunFacet | None:
+def job_dependencies_facet(
+    upstream: Sequence[Upstream],
+) -> job_dependencies.JobDependenciesRunFacet | None:
     """Build the facet (JobDependenciesRunFacet 1-0-1), sorted; a run id must be a UUID."""
     found = sorted(
         {
@@ -137,11 +126,11 @@ def job_dependencies_facet(upstream: Sequence[Upstream]) -> JobDependenciesRunFa
     )
     if not found:
         return None
-    return JobDependenciesRunFacet(
+    return job_dependencies.JobDependenciesRunFacet(
         upstream=[
-            JobDependency(
-                job=JobIdentifier(namespace=namespace, name=name),
-                run=RunIdentifier(runId=run_id) if run_id else None,
+            job_dependencies.JobDependency(
+                job=job_dependencies.JobIdentifier(namespace=namespace, name=name),
+                run=job_dependencies.RunIdentifier(runId=run_id) if run_id else None,
                 dependency_type=dependency_type or None,
             )
             for namespace, name, run_id, dependency_type in found
@@ -165,22 +154,22 @@ def error_facet(error: ErrorFacts) -> ErrorMessageRunFacet:
 
 def environment_variables_facet(
     variables: Mapping[str, str],
-) -> EnvironmentVariablesRunFacet | None:
+) -> environment_variables.EnvironmentVariablesRunFacet | None:
     """Build the facet (EnvironmentVariablesRunFacet 1-0-0), sorted and with secrets masked."""
     if not variables:
         return None
-    return EnvironmentVariablesRunFacet(
-        environmentVariables=[
-            EnvironmentVariable(name=limited(name), value=limited(redacted(name, limited(value))))
-            for name, value in sorted(variables.items())
-        ],
-        producer=PRODUCER,
-    )
+    found = [
+        environment_variables.EnvironmentVariable(
+            name=limited(name), value=limited(redacted(name, limited(value)))
+        )
+        for name, value in sorted(variables.items())
+    ]
+    return environment_variables.EnvironmentVariablesRunFacet(found, producer=PRODUCER)
 
 
 def execution_parameters_facet(
     run_config: Mapping[str, object], allowed: Sequence[str]
-) -> ExecutionParametersRunFacet | None:
+) -> execution_parameters.ExecutionParametersRunFacet | None:
     """Build the facet (ExecutionParametersRunFacet 1-0-0), sorted; None if nothing is allowed.
 
     `allowed` are shell patterns of keys such as `ops.load.config.*`; an item of a list has its
@@ -194,12 +183,11 @@ def execution_parameters_facet(
             values.setdefault(limited(without_secrets(key)), limited(redacted(key, limited(value))))
     if not values:
         return None
-    return ExecutionParametersRunFacet(
-        parameters=[
-            ExecutionParameter(key=key, value=value) for key, value in sorted(values.items())
-        ],
-        producer=PRODUCER,
-    )
+    found = [
+        execution_parameters.ExecutionParameter(key=key, value=value)
+        for key, value in sorted(values.items())
+    ]
+    return execution_parameters.ExecutionParametersRunFacet(found, producer=PRODUCER)
 
 
 def _flat(

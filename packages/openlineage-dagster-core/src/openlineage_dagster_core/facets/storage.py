@@ -5,12 +5,9 @@ from functools import lru_cache
 from posixpath import splitext
 from urllib.parse import quote, urlsplit
 
+from openlineage.client.generated import hierarchy_dataset
 from openlineage.client.generated.dataset_type_dataset import DatasetTypeDatasetFacet
 from openlineage.client.generated.datasource_dataset import DatasourceDatasetFacet
-from openlineage.client.generated.hierarchy_dataset import (
-    HierarchyDatasetFacet,
-    HierarchyDatasetFacetLevel,
-)
 from openlineage.client.generated.storage_dataset import StorageDatasetFacet
 from openlineage.client.generated.symlinks_dataset import Identifier, SymlinksDatasetFacet
 
@@ -54,6 +51,7 @@ _STORAGES = {name: name for name in (
     "motherduck", "mysql", "oracle", "postgres", "redis", "redshift", "s3", "snowflake", "sqlite",
     "sqlserver", "synapse", "teradata", "trino",
 )} | {"mssql": "sqlserver", "postgresql": "postgres"}  # fmt: skip
+_LAYERS = _FILE_SCHEMES | _TABLE_FORMATS | _STORAGES
 
 # One part of a table's name, in any of the quotes of databases
 _PART = re.compile(r'"([^"]+)"|`([^`]+)`|\[([^\]]+)\]|([^."`\[\]]+)')
@@ -88,19 +86,19 @@ def _type_of(asset: AssetFacts) -> tuple[str | None, str | None]:
     return next((name for name, applies in choices if applies), None), None
 
 
-def hierarchy_facet(table_name: str, table_type: str) -> HierarchyDatasetFacet | None:
+def hierarchy_facet(
+    table_name: str, table_type: str
+) -> hierarchy_dataset.HierarchyDatasetFacet | None:
     """Build the facet (HierarchyDatasetFacet 1-0-0) of `schema.table` or `db.schema.table`."""
     parts = [match[match.lastindex or 0] for match in _PART.finditer(table_name)]
     if len(parts) not in (2, 3) or ".." in table_name:
         return None
     types = ["DATABASE", "SCHEMA", table_type][-len(parts) :]
-    return HierarchyDatasetFacet(
-        hierarchy=[
-            HierarchyDatasetFacetLevel(type=kind, name=limited(name))
-            for kind, name in zip(types, parts, strict=True)
-        ],
-        producer=PRODUCER,
-    )
+    levels = [
+        hierarchy_dataset.HierarchyDatasetFacetLevel(type=kind, name=limited(name))
+        for kind, name in zip(types, parts, strict=True)
+    ]
+    return hierarchy_dataset.HierarchyDatasetFacet(levels, producer=PRODUCER)
 
 
 def storage_facet(asset: AssetFacts) -> StorageDatasetFacet | None:
@@ -109,15 +107,13 @@ def storage_facet(asset: AssetFacts) -> StorageDatasetFacet | None:
     The layer is the storage kind; else the first of the sorted kinds that is a table format, as the
     schema means it; else the first that is a storage; else the address gives it.
     """
-    names = sorted(map(_folded, asset.kinds))
+    names, kind = sorted(map(_folded, asset.kinds)), _folded(asset.physical.storage_kind or "")
     scheme, path = _scheme_and_path(asset.physical.address)
     layer = (
-        _layer(_folded(asset.physical.storage_kind or ""))
+        _LAYERS.get(kind, kind)
         or _first(names, _TABLE_FORMATS)
         or _first(names, _STORAGES)
-        or _FILE_SCHEMES.get(scheme)
-        or _TABLE_FORMATS.get(scheme)
-        or _STORAGES.get(scheme)
+        or _LAYERS.get(scheme)
     )
     if not layer:
         return None
@@ -155,10 +151,6 @@ def symlinks_facet(namespace: str, name: str, kind: str) -> SymlinksDatasetFacet
 
 def _folded(name: str) -> str:
     return name.strip().lower().replace(" ", "_").replace("-", "_")
-
-
-def _layer(name: str) -> str:
-    return _TABLE_FORMATS.get(name) or _STORAGES.get(name) or _FILE_SCHEMES.get(name) or name
 
 
 def _first(names: list[str], known: dict[str, str]) -> str | None:

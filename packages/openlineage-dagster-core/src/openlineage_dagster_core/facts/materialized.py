@@ -15,14 +15,7 @@ from urllib.parse import quote
 from dagster import AssetKey, AssetMaterialization, TableColumn, TableSchema
 
 from openlineage_dagster_core.caches import PerValue
-from openlineage_dagster_core.facts.metadata import (
-    DESCRIBING_KEYS,
-    QUERY,
-    child_tables,
-    place,
-    table_schema,
-    text_of,
-)
+from openlineage_dagster_core.facts import metadata
 from openlineage_dagster_core.facts.model import AssetFacts, Facts, MaterializedFacts, PhysicalFacts
 
 NOTHING = b""  # What is packed of a materialization that says nothing of its asset
@@ -37,11 +30,11 @@ _Key = tuple[int, bytes]
 
 def packed_materialization(materialization: AssetMaterialization) -> bytes:
     """Return what a materialization says of its asset, packed; `NOTHING` if it says nothing."""
-    metadata = materialization.metadata
-    if DESCRIBING_KEYS.isdisjoint(metadata):
+    given = materialization.metadata
+    if metadata.DESCRIBING_KEYS.isdisjoint(given):
         return NOTHING
-    physical = place(metadata)
-    columns, sql = table_schema(metadata), text_of(metadata, *QUERY)
+    physical = metadata.place(given)
+    columns, sql = metadata.table_schema(given), metadata.text_of(given, *metadata.QUERY)
     where = [
         physical.table_name,
         _whole_uri(physical.uri, materialization.partition),
@@ -50,7 +43,7 @@ def packed_materialization(materialization: AssetMaterialization) -> bytes:
         _whole(physical.path, materialization.partition),
         physical.schema,
     ]
-    children = {name: _written(schema) for name, schema in child_tables(metadata).items()}
+    children = {name: _written(each) for name, each in metadata.child_tables(given).items()}
     if columns is None and sql is None and not any(where):
         return NOTHING
     written = _written(columns) if columns is not None else None
@@ -162,19 +155,15 @@ def _merged_place(defined: PhysicalFacts, made: PhysicalFacts) -> PhysicalFacts:
     return replace(found, table_name=table)
 
 
-def _merged_with_packed(key: _Key, asset: AssetFacts) -> AssetFacts:
-    return merged(asset, unpacked_materialization(key[1]))
-
-
 def _weight(key: _Key) -> int:
     packed = key[1]
     is_plain = packed == NOTHING or packed.startswith(b"[")
     return 100 + (len(packed) if is_plain else int.from_bytes(packed[:LENGTH_BYTES], "big"))
 
 
-_merged = PerValue[_Key, AssetFacts](_merged_with_packed, _weight, BYTES_KEPT)
-
-
+_merged = PerValue[_Key, AssetFacts](
+    lambda key, asset: merged(asset, unpacked_materialization(key[1])), _weight, BYTES_KEPT
+)
 _without_definition = lru_cache(maxsize=16384)(AssetFacts)
 
 

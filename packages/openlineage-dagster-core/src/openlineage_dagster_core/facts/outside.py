@@ -8,8 +8,9 @@ over the environment. A value that is not well formed gives None and a warning.
 
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import lru_cache
+from typing import TypeVar
 from uuid import UUID
 
 from openlineage_dagster_core.facts.model import KnownRun, OutsideParent
@@ -19,6 +20,8 @@ from openlineage_dagster_core.settings import ENV_CONTEXT, ENV_PARENT_ID, ENV_RO
 TAG_PARENT_ID = "openlineage/parent_id"
 TAG_ROOT_PARENT_ID = "openlineage/root_parent_id"
 TAG_CONTEXT = "openlineage/context"
+
+_Found = TypeVar("_Found")
 
 logger = logging.getLogger(__name__)
 
@@ -38,23 +41,30 @@ def parent_in_environment(environ: Mapping[str, str]) -> OutsideParent | None:
 def _parent(
     context: str | None, parent_id: str | None, root_parent_id: str | None
 ) -> OutsideParent | None:
-    parent, root = _in_context(context) if context else (None, None)
-    if parent is None and parent_id:
-        parent = _in_id(parent_id)
-    if root is None and root_parent_id:
-        root = _in_id(root_parent_id)
+    parent, root = _read(_in_context, context) or (None, None)
+    parent, root = parent or _read(_in_id, parent_id), root or _read(_in_id, root_parent_id)
     return OutsideParent(parent, root) if parent is not None else None
 
 
-def _in_context(text: str) -> tuple[KnownRun | None, KnownRun | None]:
+def _read(read: Callable[[str], _Found], text: str | None) -> _Found | None:
+    """Return what a text says; None without a text, or for one that is not well formed."""
     try:
-        context = json.loads(text)
-        parent = context["parent"]
-        root = context.get("root") or parent.get("root")
-        return _in_json(parent), _in_json(root) if root else None
+        return read(text) if text else None
     except (ValueError, TypeError, LookupError, AttributeError):
-        _warn(text)
-        return None, None
+        # Once for each text, because the result is cached.
+        logger.warning(
+            "OpenLineage: %.100r names no parent run, so the runs have none; expected "
+            "namespace/job/UUID, or the JSON of a parent",
+            text,
+        )
+        return None
+
+
+def _in_context(text: str) -> tuple[KnownRun, KnownRun | None]:
+    context = json.loads(text)
+    parent = context["parent"]
+    root = context.get("root") or parent.get("root")
+    return _in_json(parent), _in_json(root) if root else None
 
 
 def _in_json(run: Mapping[str, Mapping[str, str]]) -> KnownRun:
@@ -62,27 +72,14 @@ def _in_json(run: Mapping[str, Mapping[str, str]]) -> KnownRun:
     return _checked(job["namespace"], job["name"], run["run"]["runId"])
 
 
-def _in_id(text: str) -> KnownRun | None:
+def _in_id(text: str) -> KnownRun:
     # Only the namespace may contain slashes.
     namespace, _, rest = text.strip().rpartition("/")
     namespace, _, name = namespace.rpartition("/")
-    try:
-        return _checked(namespace, name, rest)
-    except ValueError:
-        _warn(text)
-        return None
+    return _checked(namespace, name, rest)
 
 
 def _checked(namespace: object, name: object, run_id: object) -> KnownRun:
     if not (isinstance(namespace, str) and namespace and isinstance(name, str) and name):
         raise ValueError("a parent needs a namespace and a name")
     return KnownRun(namespace, name, str(UUID(str(run_id))))
-
-
-def _warn(text: str) -> None:
-    # Once for each text, because the result is cached.
-    logger.warning(
-        "OpenLineage: %.100r names no parent run, so the runs have none; expected "
-        "namespace/job/UUID, or the JSON of a parent",
-        text,
-    )

@@ -34,9 +34,15 @@ class Conversion:
         self._identity = Identity(settings)
         self._facts = EventLogFacts(lambda: instance, definitions, follows_all=False)
 
-    def events_of_run(self, record: RunRecord) -> Iterator[Event]:
-        """Convert a whole run."""
-        yield from self._events_of_run(record, None)
+    def events_of_run(
+        self, record: RunRecord, only: Collection[int] | None = None
+    ) -> Iterator[Event]:
+        """Convert a whole run, or the events with these storage ids."""
+        run_id = record.dagster_run.run_id
+        self._facts.forget(run_id)
+        self._facts.begin(record)
+        yield from self._events_of(run_id, only)
+        self._facts.forget(run_id)
 
     def events_of_no_run(self) -> Iterator[Event]:
         """Convert what was reported from outside any run."""
@@ -45,17 +51,10 @@ class Conversion:
     def events_at(self, record: RunRecord | None, storage_ids: Collection[int]) -> Iterator[Event]:
         """Convert single events of a run; of those from outside any run where `record` is None."""
         if record is not None:
-            yield from self._events_of_run(record, storage_ids)
+            yield from self.events_of_run(record, storage_ids)
             return
         for storage_id in sorted(storage_ids):
             yield from self._events_of("", {storage_id}, after=storage_id - 1)
-
-    def _events_of_run(self, record: RunRecord, only: Collection[int] | None) -> Iterator[Event]:
-        run_id = record.dagster_run.run_id
-        self._facts.forget(run_id)
-        self._facts.begin(record)
-        yield from self._events_of(run_id, only)
-        self._facts.forget(run_id)
 
     def _events_of(
         self, run_id: str, only: Collection[int] | None = None, *, after: int = 0

@@ -207,18 +207,13 @@ def ask(address: Address) -> Answer:
     asked_at, began = time.time(), time.monotonic()
     response = get(address, "namespaces", limit=1)
     seconds = time.monotonic() - began
-    date = None
+    date, namespaces, status = None, None, response.status_code
     with contextlib.suppress(KeyError, TypeError, ValueError):
         date = parsedate_to_datetime(response.headers["Date"]).timestamp()
-    return Answer(
-        address,
-        response.status_code,
-        seconds,
-        asked_at,
-        date,
-        _is_marquez(response),
-        _redirect(response),
-    )
+    with contextlib.suppress(requests.JSONDecodeError):
+        namespaces = mapping(response.json()).get("namespaces")
+    is_marquez = status == 200 and isinstance(namespaces, list)
+    return Answer(address, status, seconds, asked_at, date, is_marquez, _redirect(response))
 
 
 def get(address: Address, path: str, **query: int) -> requests.Response:
@@ -264,11 +259,3 @@ def _redirect(response: requests.Response) -> str | None:
     target = redirect_target(response.url or "", location)
     # Events have another path than this request.
     return target.removesuffix("/api/v1/namespaces").removesuffix("namespaces")
-
-
-def _is_marquez(response: requests.Response) -> bool:
-    try:
-        namespaces = mapping(response.json()).get("namespaces")
-    except requests.JSONDecodeError:
-        return False
-    return response.status_code == 200 and isinstance(namespaces, list)

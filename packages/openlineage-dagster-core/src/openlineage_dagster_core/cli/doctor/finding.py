@@ -6,6 +6,7 @@ say what to do.
 
 import threading
 from collections.abc import Callable, Iterable, Iterator
+from concurrent import futures
 from dataclasses import dataclass, replace
 from enum import Enum
 from typing import TypeVar
@@ -83,27 +84,23 @@ def bounded(doing: str, work: Callable[[], T], seconds: float = CHECK_SECONDS) -
 
     When the time is up, the thread is abandoned, and a CommandError says what it was doing.
     """
-    results: list[T] = []
-    errors: list[BaseException] = []
+    result: futures.Future[T] = futures.Future()
 
     def run() -> None:
         try:
-            results.append(work())
+            result.set_result(work())
         except BaseException as error:
             # Raised again below, in the thread that waits for it.
-            errors.append(error)
+            result.set_exception(error)
 
-    thread = threading.Thread(target=run, name="openlineage-doctor", daemon=True)
-    thread.start()
-    thread.join(seconds)
-    if errors:
-        raise errors[0]
-    if not results:
+    threading.Thread(target=run, name="openlineage-doctor", daemon=True).start()
+    futures.wait([result], seconds)
+    if not result.done():
         raise CommandError(
             f"{doing} has not ended after {seconds:g} s.",
             "Check that what it waits for (a database, a network or a disk) answers.",
         )
-    return results[0]
+    return result.result()
 
 
 def findings_of(
@@ -112,11 +109,10 @@ def findings_of(
     """Run a check; its findings end with a problem where it fails or hangs."""
     found: list[Finding] = []
 
-    def collect() -> bool:
+    def collect() -> None:
         # Added one by one, so that a check that hangs keeps what it found.
         for finding in check():
             found.append(replace(finding, check=name))
-        return True
 
     try:
         bounded(f"The check of {name}", collect, seconds)

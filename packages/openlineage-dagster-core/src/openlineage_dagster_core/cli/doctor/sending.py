@@ -8,15 +8,8 @@ from urllib.parse import quote
 
 from openlineage.client.event_v2 import Job, Run, RunEvent, RunState
 
-from openlineage_dagster_core.cli.doctor.connectivity import (
-    CHECK_BACKEND,
-    HTTP,
-    SECONDS,
-    USE_FINAL_ADDRESS,
-    Address,
-    NotReachedError,
-    get,
-)
+from openlineage_dagster_core.cli.doctor import connectivity
+from openlineage_dagster_core.cli.doctor.connectivity import SECONDS, Address, NotReachedError
 from openlineage_dagster_core.cli.doctor.finding import Finding, fine, note, problem, warning
 from openlineage_dagster_core.conversion.envelope import event_time
 from openlineage_dagster_core.delivery.client import LineageClient
@@ -67,7 +60,7 @@ def check(
     took = (time.monotonic() - began) * 1000
     job = events[0].job
     yield fine(f"{job.namespace}/{job.name}, START and COMPLETE, sent in {took:.0f} ms")
-    if any(destination.kind not in HTTP for destination in destinations):
+    if any(destination.kind not in connectivity.HTTP for destination in destinations):
         yield note("only the backend shows whether it has arrived")
     for address in marquez:
         yield _read_back(events[0], address)
@@ -101,8 +94,8 @@ def _next_step(status: int | None) -> str:
     if status in (404, 405):
         return "Set url and endpoint to those where the backend takes OpenLineage events."
     if status is not None and 300 <= status < 400:
-        return USE_FINAL_ADDRESS
-    return CHECK_BACKEND
+        return connectivity.USE_FINAL_ADDRESS
+    return connectivity.CHECK_BACKEND
 
 
 def _read_back(event: RunEvent, address: Address) -> Finding:
@@ -111,7 +104,7 @@ def _read_back(event: RunEvent, address: Address) -> Finding:
     last = "nothing"
     while time.monotonic() - began < SECONDS:
         try:
-            answer = get(address, where)
+            answer = connectivity.get(address, where)
         except NotReachedError as error:
             last = str(error)
         else:

@@ -10,18 +10,11 @@ from typing import TYPE_CHECKING
 
 import click
 
+from openlineage_dagster_core.cli import terminal
 from openlineage_dagster_core.cli.code import CodeTarget, code_options
 from openlineage_dagster_core.cli.deployment import Deployment, home_option, opened
 from openlineage_dagster_core.cli.foreign_json import STANDARD_INPUT, events_in, is_address
-from openlineage_dagster_core.cli.terminal import (
-    INCOMPLETE,
-    OK,
-    CommandError,
-    echo,
-    escaped,
-    explained,
-    report,
-)
+from openlineage_dagster_core.cli.terminal import CommandError, explained
 
 if TYPE_CHECKING:
     from openlineage_dagster_core.cli.graph.model import Lineage
@@ -90,11 +83,11 @@ def graph(
 
     # Prints nothing where standard error is not a terminal.
     with Console(stderr=True, highlight=False).status("Reading") as status:
-        read = _read(source, home, code, lambda text: status.update(Text(escaped(text))))
+        read = _read(source, home, code, lambda text: status.update(Text(terminal.escaped(text))))
     lineage = read.lineage
     if not lineage.datasets:
-        report(f"Error: {_describe_nothing(read)} {read.next_step}")
-        return INCOMPLETE
+        terminal.report(f"Error: {_describe_nothing(read)} {read.next_step}")
+        return terminal.INCOMPLETE
     text = page(f"Lineage of {read.name}", drawing(lineage, read.name))
     with explained(f"{output} cannot be written", "Name another file after -o."):
         output.write_text(text, encoding="utf-8", newline="\n")
@@ -110,12 +103,13 @@ def graph(
         click.echo(json.dumps(result))
     else:
         drawn = f"{len(lineage.datasets):,} datasets and {len(lineage.jobs):,} jobs"
-        echo(f"{output}: {drawn} of {read.name}.")
+        terminal.echo(f"{output}: {drawn} of {read.name}.")
         if read.left_out:
-            report(f"{read.left_out:,} lines are not OpenLineage events; they are left out.")
+            left_out = f"{read.left_out:,} lines are not OpenLineage events"
+            terminal.report(f"{left_out}; they are left out.")
     if opens:
         click.launch(output.absolute().as_uri())
-    return OK
+    return terminal.OK
 
 
 def _read(

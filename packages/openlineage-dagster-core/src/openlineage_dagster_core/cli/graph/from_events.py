@@ -6,16 +6,8 @@ from dataclasses import dataclass, field
 from datetime import datetime, timezone
 
 from openlineage_dagster_core.cli.foreign_json import Json, mapping, mappings, moment, name_of, text
-from openlineage_dagster_core.cli.graph.model import (
-    ColumnName,
-    Dataset,
-    Job,
-    Lineage,
-    Name,
-    Run,
-    State,
-    columns_of,
-)
+from openlineage_dagster_core.cli.graph import model
+from openlineage_dagster_core.cli.graph.model import ColumnName, Dataset, Job, Lineage, Name, State
 
 # The state that an `eventType` sets; others, such as `OTHER`, set none
 STATES = {"START": State.RUNNING, **{state.value: state for state in State}}
@@ -106,19 +98,16 @@ class Gathering:
                 latest = max(with_datasets, key=lambda run: run.recency)
                 reads.update((dataset, job) for dataset in latest.inputs)
                 writes.update((job, dataset) for dataset in latest.outputs)
-        columns = frozenset(
-            pair
-            for name, facets in self._datasets.items()
-            for pair in _column_pairs(name, facets.contents)
-        )
-        datasets = {name: _dataset(facets.contents) for name, facets in self._datasets.items()}
+        described = {name: facets.contents for name, facets in self._datasets.items()}
+        columns = frozenset(pair for each in described.items() for pair in _column_pairs(*each))
+        datasets = {name: _dataset(facets) for name, facets in described.items()}
         jobs = {name: self._job(name, facets.contents) for name, facets in self._jobs.items()}
         return Lineage(datasets, jobs, frozenset(reads), frozenset(writes), columns).with_all_ends()
 
     def _job(self, name: Name, facets: Json) -> Job:
         runs = sorted(self._runs[name].values(), key=lambda run: run.recency, reverse=True)
         found = (
-            Run(run.id, run.state, run.at if run.at > LONG_AGO else None)
+            model.Run(run.id, run.state, run.at if run.at > LONG_AGO else None)
             for run in runs
             if run.id and run.state
         )
@@ -135,7 +124,7 @@ def _dataset(facets: Json) -> Dataset:
     return Dataset(
         text(mapping(facets, "datasetType"), "datasetType"),
         text(mapping(facets, "documentation"), "description"),
-        tuple(columns_of(mapping(facets, "schema").get("fields"))),
+        tuple(model.columns_of(mapping(facets, "schema").get("fields"))),
     )
 
 

@@ -9,16 +9,8 @@ from urllib.parse import quote
 import requests
 
 from openlineage_dagster_core.cli.foreign_json import Json, mapping, mappings, moment, name_of, text
-from openlineage_dagster_core.cli.graph.model import (
-    ColumnName,
-    Dataset,
-    Job,
-    Lineage,
-    Name,
-    Run,
-    State,
-    columns_of,
-)
+from openlineage_dagster_core.cli.graph import model
+from openlineage_dagster_core.cli.graph.model import ColumnName, Dataset, Job, Lineage, Name, State
 from openlineage_dagster_core.cli.terminal import CommandError, cause_of
 from openlineage_dagster_core.validation import without_credentials
 
@@ -57,9 +49,8 @@ class Marquez:
     def get(self, path: str, *, or_nothing: bool = False, **query: str | int) -> Json:
         """Return an answer; with `or_nothing`, an empty one where Marquez has nothing (404)."""
         try:
-            answer = self.session.get(
-                f"{self.url}/api/v1/{path}", params=query, timeout=self.seconds
-            )
+            address = f"{self.url}/api/v1/{path}"
+            answer = self.session.get(address, params=query, timeout=self.seconds)
         except requests.RequestException as error:
             raise CommandError(
                 f"Marquez at {without_credentials(self.url)} does not answer: {cause_of(error)}.",
@@ -133,7 +124,7 @@ def _dataset(described: Json) -> Dataset:
     return Dataset(
         text(mapping(described, "facets", "datasetType"), "datasetType"),
         text(described, "description"),
-        tuple(columns_of(described.get("fields"))),
+        tuple(model.columns_of(described.get("fields"))),
     )
 
 
@@ -146,7 +137,7 @@ def _job(namespace: str, described: Json) -> Job:
         text(mapping(described, "facets", "jobType"), "jobType"),
         text(described, "description"),
         (namespace, parent) if parent else None,
-        Run(text(run, "id"), state, next(filter(None, times), None)) if state else None,
+        model.Run(text(run, "id"), state, next(filter(None, times), None)) if state else None,
     )
 
 
