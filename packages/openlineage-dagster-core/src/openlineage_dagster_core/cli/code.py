@@ -66,14 +66,10 @@ def load(target: CodeTarget) -> RepositoryDefinition:
     if target.module_name is not None and target.python_file is not None:
         raise CommandError("-m and -f exclude each other.", "Give one of them.")
     if target.python_file is not None and not target.python_file.is_file():
-        raise CommandError(
-            f"There is no file {target.python_file}.",
-            "Name the file with the definitions after -f.",
-        )
-    with explained(
-        f"The definitions in {target.name} cannot be loaded",
-        "Run `dagster definitions validate` with the same options for details.",
-    ):
+        missing = f"There is no file {target.python_file}."
+        raise CommandError(missing, "Name the file with the definitions after -f.")
+    step = "Run `dagster definitions validate` with the same options for details."
+    with explained(f"The definitions in {target.name} cannot be loaded", step):
         return _load(target)
 
 
@@ -95,9 +91,8 @@ def _load(target: CodeTarget) -> RepositoryDefinition:
         found = find(target.name, directory)
         if len(found) > 1:
             names = ", ".join(each.attribute for each in found)
-            raise CommandError(
-                f"{target.name} has several definitions: {names}.", "Choose one with -a."
-            )
+            several = f"{target.name} has several definitions: {names}."
+            raise CommandError(several, "Choose one with -a.")
         attribute = found[0].attribute
     pointer = point(target.name, attribute, directory)
     repository = repository_def_from_target_def(pointer.load_target())

@@ -11,8 +11,7 @@ from openlineage_dagster_core.cli.graph.from_marquez import NAMES, marquez_at
 from openlineage_dagster_core.cli.graph.model import State
 
 TIMEOUT_SECONDS = 30.0
-# The source of the tags that openlineage-python's client adds when it sends
-CLIENT_TAGS = "OPENLINEAGE_CLIENT"
+CLIENT_TAGS = "OPENLINEAGE_CLIENT"  # The source of the tags that the client adds when it sends
 LONGEST_VALUE = 60
 
 
@@ -28,11 +27,8 @@ class Difference:
 def differences_to_file(events: list[Json], path: str) -> Iterator[Difference]:
     """Compare the events of one Dagster run with an events file."""
     # Of an event that was sent twice the last one counts, as for a backend.
-    found = {
-        _identity(event): event
-        for event in events_in(Path(path))
-        if isinstance(event, dict) and ("run" in event or "dataset" in event)
-    }
+    objects = (event for event in events_in(Path(path)) if isinstance(event, dict))
+    found = {_identity(each): each for each in objects if "run" in each or "dataset" in each}
     expected = {_identity(event): event for event in events}
     for identity, event in expected.items():
         if identity not in found:

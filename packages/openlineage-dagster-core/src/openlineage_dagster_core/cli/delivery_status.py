@@ -19,10 +19,8 @@ from openlineage_dagster_core.event_log.opening import open_log
 from openlineage_dagster_core.key_values import KeyValues, parsed
 
 DEFAULT_SENSOR = "openlineage_sensor"
-# Seconds without a tick after which a running sensor counts as not evaluated
-SENSOR_SILENT_SECONDS = 600.0
-# Seconds for which a configuration counts as in use after a process was last seen with it
-SEEN_SECONDS = 3600.0
+SENSOR_SILENT_SECONDS = 600.0  # Seconds without a tick: a running sensor is not evaluated
+SEEN_SECONDS = 3600.0  # Seconds for which a configuration counts as in use after it was seen last
 COUNTED_AT_MOST = 10_000  # Waiting events that are counted; of more, the status says `at least`
 
 
@@ -31,8 +29,7 @@ class Waiting:
     """The events of the log that are not delivered."""
 
     events: int = 0
-    # When the oldest happened, in seconds since the epoch; 0 where unknown or none waits
-    since: float = 0.0
+    since: float = 0.0  # When the oldest happened, in seconds since the epoch; 0 if unknown or none
     is_at_least: bool = False  # True if more events may wait than were counted
 
     @property
@@ -52,15 +49,13 @@ class DeliveryStatus:
     is_delivering: bool  # True if a deliverer is alive, or the sensor is evaluated
     cursor: Cursor | None  # How far the log is delivered; None before the first delivery
     waiting: Waiting
-    # The last deliverer's; None with the sensor, and before the first deliverer
-    heartbeat: Heartbeat | None = None
+    heartbeat: Heartbeat | None = None  # The last deliverer's; None with the sensor or before any
     is_external: bool = False  # True if only a service may deliver (`deliver: external`)
     evaluated_at: float = 0.0  # The time of the sensor's last tick
     is_running: bool = False  # True if the sensor is switched on
     trouble: str = ""  # Why nothing is delivered, or less than all; empty while all goes well
     trouble_since: float = 0.0
-    # What `parked` asked the deliverer to do
-    requests: Requests = field(default_factory=Requests)
+    requests: Requests = field(default_factory=Requests)  # What `parked` asked the deliverer to do
     # Configurations that processes were seen with lately, if they differ
     configurations: list[Configuration] = field(default_factory=list)
 

@@ -26,8 +26,7 @@ if TYPE_CHECKING:
 
 HOME_VARIABLE = "DAGSTER_HOME"
 CONFIG_FILE = "dagster.yaml"
-# Folders that Dagster makes in an instance's directory
-INSTANCE_FOLDERS = ("history", "schedules", "storage", ".logs_queue")
+INSTANCE_FOLDERS = ("history", "schedules", "storage", ".logs_queue")  # Dagster makes them
 DEFAULT_PATIENCE = 60.0  # Seconds that a command waits for a backend that takes nothing
 STORAGE, SENSOR = "storage", "sensor"
 
@@ -92,22 +91,18 @@ def home_of(given: Path | None, environ: Mapping[str, str] = os.environ) -> Path
     """Return the given directory, else that of the environment, if it holds an instance."""
     named = str(given) if given is not None else environ.get(HOME_VARIABLE, "")
     if not named:
-        raise CommandError(
-            f"{HOME_VARIABLE} is not set.", "Set it, or name the instance's directory with --home."
-        )
+        step = "Set it, or name the instance's directory with --home."
+        raise CommandError(f"{HOME_VARIABLE} is not set.", step)
     home = Path(named).expanduser().absolute()
     if not home.is_dir():
-        raise CommandError(
-            f"There is no directory {home}.", f"Set {HOME_VARIABLE} or --home to the instance's."
-        )
+        step = f"Set {HOME_VARIABLE} or --home to the instance's."
+        raise CommandError(f"There is no directory {home}.", step)
     with explained(f"{home} cannot be read", "Use the account that Dagster runs under."):
         names = {path.name for path in home.iterdir()}
     if not names & {CONFIG_FILE, *INSTANCE_FOLDERS}:
         # Opening the directory would make it an instance.
-        raise CommandError(
-            f"{home} has no {CONFIG_FILE} and no folder of an instance.",
-            f"Set {HOME_VARIABLE} or --home to the directory with {CONFIG_FILE}.",
-        )
+        step = f"Set {HOME_VARIABLE} or --home to the directory with {CONFIG_FILE}."
+        raise CommandError(f"{home} has no {CONFIG_FILE} and no folder of an instance.", step)
     return home
 
 
@@ -125,11 +120,9 @@ def instance_at(home: Path, *, sends: bool = False) -> Iterator[DagsterInstance]
     """Open the instance in a directory; without `sends`, its storage starts no deliverer."""
     from dagster import DagsterInstance
 
+    step = "Check its dagster.yaml, and that its database answers."
     with (
-        explained(
-            f"The instance in {home} cannot be opened",
-            "Check its dagster.yaml, and that its database answers.",
-        ),
+        explained(f"The instance in {home} cannot be opened", step),
         contextlib.nullcontext() if sends else _sending_disabled(),
         _no_warnings(),
     ):

@@ -190,13 +190,9 @@ def _replay(deployment: Deployment, chosen: Collection[ParkedEvent]) -> int:
             for event in events_of_run(deployment.instance, "", after=each - 1, until=each)
         }
     echo(f"Replaying {len(by_run)} runs and {len(times)} events reported from outside any run.")
-    selected = Selection(run_ids=tuple(sorted(by_run))).runs(deployment.instance)
-    progress, stopped_by = replay_runs(
-        deployment,
-        selected if by_run else (),
-        times.__contains__ if times else None,
-        total=len(by_run),
-    )
+    runs = Selection(run_ids=tuple(sorted(by_run))).runs(deployment.instance) if by_run else ()
+    runless = times.__contains__ if times else None
+    progress, stopped_by = replay_runs(deployment, runs, runless, total=len(by_run))
     return print_result(progress, stopped_by)
 
 

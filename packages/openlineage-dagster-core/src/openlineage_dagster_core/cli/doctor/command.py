@@ -66,11 +66,8 @@ def doctor(home: Path | None, code: CodeTarget, send: bool, as_json: bool) -> in
     if as_json:
         click.echo(json.dumps([asdict(finding) for finding in findings], indent=2))
     count = Counter(finding.status.value for finding in findings)
-    bad = [
-        f"{count[status]} {status}{'s' if count[status] > 1 else ''}"
-        for status in ("problem", "warning")
-        if count[status]
-    ]
+    counted = ((count[status], status) for status in ("problem", "warning"))
+    bad = [f"{number} {status}{'s' if number > 1 else ''}" for number, status in counted if number]
     console.print(Text(f"\n{', '.join(bad)}." if bad else "\nAll is well."), soft_wrap=True)
     return exit_status(findings)
 

@@ -24,13 +24,11 @@ from openlineage_dagster_core.validation import without_credentials
 
 SECONDS = 5.0  # Seconds to wait for a connection, and then for an answer
 HTTP = frozenset({"http", "async_http"})
-
 SEND_TO_KNOW = "Run doctor with --send to find out."
 CHECK_BACKEND = "Check that the backend runs and that this machine can reach it."
 USE_FINAL_ADDRESS = "Set OPENLINEAGE_URL, or url in openlineage.yml, to the final address."
 _OWN_TLS = ("sslContext", "ssl_context", "sslcontext")
-# Statuses of a backend that fails; others, such as 501, only show that it is not a Marquez
-_FAILING = frozenset({500, 502, 503, 504})
+_FAILING = frozenset({500, 502, 503, 504})  # Others, such as 501, only tell that it is no Marquez
 
 
 @dataclass(frozen=True)
@@ -108,10 +106,8 @@ def _check_http(config: Mapping[str, object], answers: list[Answer]) -> Iterator
     shown = without_credentials(address.url)
     path = urlsplit(address.url).path.rstrip("/")
     if not urlsplit(address.full).path.startswith(f"{path}/"):
-        yield problem(
-            f"{shown} loses its path: events go to {without_credentials(address.full)}",
-            "End the url with a slash.",
-        )
+        lost = f"{shown} loses its path: events go to {without_credentials(address.full)}"
+        yield problem(lost, "End the url with a slash.")
     try:
         if any(name in config for name in _OWN_TLS):
             connect(address.url)
@@ -126,16 +122,12 @@ def _check_http(config: Mapping[str, object], answers: list[Answer]) -> Iterator
     if answer.is_marquez:
         yield fine(f"{shown} is a Marquez and answers ({took})")
     elif answer.redirects_to is not None:
-        yield problem(
-            f"{shown} redirects to {answer.redirects_to} ({took}), and redirects are not followed: "
-            "no event arrives",
-            USE_FINAL_ADDRESS,
-        )
+        redirects = f"{shown} redirects to {answer.redirects_to} ({took})"
+        lost = f"{redirects}, and redirects are not followed: no event arrives"
+        yield problem(lost, USE_FINAL_ADDRESS)
     elif answer.status in (401, 403):
-        yield warning(
-            f"{shown} denies access ({took})",
-            "Check the API key; --send shows whether the backend takes events all the same.",
-        )
+        step = "Check the API key; --send shows whether the backend takes events all the same."
+        yield warning(f"{shown} denies access ({took})", step)
     elif answer.status in _FAILING:
         yield warning(f"{shown} answers with an error of its own ({took})", CHECK_BACKEND)
     else:
@@ -154,15 +146,11 @@ def _check_file(config: Mapping[str, object]) -> Finding:
         return problem(f"there is no directory {folder}", "Create it.")
     target = file if config.get("append") and file.exists() else folder
     if not os.access(target, os.W_OK):
-        return problem(
-            f"this account cannot write {target}",
-            "Allow the account that Dagster runs under to write there.",
-        )
+        step = "Allow the account that Dagster runs under to write there."
+        return problem(f"this account cannot write {target}", step)
     if not file.is_absolute():
-        return warning(
-            f"{file} is a relative path: each process looks for it where it starts",
-            "Give an absolute path.",
-        )
+        relative = f"{file} is a relative path: each process looks for it where it starts"
+        return warning(relative, "Give an absolute path.")
     return fine(f"{target} can be written")
 
 
@@ -175,10 +163,8 @@ def _check_kafka(config: Mapping[str, object]) -> Finding:
         return problem("confluent-kafka is not installed", "pip install confluent-kafka")
     given, topic = config.get("config"), config.get("topic")
     if not isinstance(given, Mapping) or not topic:
-        return problem(
-            "the configuration of kafka lacks topic or config",
-            "Name the topic, and bootstrap.servers in config.",
-        )
+        step = "Name the topic, and bootstrap.servers in config."
+        return problem("the configuration of kafka lacks topic or config", step)
     options: dict[str, Any] = dict(given)
     reasons: list[str] = []
     try:
@@ -194,10 +180,8 @@ def _check_kafka(config: Mapping[str, object]) -> Finding:
         reason = without_secrets(reasons[0]) if reasons else cause_of(error)
         return problem(f"the Kafka broker cannot be reached: {reason}", CHECK_BACKEND)
     if str(topic) not in topics:
-        return warning(
-            f"the Kafka broker answers, and has no topic {topic}",
-            "Create it, unless the broker creates topics by itself.",
-        )
+        step = "Create it, unless the broker creates topics by itself."
+        return warning(f"the Kafka broker answers, and has no topic {topic}", step)
     return fine(f"the Kafka broker answers, and has the topic {topic}")
 
 

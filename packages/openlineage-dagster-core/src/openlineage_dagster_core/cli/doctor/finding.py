@@ -15,8 +15,7 @@ from openlineage_dagster_core.cli.terminal import FAILED, INCOMPLETE, OK, Comman
 from openlineage_dagster_core.errors import ConfigurationError
 
 T = TypeVar("T")
-# Seconds that one check may take; longer than queries wait for a database by themselves
-CHECK_SECONDS = 20.0
+CHECK_SECONDS = 20.0  # Seconds that one check may take; longer than queries wait for a database
 
 
 class Status(str, Enum):
@@ -96,10 +95,8 @@ def bounded(doing: str, work: Callable[[], T], seconds: float = CHECK_SECONDS) -
     threading.Thread(target=run, name="openlineage-doctor", daemon=True).start()
     futures.wait([result], seconds)
     if not result.done():
-        raise CommandError(
-            f"{doing} has not ended after {seconds:g} s.",
-            "Check that what it waits for (a database, a network or a disk) answers.",
-        )
+        step = "Check that what it waits for (a database, a network or a disk) answers."
+        raise CommandError(f"{doing} has not ended after {seconds:g} s.", step)
     return result.result()
 
 

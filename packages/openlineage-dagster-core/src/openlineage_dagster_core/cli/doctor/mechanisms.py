@@ -28,10 +28,8 @@ def check(subject: Subject) -> Iterator[Finding]:
     yield from _check_mechanism(subject)
     if len(subject.sensors) > 1:
         names = ", ".join(sensor.name for sensor in subject.sensors)
-        yield problem(
-            f"there are several sensors of Mechanism B, and each sends everything: {names}",
-            "Keep one of them: it serves the whole instance.",
-        )
+        several = f"there are several sensors of Mechanism B, and each sends everything: {names}"
+        yield problem(several, "Keep one of them: it serves the whole instance.")
     yield from _check_run_storage(subject.written or {})
     yield from _check_base_dir(subject)
 
@@ -66,9 +64,8 @@ def _check_mechanism(subject: Subject) -> Iterator[Finding]:
     elif is_named:
         yield problem("neither is set up: nothing sends what Dagster records", SET_ONE_UP)
     else:
-        yield note(
-            "the storage is not wrapped; the definitions may have the sensor", NAME_DEFINITIONS
-        )
+        maybe = "the storage is not wrapped; the definitions may have the sensor"
+        yield note(maybe, NAME_DEFINITIONS)
 
 
 def _check_run_storage(written: Json) -> Iterator[Finding]:

@@ -40,10 +40,8 @@ def _check_tags(settings: Settings, *, is_storage: bool) -> Iterator[Finding]:
         return
     tokens = ", ".join(f"{{tag:{tag}}}" for tag in tags)
     if is_storage and not settings.resolve_run_tags:
-        yield note(
-            f"{tokens} is empty: the storage does not resolve run tags by default",
-            "To resolve run tags, set resolve_run_tags: true in the storage's config.",
-        )
+        step = "To resolve run tags, set resolve_run_tags: true in the storage's config."
+        yield note(f"{tokens} is empty: the storage does not resolve run tags by default", step)
     else:
         yield note(f"{tokens} comes from each run's tags; here it is shown empty")
 
@@ -57,20 +55,16 @@ def _show_examples(
         yield fine(f"asset {key.to_user_string()}: dataset {namespace!r}, {name!r}")
     jobs = sorted(name for name in repository.job_names if not name.startswith("__"))
     for name in jobs[:EXAMPLES]:
-        job_name = run_job_name(
-            RunFacts("", name, run.created_at), is_like_asset=AssetKey([name]) in assets
-        )
+        of_job = RunFacts("", name, run.created_at)
+        job_name = run_job_name(of_job, is_like_asset=AssetKey([name]) in assets)
         yield fine(f"job {name}: {identity.job_namespace(run)!r}, {job_name!r}")
 
 
 def _run_of(subject: Subject) -> RunFacts:
     """Make a run of the named definitions, so that the templates' tokens have values."""
-    code, repository = subject.code, subject.repository
+    code, created_at = subject.code, datetime.fromtimestamp(0, timezone.utc)
+    if subject.repository is None:
+        return RunFacts("", "", created_at)
     location = code.module_name or (code.python_file.name if code.python_file else None)
-    return RunFacts(
-        "",
-        "",
-        datetime.fromtimestamp(0, timezone.utc),
-        code_location=location if repository is not None else None,
-        repository=repository.name if repository is not None else None,
-    )
+    name = subject.repository.name
+    return RunFacts("", "", created_at, code_location=location, repository=name)

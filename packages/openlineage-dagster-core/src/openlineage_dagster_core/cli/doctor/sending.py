@@ -40,22 +40,19 @@ def check(
     events = made_events(settings, time.time())
     began = time.monotonic()
     try:
-        with contextlib.closing(
-            LineageClient(settings.timeout, max_event_size=settings.max_event_bytes)
-        ) as client:
+        client = LineageClient(settings.timeout, max_event_size=settings.max_event_bytes)
+        with contextlib.closing(client):
             for event in events:
                 client.emit(event)
     except EventRefusedError as error:
-        yield problem(
-            f"the backend refuses it: {without_secrets(error.in_full)}",
-            "Check that the address is that of an OpenLineage backend, and read the backend's log.",
+        step = (
+            "Check that the address is that of an OpenLineage backend, and read the backend's log."
         )
+        yield problem(f"the backend refuses it: {without_secrets(error.in_full)}", step)
         return
     except BackendUnavailableError as error:
-        yield problem(
-            f"the backend does not take it: {without_secrets(error.in_full)}",
-            _next_step(error.status),
-        )
+        reason = without_secrets(error.in_full)
+        yield problem(f"the backend does not take it: {reason}", _next_step(error.status))
         return
     took = (time.monotonic() - began) * 1000
     job = events[0].job

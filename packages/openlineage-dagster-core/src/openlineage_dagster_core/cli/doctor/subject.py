@@ -3,27 +3,22 @@
 import contextlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import yaml
 from dagster import DagsterInstance, RepositoryDefinition, SensorDefinition
 from dagster._core.scheduler.instigation import InstigatorState
 
+from openlineage_dagster_core.cli import deployment
 from openlineage_dagster_core.cli.code import CodeTarget, load
 from openlineage_dagster_core.cli.delivery_status import sensor_states
-from openlineage_dagster_core.cli.deployment import (
-    CONFIG_FILE,
-    home_of,
-    instance_at,
-    restore_disabled,
-)
 from openlineage_dagster_core.cli.doctor.finding import Finding, bounded, fine, note, problem
 from openlineage_dagster_core.cli.foreign_json import mapping
 from openlineage_dagster_core.settings import ENV_DISABLED, ENV_URL, SENSOR_SETTINGS, Settings
 
-# Seconds that opening the instance may take; Dagster retries a database for some of them
-OPENING_SECONDS = 30.0
+OPENING_SECONDS = 30.0  # Seconds that opening the instance may take; Dagster retries a database
 LOADING_SECONDS = 120.0  # Seconds that loading definitions may take: it runs the user's code
 _WRAPPERS = frozenset({"OpenLineageDagsterStorage", "OpenLineageEventLogStorage"})
 
@@ -70,11 +65,9 @@ class Subject:
     def settings(self) -> Settings:
         """The mechanism's; the environment's (ConfigurationError if wrong) where none is known."""
         if self.storage is not None:
-            of_storage: Settings = self.storage.settings
-            return of_storage
+            return cast("Settings", self.storage.settings)
         if self.sensors:
-            of_sensor: Settings = getattr(self.sensors[0], SENSOR_SETTINGS)
-            return of_sensor
+            return cast("Settings", getattr(self.sensors[0], SENSOR_SETTINGS))
         # The check of the transport reports a wrong address.
         rest = {name: value for name, value in self.environ.items() if name != ENV_URL}
         return Settings.from_options({}, rest)
@@ -94,22 +87,20 @@ class Opening(contextlib.ExitStack):
         try:
             repository = bounded(f"Loading {code.name}", lambda: load(code), LOADING_SECONDS)
         except SystemExit as error:
-            yield problem(
-                f"{code.name} ends the process: exit {error.code}",
-                "Remove what ends the process, such as sys.exit(), from the imported code.",
-            )
+            step = "Remove what ends the process, such as sys.exit(), from the imported code."
+            yield problem(f"{code.name} ends the process: exit {error.code}", step)
             return
         self.subject = replace(self.subject, repository=repository, code=code)
         yield fine(f"{code.name} is loaded")
 
     def open_instance(self, given: Path | None) -> Iterator[Finding]:
         """Open the instance in the given directory; None takes `DAGSTER_HOME`."""
-        home = home_of(given, self.subject.environ)
-        file = home / CONFIG_FILE
+        home = deployment.home_of(given, self.subject.environ)
+        file = home / deployment.CONFIG_FILE
         try:
             written = yaml.safe_load(file.read_text(encoding="utf-8")) or {}
         except FileNotFoundError:
-            yield note(f"{home} has no {CONFIG_FILE}: Dagster's defaults apply")
+            yield note(f"{home} has no {file.name}: Dagster's defaults apply")
             written = {}
         except PermissionError:
             yield problem(f"{file} cannot be read: no permission", "Use Dagster's account.")
@@ -120,14 +111,11 @@ class Opening(contextlib.ExitStack):
         if isinstance(written, dict):
             self.subject = replace(self.subject, written=written)
         try:
-            instance = bounded(
-                f"Opening the instance in {home}",
-                lambda: self.enter_context(instance_at(home)),
-                OPENING_SECONDS,
-            )
+            opening = partial(self.enter_context, deployment.instance_at(home))
+            instance = bounded(f"Opening the instance in {home}", opening, OPENING_SECONDS)
         except Exception:
             # The abandoned thread of `bounded` has set the variable and will not unset it.
-            restore_disabled(self.subject.environ.get(ENV_DISABLED))
+            deployment.restore_disabled(self.subject.environ.get(ENV_DISABLED))
             raise
         self.subject = replace(self.subject, instance=instance)
         yield fine(f"{home} is open: {type(instance.event_log_storage).__name__}")

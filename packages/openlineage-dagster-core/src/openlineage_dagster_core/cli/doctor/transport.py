@@ -22,33 +22,26 @@ NOT_ONLY_HERE = "Do so for every process of Dagster: doctor sees this shell's en
 def check(environ: Mapping[str, str], sending: list[Destination]) -> Iterator[Finding]:
     """Check the transport, and add to `sending` those that send, if all is configured well."""
     if is_disabled(environ):
-        yield warning(
-            f"nothing is emitted: {ENV_DISABLED} is {environ[ENV_DISABLED]!r}",
-            f"Unset {ENV_DISABLED} wherever Dagster runs.",
-        )
+        disabled = f"nothing is emitted: {ENV_DISABLED} is {environ[ENV_DISABLED]!r}"
+        yield warning(disabled, f"Unset {ENV_DISABLED} wherever Dagster runs.")
     given = environ.get(ENV_CONFIG)
     file = configured.config_file(environ)
     if given and file != Path(given):
-        yield warning(
-            f"{ENV_CONFIG} names {given}, which does not exist or cannot be read: it is ignored",
-            "Name a file that the account of Dagster can read.",
-        )
+        lost = f"{ENV_CONFIG} names {given}, which does not exist or cannot be read: it is ignored"
+        yield warning(lost, "Name a file that the account of Dagster can read.")
     try:
         found = configured.transport(environ)
     except configured.ConfigFileError as error:
         yield problem(str(error), "Correct the file: without it no event is sent.")
         return
     if found is None:
-        yield problem(
-            "nothing is emitted: no transport is configured", f"{CONFIGURE} {NOT_ONLY_HERE}"
-        )
+        step = f"{CONFIGURE} {NOT_ONLY_HERE}"
+        yield problem("nothing is emitted: no transport is configured", step)
         return
     yield from _describe(found, environ)
     if file is not None and file == Path.cwd() / "openlineage.yml" and file != Path(given or ""):
-        yield note(
-            f"{file} counts only in processes that start in that directory",
-            f"If some processes of Dagster start elsewhere, name the file in {ENV_CONFIG}.",
-        )
+        step = f"If some processes of Dagster start elsewhere, name the file in {ENV_CONFIG}."
+        yield note(f"{file} counts only in processes that start in that directory", step)
     if not is_disabled(environ):
         transport.check(environ)
         sending.extend(configured.destinations(found.config))
@@ -63,10 +56,8 @@ def _describe(found: ConfiguredTransport, environ: Mapping[str, str]) -> Iterato
         text = shown if isinstance(shown, str) else json.dumps(shown, ensure_ascii=False)
         yield fine(f"{name} = {text}, {origin}")
     if environ.get(ENV_URL) and not any(value.origin == ENV_URL for value in found.values):
-        yield note(
-            f"{ENV_URL} does not count: {found.values[0].origin} configures the transport",
-            f"To use {ENV_URL}, remove the other configuration.",
-        )
+        unused = f"{ENV_URL} does not count: {found.values[0].origin} configures the transport"
+        yield note(unused, f"To use {ENV_URL}, remove the other configuration.")
     if found.kind == "async_http":
         yield warning(
             "async_http does not wait for answers: events that the backend refuses count as sent",
@@ -84,10 +75,8 @@ def _make(kind: str, sending: list[Destination]) -> None:
     # Loads all of openlineage-python.
     from openlineage_dagster_core.delivery.client import LineageClient
 
-    with explained(
-        f"openlineage-python cannot make the transport {kind}",
-        "Correct its configuration, or install the library that it needs.",
-    ):
+    step = "Correct its configuration, or install the library that it needs."
+    with explained(f"openlineage-python cannot make the transport {kind}", step):
         LineageClient(timeout=1.0).close()
 
 

@@ -41,15 +41,11 @@ def check(found: Mapping[str, str], facade: Path | None) -> Iterator[Finding]:
     yield from _check_ours(found)
     yield from _check_needed(found)
     if FOREIGN in found:
-        yield problem(
-            f"{FOREIGN} {found[FOREIGN]} is installed and replaces our package {FACADE}",
-            f"pip uninstall {FOREIGN}, then {REINSTALL}",
-        )
+        replaced = f"{FOREIGN} {found[FOREIGN]} is installed and replaces our package {FACADE}"
+        yield problem(replaced, f"pip uninstall {FOREIGN}, then {REINSTALL}")
     elif facade != OUR_FACADE:
-        yield problem(
-            f"{FACADE} is not ours: {facade or 'it cannot be imported'}",
-            f"Rename or remove what has its name, or {REINSTALL}",
-        )
+        step = f"Rename or remove what has its name, or {REINSTALL}"
+        yield problem(f"{FACADE} is not ours: {facade or 'it cannot be imported'}", step)
     sqlalchemy = found.get("sqlalchemy")
     if sqlalchemy and "dagster-postgres" in found:
         # Releases, so that pre-releases of 2.1 count as well.
@@ -67,17 +63,13 @@ def _check_ours(found: Mapping[str, str]) -> Iterator[Finding]:
     siblings = {name: found[name] for name in SIBLINGS if name in found}
     others = [f"{name} {version}" for name, version in siblings.items() if version != core]
     if others:
-        yield problem(
-            f"{', '.join(others)} and {CORE} {core} are installed: all must have one version",
-            "pip install --upgrade " + " ".join((CORE, *siblings)),
-        )
+        differ = f"{', '.join(others)} and {CORE} {core} are installed: all must have one version"
+        yield problem(differ, "pip install --upgrade " + " ".join((CORE, *siblings)))
     elif siblings:
         yield fine(f"{CORE}, {', '.join(siblings)} {core}")
     else:
-        yield note(
-            f"{CORE} {core} alone: neither mechanism is installed here",
-            f"pip install {SIBLINGS[0]} or {SIBLINGS[1]}",
-        )
+        step = f"pip install {SIBLINGS[0]} or {SIBLINGS[1]}"
+        yield note(f"{CORE} {core} alone: neither mechanism is installed here", step)
 
 
 def _check_needed(found: Mapping[str, str]) -> Iterator[Finding]:
@@ -86,9 +78,8 @@ def _check_needed(found: Mapping[str, str]) -> Iterator[Finding]:
     for name in NEEDED:
         version = found.get(name)
         if version is None or not allowed[name].contains(version, prereleases=True):
-            yield problem(
-                f"{name} {version or 'is not installed'}: {name}{allowed[name]} is needed",
-                f'pip install "{name}{allowed[name]}"',
-            )
+            needed = f"{name}{allowed[name]}"
+            found_version = f"{name} {version or 'is not installed'}"
+            yield problem(f"{found_version}: {needed} is needed", f'pip install "{needed}"')
         else:
             yield fine(f"{name} {version}")

@@ -69,10 +69,8 @@ def graph(
     Without SOURCE it draws the Dagster event log.
     """
     if source is not None and (home is not None or code.is_given):
-        raise CommandError(
-            "--home, -m and -f choose a Dagster event log, and SOURCE names another source.",
-            "Leave out one of them.",
-        )
+        both = "--home, -m and -f choose a Dagster event log, and SOURCE names another source."
+        raise CommandError(both, "Leave out one of them.")
     if source is not None and output.exists() and Path(source).exists() and output.samefile(source):
         raise CommandError(f"{output} is also the source.", "Name another file after -o.")
     from rich.console import Console

@@ -10,8 +10,7 @@ from openlineage_dagster_core.cli.graph.model import Dataset, Job, Lineage, Name
 # Pixels that set the width of a box by its name; a longer name is shortened
 CHARACTER_WIDTH, BESIDE_NAME, LEAST_WIDTH, MOST_WIDTH = 8, 48, 130, 230
 HEIGHT = 46  # Pixels of a box, for two lines
-# Pixels of the box of a job with the name of a dataset that it writes, such as an asset's
-WIDTH_WITHOUT_NAME = 36
+WIDTH_WITHOUT_NAME = 36  # Pixels of the box of a job with the name of a dataset that it writes
 Edge = tuple[int, int]
 
 
@@ -43,10 +42,8 @@ def drawing(lineage: Lineage, source: str) -> Json:
     with_datasets = {number for edge in flow for number in edge} | set(dataset_at.values())
     everything = range(len(datasets) + len(jobs))
     view = partial(_view, widths=widths, beginnings=beginnings)
-    views = {
-        "datasets": view(dataset_at.values(), _between_datasets(lineage, dataset_at)),
-        "jobs": view(with_datasets, flow),
-    }
+    between = _between_datasets(lineage, dataset_at)
+    views = {"datasets": view(dataset_at.values(), between), "jobs": view(with_datasets, flow)}
     if len(with_datasets) < len(everything):
         views["all"] = view(everything, flow, parents)
     return {

@@ -92,7 +92,11 @@ def lineage_of_marquez(url: str) -> Lineage:
         for namespace in filter(None, (text(each, "name") for each in shown)):
             path = f"namespaces/{quote(namespace, safe='')}"
             for name, dataset in _named(marquez.list_all("datasets", f"{path}/datasets")):
-                datasets[name] = _dataset(dataset)
+                datasets[name] = Dataset(
+                    text(mapping(dataset, "facets", "datasetType"), "datasetType"),
+                    text(dataset, "description"),
+                    tuple(model.columns_of(dataset.get("fields"))),
+                )
             for name, job in _named(marquez.list_all("jobs", f"{path}/jobs")):
                 jobs[name] = _job(namespace, job)
                 reads |= {(each, name) for each, _ in _named(mappings(job.get("inputs")))}
@@ -120,14 +124,6 @@ def _named(described: Iterable[Json]) -> Iterator[tuple[Name, Json]]:
     return ((name, each) for each in described if (name := name_of(each)) is not None)
 
 
-def _dataset(described: Json) -> Dataset:
-    return Dataset(
-        text(mapping(described, "facets", "datasetType"), "datasetType"),
-        text(described, "description"),
-        tuple(model.columns_of(described.get("fields"))),
-    )
-
-
 def _job(namespace: str, described: Json) -> Job:
     run = mapping(described, "latestRun")
     state = STATES.get(text(run, "state"))
@@ -142,6 +138,5 @@ def _job(namespace: str, described: Json) -> Job:
 
 
 def _column(described: Json) -> ColumnName | None:
-    namespace, dataset = text(described, "namespace"), text(described, "dataset")
-    field = text(described, "field")
+    namespace, dataset, field = (text(described, key) for key in ("namespace", "dataset", "field"))
     return ((namespace, dataset), field) if namespace and dataset and field else None

@@ -10,11 +10,9 @@ from typing import Any
 from openlineage_dagster_core.cli.terminal import CommandError
 
 Point = tuple[float, float]  # In the page's pixels at zoom 1, from the left and from the top
-# Pixels between layers, between boxes of a layer, and between components
-LAYER_GAP, ROW_GAP, COMPONENT_GAP = 50, 22, 60
+LAYER_GAP, ROW_GAP, COMPONENT_GAP = 50, 22, 60  # Pixels between layers, boxes, components
 WIDTH_TO_HEIGHT = 1.7  # The shape of all components together, as of screens
-# Iterations of the search for fewer crossings, which ends earlier without progress
-MOST_ITERATIONS = 100
+MOST_ITERATIONS = 100  # Of the search for fewer crossings, which ends earlier without progress
 
 
 @dataclass(frozen=True)
@@ -40,10 +38,8 @@ def arrange(widths: Sequence[int], height: int, edges: Sequence[tuple[int, int]]
     except ModuleNotFoundError as error:
         if error.name != "igraph":
             raise
-        raise CommandError(
-            "igraph, which lays out the page, is not installed.",
-            'Install it: pip install "openlineage-dagster-core[graph]".',
-        ) from None
+        step = 'Install it: pip install "openlineage-dagster-core[graph]".'
+        raise CommandError("igraph, which lays out the page, is not installed.", step) from None
     graph = igraph.Graph(n=len(widths), edges=edges, directed=True)
     graph.vs["number"] = range(len(widths))
     graph.vs["width"] = widths

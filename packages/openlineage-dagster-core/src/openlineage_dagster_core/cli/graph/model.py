@@ -74,8 +74,7 @@ class Lineage:
     jobs: Mapping[Name, Job]
     reads: frozenset[tuple[Name, Name]]  # Pairs of a dataset and a job that reads it
     writes: frozenset[tuple[Name, Name]]  # Pairs of a job and a dataset that it writes
-    # Pairs of a column and one that is made from it
-    columns: frozenset[tuple[ColumnName, ColumnName]]
+    columns: frozenset[tuple[ColumnName, ColumnName]]  # Of a column and one that is made from it
 
     def with_all_ends(self) -> "Lineage":
         """Add the datasets and jobs that only edges name; drop columns of unknown datasets."""
@@ -84,8 +83,6 @@ class Lineage:
         jobs = {name: Job() for _, name in self.reads}
         jobs |= {name: Job() for name, _ in self.writes} | dict(self.jobs)
         columns = frozenset(
-            (source, target)
-            for source, target in self.columns
-            if source[0] in datasets and target[0] in datasets
+            pair for pair in self.columns if all(dataset in datasets for dataset, _ in pair)
         )
         return Lineage(datasets, jobs, self.reads, self.writes, columns)

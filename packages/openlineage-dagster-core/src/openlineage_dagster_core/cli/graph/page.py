@@ -40,10 +40,9 @@ def _file(name: str) -> str:
     try:
         return (WEB / name).read_text(encoding="utf-8")
     except FileNotFoundError:
-        raise CommandError(
-            f"This installation lacks {name}, which the page needs.",
-            "Install openlineage-dagster-core again: building it fetches that file.",
-        ) from None
+        step = "Install openlineage-dagster-core again: building it fetches that file."
+        missing = f"This installation lacks {name}, which the page needs."
+        raise CommandError(missing, step) from None
 
 
 def _digest(script: str) -> str:
