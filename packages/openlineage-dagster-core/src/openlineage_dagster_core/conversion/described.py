@@ -16,7 +16,6 @@ from openlineage_dagster_core.facts.model import AssetFacts, CheckFacts, JobFact
 from openlineage_dagster_core.serialisation import shared
 
 COLUMNS_KEPT = 20_000  # Columns of cached schemas, of about 500 bytes each
-
 _Facet = TypeVar("_Facet", bound=BaseFacet)
 
 

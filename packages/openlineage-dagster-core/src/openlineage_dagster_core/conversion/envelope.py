@@ -11,15 +11,9 @@ from openlineage.client.event_v2 import InputDataset, Job, OutputDataset, Run, R
 from openlineage.client.generated.base import JobFacet, RunFacet
 
 from openlineage_dagster_core.caches import PerObject
+from openlineage_dagster_core.facets import run as facets_of_run
 from openlineage_dagster_core.facets.description import run_tags_facet
-from openlineage_dagster_core.facets.run import (
-    NAME_BYTES,
-    DagsterRunFacet,
-    error_facet,
-    job_type_facet,
-    launch_in_tags,
-    processing_engine_facet,
-)
+from openlineage_dagster_core.facets.run import DagsterRunFacet
 from openlineage_dagster_core.facts.model import ErrorFacts, Facts, RunFacts
 from openlineage_dagster_core.families import Family
 from openlineage_dagster_core.identity import Identity
@@ -29,8 +23,7 @@ from openlineage_dagster_core.version import PRODUCER
 
 Event = RunEvent | event_v2.DatasetEvent  # What conversion makes
 
-# Builds one event: an event that was delivered before need not be built
-Draft = Callable[[], Event]
+Draft = Callable[[], Event]  # Builds one event; one that was delivered before need not be built
 
 END_STATES = frozenset({RunState.COMPLETE, RunState.FAIL, RunState.ABORT})
 DAGSTER_RUN_FACETS_KEPT = 256  # Cached facets of one run: those of the steps under way
@@ -78,7 +71,8 @@ class Envelope:
     ) -> RunEvent:
         """Make an event of this run, by default at the time of the Dagster event."""
         facts, identity = self.source.facts, self.source.identity
-        run_facets: dict[str, RunFacet] = {"processing_engine": processing_engine_facet()}
+        engine = facets_of_run.processing_engine_facet()
+        run_facets: dict[str, RunFacet] = {"processing_engine": engine}
         if facts.run.run_id:
             run_facets["dagster_run"] = self._dagster_run_facet()
             tags = _run_tags(facts.run)
@@ -86,17 +80,15 @@ class Envelope:
                 run_facets["tags"] = tags
         run_facets.update(self.run_facets)
         if error is not None:
-            run_facets["errorMessage"] = error_facet(error)
+            run_facets["errorMessage"] = facets_of_run.error_facet(error)
+        job_type = facets_of_run.job_type_facet(self.family)
         when = self.source.entry.timestamp if timestamp is None else timestamp
+        job_facets = {"jobType": job_type, **self.job_facets}
         return made_event(
             state,
             event_time(when),
             made_run(self.run_id, run_facets),
-            Job(
-                namespace=identity.job_namespace(facts.run),
-                name=self.name,
-                facets={"jobType": job_type_facet(self.family), **self.job_facets},
-            ),
+            Job(identity.job_namespace(facts.run), self.name, job_facets),
             list(lineage.inputs),
             list(lineage.outputs),
         )
@@ -124,7 +116,7 @@ class Envelope:
                 codeVersion=_name(code_version),
                 parentRunId=run.parent_run_id,
                 rootRunId=run.root_run_id,
-                launch=launch_in_tags(run.tags),
+                launch=facets_of_run.launch_in_tags(run.tags),
                 url=f"{url}/runs/{run.run_id}" if url else None,
                 producer=PRODUCER,
             )
@@ -136,11 +128,10 @@ _dagster_run_facets = PerObject[RunFacts, dict[_DagsterRunKey, DagsterRunFacet]]
 
 
 def _name(text: str | None) -> str | None:
-    return limited(text, NAME_BYTES) if text is not None else None
+    return limited(text, facets_of_run.NAME_BYTES) if text is not None else None
 
 
 _run_tags = PerObject[RunFacts, RunFacet | None](lambda run: shared(run_tags_facet(run.tags)))
-
 
 _EVENT = RunEvent(
     eventTime="1970-01-01T00:00:00Z",

@@ -1,5 +1,6 @@
 """The nominal time of Dagster runs and steps, from their partition or schedule."""
 
+import contextlib
 import re
 from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta, timezone
@@ -100,7 +101,8 @@ def _in_utc(time: datetime) -> str:
 
 def guessed_window(partition: str) -> tuple[datetime, datetime] | None:
     """Read an ISO date as a day in UTC, and one with a time of day as an hour."""
-    try:
+    # A date may not exist, such as 2026-02-31, or be the last day of `datetime`.
+    with contextlib.suppress(ValueError, OverflowError):
         if _ISO_DATE.fullmatch(partition):
             start = datetime.fromisoformat(partition).replace(tzinfo=timezone.utc)
             return start, start + timedelta(days=1)
@@ -108,9 +110,6 @@ def guessed_window(partition: str) -> tuple[datetime, datetime] | None:
             text = "T".join(match.groups())
             start = datetime.fromisoformat(text).replace(tzinfo=timezone.utc)
             return start, start + timedelta(hours=1)
-    except (ValueError, OverflowError):
-        # A date that does not exist, such as 2026-02-31, or the last day of `datetime`.
-        return None
     return None
 
 

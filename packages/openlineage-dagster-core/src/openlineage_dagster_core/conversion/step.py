@@ -20,8 +20,7 @@ from openlineage_dagster_core.identity import (
     without_mapping_index,
 )
 
-# Facets that a step has from the asset that it makes
-OF_THE_ASSET = ("documentation", "sourceCodeLocation")
+OF_THE_ASSET = ("documentation", "sourceCodeLocation")  # Facets of a step from its asset
 
 
 def changed(
@@ -47,11 +46,8 @@ def changed(
 def step_as_parent(source: Source, step_key: str) -> ParentRunFacet:
     """Build the `parent` facet of a run whose parent is a step."""
     run, identity = source.facts.run, source.identity
-    step = KnownRun(
-        namespace=identity.job_namespace(run),
-        name=step_job_name(run.job_name, step_key),
-        run_id=step_run_id(run, step_key),
-    )
+    name, run_id = step_job_name(run.job_name, step_key), step_run_id(run, step_key)
+    step = KnownRun(identity.job_namespace(run), name, run_id)
     return parent_facet(step, _root(source))
 
 
@@ -79,10 +75,8 @@ def _job_facets(source: Source, step_key: str) -> dict[str, JobFacet]:
     asset = made[0] if len(made) == 1 else None
     of_asset = described.asset_job_facets(asset) if asset is not None else {}
     step = facts.job.steps.get(without_mapping_index(step_key)) if facts.job is not None else None
-    return {
-        **{name: of_asset[name] for name in OF_THE_ASSET if name in of_asset},
-        **(described.step_facets(step) if step is not None else {}),
-    }
+    of_step = described.step_facets(step) if step is not None else {}
+    return {**{name: of_asset[name] for name in OF_THE_ASSET if name in of_asset}, **of_step}
 
 
 def _dagster_run(source: Source) -> KnownRun:

@@ -1,5 +1,6 @@
 """The facets of what checks and metadata say of data; without a measurement, they are None."""
 
+import contextlib
 import math
 from collections.abc import Iterable, Mapping
 from datetime import datetime, timezone
@@ -29,12 +30,9 @@ FILE_COUNT = "openlineage/file_count"  # Files that were written
 LAST_UPDATED = "dagster/last_updated_timestamp"  # Seconds since the epoch
 COLUMN_METRICS = "openlineage/column_metrics"  # JSON: by column, the metrics of the facet
 STATS = "stats"  # A table of dagster-polars: a row for each statistic
-# Metadata of an evaluation that name the column a check is about
-COLUMN_KEYS = ("dagster/column", "column")
+COLUMN_KEYS = ("dagster/column", "column")  # Of an evaluation, for the column a check is about
 _UNDEFINED = CheckFacts()
-
 LARGEST = 2**63 - 1  # Backends keep counts in 64 bits
-
 _OF_STATS = {"count": "count", "null_count": "nullCount", "min": "min", "max": "max"}
 _QUANTILES = {"25%": "0.25", "50%": "0.5", "75%": "0.75"}
 _COUNTS = ("nullCount", "distinctCount")
@@ -201,30 +199,25 @@ def _of_stats(value: object) -> dict[str, dict[str, Any]]:
 
 def _parsed(value: object) -> float | None:
     """Return a number; polars writes the numbers of text columns as texts."""
-    if isinstance(value, bool) or not isinstance(value, (int, float, str)):
-        return None
-    try:
-        return _number(float(value))
-    except (ValueError, OverflowError):
-        return None
+    if isinstance(value, (int, float, str)) and not isinstance(value, bool):
+        with contextlib.suppress(ValueError, OverflowError):
+            return _number(float(value))
+    return None
 
 
 def _time(seconds: object) -> str | None:
     number = _number(seconds)
-    if number is None:
-        return None
-    try:
-        return datetime.fromtimestamp(number, tz=timezone.utc).isoformat()
-    except (ValueError, OverflowError, OSError):
-        # `datetime` has no such year.
-        return None
+    if number is not None:
+        # `datetime` may have no such year.
+        with contextlib.suppress(ValueError, OverflowError, OSError):
+            return datetime.fromtimestamp(number, tz=timezone.utc).isoformat()
+    return None
 
 
 def _columns(value: object) -> dict[str, dict[str, Any]]:
     columns: dict[str, dict[str, Any]] = {}
     for name, given in _sorted_items(value):
-        metrics = _column(given)
-        if metrics:
+        if metrics := _column(given):
             # By default the class has an empty mapping for quantiles, but None for all others.
             columns.setdefault(safe_name(name), {"quantiles": None, **metrics})
     return columns
@@ -247,10 +240,8 @@ def _sorted_items(value: object) -> list[tuple[str, Any]]:
 
 
 def _number(value: object) -> int | float | None:
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
-        return None
-    try:
-        return value if math.isfinite(value) else None
-    except OverflowError:
-        # An integer that no other language can hold.
-        return None
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        # It may be an integer that no other language can hold.
+        with contextlib.suppress(OverflowError):
+            return value if math.isfinite(value) else None
+    return None

@@ -4,7 +4,8 @@ from collections.abc import Iterable, Mapping
 from functools import lru_cache
 
 from dagster import AssetKey
-from openlineage.client.generated import base_subset_dataset, lifecycle_state_change_dataset
+from openlineage.client.generated import base_subset_dataset as subset
+from openlineage.client.generated import lifecycle_state_change_dataset as lifecycle
 from openlineage.client.generated.dataset_version_dataset import DatasetVersionDatasetFacet
 
 from openlineage_dagster_core.facts.metadata import INPUT_DATA_VERSION_PREFIX
@@ -37,31 +38,23 @@ def _version_facet(version: str | None) -> DatasetVersionDatasetFacet | None:
     return shared(DatasetVersionDatasetFacet(limited(version), producer=PRODUCER))
 
 
-def input_subset_facet(
-    partitions: Iterable[Partition],
-) -> base_subset_dataset.InputSubsetInputDatasetFacet:
+def input_subset_facet(partitions: Iterable[Partition]) -> subset.InputSubsetInputDatasetFacet:
     """Build an input's facet (InputSubsetInputDatasetFacet of BaseSubsetDatasetFacet 1-0-0).
 
     Without partitions, it says that nothing of the dataset is read.
     """
-    return base_subset_dataset.InputSubsetInputDatasetFacet(
-        inputCondition=_condition(partitions), producer=PRODUCER
-    )
+    return subset.InputSubsetInputDatasetFacet(_condition(partitions), producer=PRODUCER)
 
 
-def output_subset_facet(
-    partitions: Iterable[Partition],
-) -> base_subset_dataset.OutputSubsetOutputDatasetFacet:
+def output_subset_facet(partitions: Iterable[Partition]) -> subset.OutputSubsetOutputDatasetFacet:
     """Build an output's facet (OutputSubsetOutputDatasetFacet of BaseSubsetDatasetFacet 1-0-0)."""
-    return base_subset_dataset.OutputSubsetOutputDatasetFacet(
-        outputCondition=_condition(partitions), producer=PRODUCER
-    )
+    return subset.OutputSubsetOutputDatasetFacet(_condition(partitions), producer=PRODUCER)
 
 
-def _condition(partitions: Iterable[Partition]) -> base_subset_dataset.PartitionSubsetCondition:
-    return base_subset_dataset.PartitionSubsetCondition(
+def _condition(partitions: Iterable[Partition]) -> subset.PartitionSubsetCondition:
+    return subset.PartitionSubsetCondition(
         partitions=[
-            base_subset_dataset.Partition(
+            subset.Partition(
                 dimensions={
                     limited(dimension): limited(value) for dimension, value in sorted(dimensions)
                 },
@@ -72,10 +65,8 @@ def _condition(partitions: Iterable[Partition]) -> base_subset_dataset.Partition
     )
 
 
-def wiped_facet() -> lifecycle_state_change_dataset.LifecycleStateChangeDatasetFacet:
+def wiped_facet() -> lifecycle.LifecycleStateChangeDatasetFacet:
     """Build the facet (LifecycleStateChangeDatasetFacet 1-0-1) of an asset that was wiped."""
     # Dagster forgets what was made, and the asset stays defined.
-    change = lifecycle_state_change_dataset.LifecycleStateChange.TRUNCATE
-    return lifecycle_state_change_dataset.LifecycleStateChangeDatasetFacet(
-        lifecycleStateChange=change, producer=PRODUCER
-    )
+    change = lifecycle.LifecycleStateChange.TRUNCATE
+    return lifecycle.LifecycleStateChangeDatasetFacet(change, producer=PRODUCER)

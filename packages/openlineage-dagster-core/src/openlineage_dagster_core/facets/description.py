@@ -5,7 +5,7 @@ Secrets in tags are masked. A facet without content is None.
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from dagster import TableSchema
+from dagster import TableColumn, TableSchema
 from openlineage.client.generated import ownership_dataset, ownership_job
 from openlineage.client.generated.documentation_dataset import DocumentationDatasetFacet
 from openlineage.client.generated.documentation_job import DocumentationJobFacet
@@ -108,12 +108,10 @@ def _asset_tags(asset: AssetFacts) -> Iterator[tuple[str, str]]:
 
 
 def _column_tags(columns: TableSchema | None) -> Iterator[tuple[str, str, str]]:
-    seen = set()
+    by_name: dict[str, TableColumn] = {}
     for column in columns.columns if columns else ():
-        name = safe_name(column.name)
-        if name in seen:
-            # The `schema` facet also keeps the first of columns with the same name.
-            continue
-        seen.add(name)
+        # The `schema` facet also keeps the first of columns with the same name.
+        by_name.setdefault(safe_name(column.name), column)
+    for name, column in by_name.items():
         for key, value in sorted(column.tags.items()):
             yield name, *_masked(key, value)

@@ -9,26 +9,21 @@ from openlineage_dagster_core.names import limited, safe_name
 
 DEEPEST = 16  # Nested types; a deeper one has no fields
 LONGEST = 65536  # Characters; a longer type has no fields
-
 ELEMENT = "_element"
 KEY = "_key"
 VALUE = "_value"
-
 _STRUCTS = frozenset({"struct", "row"})
 _MAP = "map"
 _CLOSING = {"<": ">", "(": ")", "[": "]", "{": "}"}
-
 _HEAD = re.compile(r"(struct|row|array|list|map)\s*([<(])", re.IGNORECASE)
 _ARRAY_SUFFIX = re.compile(r"\[\d*\]$")
 # What may follow a type and says nothing of its fields
 _ATTRIBUTES = re.compile(r"\s+(?:NOT\s+NULL|NULL|COMMENT\s|OPTIONS\s*\()", re.IGNORECASE)
-
 _QUOTED_NAME = re.compile(
     r"(?:`((?:[^`]|``)+)`|\"((?:[^\"]|\"\")+)\")(?:\s*:\s*|\s+)(\S.*)", re.DOTALL
 )
 _PLAIN_NAME = re.compile(r"([^\s:<>()\[\]{}\"'`]+)\s+([^\s:].*)", re.DOTALL)
 _ARROW_ELEMENT = re.compile(r"^(?:item|element)\s*:\s*")  # Arrow names the element
-
 
 Fields = list[SchemaDatasetFacetFields]
 

@@ -118,12 +118,10 @@ def job_dependencies_facet(
     upstream: Sequence[Upstream],
 ) -> job_dependencies.JobDependenciesRunFacet | None:
     """Build the facet (JobDependenciesRunFacet 1-0-1), sorted; a run id must be a UUID."""
-    found = sorted(
-        {
-            (safe_job_namespace(namespace), safe_name(name), run_id or "", limited(kind))
-            for namespace, name, run_id, kind in upstream
-        }
-    )
+    found = {
+        (safe_job_namespace(namespace), safe_name(name), run_id or "", limited(kind))
+        for namespace, name, run_id, kind in upstream
+    }
     if not found:
         return None
     return job_dependencies.JobDependenciesRunFacet(
@@ -133,7 +131,7 @@ def job_dependencies_facet(
                 run=job_dependencies.RunIdentifier(runId=run_id) if run_id else None,
                 dependency_type=dependency_type or None,
             )
-            for namespace, name, run_id, dependency_type in found
+            for namespace, name, run_id, dependency_type in sorted(found)
         ],
         # An empty list would say that nothing comes after, which is not known.
         downstream=None,
@@ -158,12 +156,10 @@ def environment_variables_facet(
     """Build the facet (EnvironmentVariablesRunFacet 1-0-0), sorted and with secrets masked."""
     if not variables:
         return None
-    found = [
-        environment_variables.EnvironmentVariable(
-            name=limited(name), value=limited(redacted(name, limited(value)))
-        )
-        for name, value in sorted(variables.items())
-    ]
+    found = []
+    for name, value in sorted(variables.items()):
+        shown = limited(redacted(name, limited(value)))
+        found.append(environment_variables.EnvironmentVariable(limited(name), shown))
     return environment_variables.EnvironmentVariablesRunFacet(found, producer=PRODUCER)
 
 
@@ -208,9 +204,8 @@ def _flat(
         return
     secrets = secrets_within(value)
     for name, inner in items:
-        yield from _flat(
-            f"{prefix}{name}", inner, depth + 1, is_secret=is_secret or name in secrets
-        )
+        is_masked = is_secret or name in secrets
+        yield from _flat(f"{prefix}{name}", inner, depth + 1, is_secret=is_masked)
 
 
 def _text(value: object) -> str | None:

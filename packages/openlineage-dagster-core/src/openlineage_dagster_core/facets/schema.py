@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 from dagster import TableSchema
-from openlineage.client.generated import column_lineage_dataset as column_lineage
+from openlineage.client.generated import column_lineage_dataset as lineage
 from openlineage.client.generated.schema_dataset import SchemaDatasetFacet, SchemaDatasetFacetFields
 
 from openlineage_dagster_core.facets.nested_types import first_of_each_name, nested_fields
@@ -30,15 +30,13 @@ def schema_facet(columns: TableSchema) -> SchemaDatasetFacet:
     )
 
 
-def column_lineage_facet(
-    fields: Iterable[FieldLineage],
-) -> column_lineage.ColumnLineageDatasetFacet:
+def column_lineage_facet(fields: Iterable[FieldLineage]) -> lineage.ColumnLineageDatasetFacet:
     """Build the facet (ColumnLineageDatasetFacet 1-2-0)."""
-    return column_lineage.ColumnLineageDatasetFacet(
+    return lineage.ColumnLineageDatasetFacet(
         fields={
-            safe_name(column): column_lineage.Fields(
+            safe_name(column): lineage.Fields(
                 inputFields=[
-                    column_lineage.InputField(namespace, name, field=safe_name(field))
+                    lineage.InputField(namespace, name, field=safe_name(field))
                     for namespace, name, field in made_from
                 ]
             )

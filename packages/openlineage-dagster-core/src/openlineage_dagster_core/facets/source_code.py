@@ -50,9 +50,8 @@ def source_code_location_facet(url: str | None) -> SourceCodeLocationJobFacet | 
     if parts.scheme == FILE:
         if parts.netloc not in ("", "localhost") or not parts.path.startswith("/"):
             return None
-        return SourceCodeLocationJobFacet(
-            type=FILE, url=uri, path=_decoded(parts.path), producer=PRODUCER
-        )
+        path = _decoded(parts.path)
+        return SourceCodeLocationJobFacet(type=FILE, url=uri, path=path, producer=PRODUCER)
     if parts.scheme not in ("http", "https") or not parts.hostname:
         return None
     page = _GITLAB.fullmatch(parts.path)

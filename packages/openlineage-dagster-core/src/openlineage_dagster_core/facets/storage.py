@@ -5,7 +5,7 @@ from functools import lru_cache
 from posixpath import splitext
 from urllib.parse import quote, urlsplit
 
-from openlineage.client.generated import hierarchy_dataset
+from openlineage.client.generated import hierarchy_dataset as hierarchy
 from openlineage.client.generated.dataset_type_dataset import DatasetTypeDatasetFacet
 from openlineage.client.generated.datasource_dataset import DatasourceDatasetFacet
 from openlineage.client.generated.storage_dataset import StorageDatasetFacet
@@ -35,7 +35,6 @@ _FORMAT_OF_NAME = {
     "yaml": "yaml", "yml": "yaml",
 }  # fmt: skip
 _COMPRESSIONS = frozenset({".bz2", ".gz", ".lz4", ".snappy", ".xz", ".zip", ".zst"})
-
 # The storage that keeps files, by the scheme of their addresses
 _FILE_SCHEMES = {
     "abfs": "adls", "abfss": "adls", "dbfs": "dbfs", "file": "file", "gcs": "gcs", "gs": "gcs",
@@ -52,7 +51,6 @@ _STORAGES = {name: name for name in (
     "sqlserver", "synapse", "teradata", "trino",
 )} | {"mssql": "sqlserver", "postgresql": "postgres"}  # fmt: skip
 _LAYERS = _FILE_SCHEMES | _TABLE_FORMATS | _STORAGES
-
 # One part of a table's name, in any of the quotes of databases
 _PART = re.compile(r'"([^"]+)"|`([^`]+)`|\[([^\]]+)\]|([^."`\[\]]+)')
 
@@ -86,19 +84,17 @@ def _type_of(asset: AssetFacts) -> tuple[str | None, str | None]:
     return next((name for name, applies in choices if applies), None), None
 
 
-def hierarchy_facet(
-    table_name: str, table_type: str
-) -> hierarchy_dataset.HierarchyDatasetFacet | None:
+def hierarchy_facet(table_name: str, table_type: str) -> hierarchy.HierarchyDatasetFacet | None:
     """Build the facet (HierarchyDatasetFacet 1-0-0) of `schema.table` or `db.schema.table`."""
     parts = [match[match.lastindex or 0] for match in _PART.finditer(table_name)]
     if len(parts) not in (2, 3) or ".." in table_name:
         return None
     types = ["DATABASE", "SCHEMA", table_type][-len(parts) :]
     levels = [
-        hierarchy_dataset.HierarchyDatasetFacetLevel(type=kind, name=limited(name))
+        hierarchy.HierarchyDatasetFacetLevel(type=kind, name=limited(name))
         for kind, name in zip(types, parts, strict=True)
     ]
-    return hierarchy_dataset.HierarchyDatasetFacet(levels, producer=PRODUCER)
+    return hierarchy.HierarchyDatasetFacet(levels, producer=PRODUCER)
 
 
 def storage_facet(asset: AssetFacts) -> StorageDatasetFacet | None:
@@ -109,12 +105,8 @@ def storage_facet(asset: AssetFacts) -> StorageDatasetFacet | None:
     """
     names, kind = sorted(map(_folded, asset.kinds)), _folded(asset.physical.storage_kind or "")
     scheme, path = _scheme_and_path(asset.physical.address)
-    layer = (
-        _LAYERS.get(kind, kind)
-        or _first(names, _TABLE_FORMATS)
-        or _first(names, _STORAGES)
-        or _LAYERS.get(scheme)
-    )
+    layer = _LAYERS.get(kind, kind) or _first(names, _TABLE_FORMATS) or _first(names, _STORAGES)
+    layer = layer or _LAYERS.get(scheme)
     if not layer:
         return None
     stem, extension = splitext(path)

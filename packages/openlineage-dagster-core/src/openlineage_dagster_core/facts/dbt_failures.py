@@ -40,11 +40,8 @@ def skipped_or_failed(
             name = heading["name"]
             # dbt may repeat the heading below the first, with the kind of error.
             own_text[name] = own_text.get(name, "") + text[heading.start() : end]
-    found = {
-        key: (True, ErrorFacts(own_text[key.path[-1]].strip()))
-        for key in keys
-        if key.path[-1] in own_text
-    }
+    failed = [key for key in keys if key.path[-1] in own_text]
+    found = {key: (True, ErrorFacts(own_text[key.path[-1]].strip())) for key in failed}
     if own_text.keys() == {key.path[-1] for key in found}:
         causes = ", ".join(dict.fromkeys(heading["name"] for heading in headings))
         skipped = ErrorFacts(f"dbt skipped this asset after the failure of: {causes}")

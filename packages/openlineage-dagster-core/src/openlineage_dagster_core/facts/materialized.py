@@ -23,9 +23,7 @@ LONG_BYTES = 4_000  # JSON from this length on is compressed; shorter JSON gains
 LENGTH_BYTES = 4  # In front of compressed JSON: its length before compression
 UNTYPED = frozenset({"", "?"})  # Types of columns of unknown type; dagster-dbt writes the second
 BYTES_KEPT = 1_000_000  # Of JSON whose merged facts are cached; those take some 40 times as much
-
-# The `id` of a definition, and what is packed of a materialization
-_Key = tuple[int, bytes]
+_Key = tuple[int, bytes]  # The `id` of a definition, and what is packed of a materialization
 
 
 def packed_materialization(materialization: AssetMaterialization) -> bytes:
@@ -92,12 +90,11 @@ def unpacked_materialization(packed: bytes) -> MaterializedFacts:
 
 
 def _columns(written: list[list[Any]]) -> TableSchema:
-    return TableSchema(
-        [
-            TableColumn(name, kind, more[0] if more else None, tags=more[1] if more else None)
-            for name, kind, *more in written
-        ]
-    )
+    columns = [
+        TableColumn(name, kind, more[0] if more else None, tags=more[1] if more else None)
+        for name, kind, *more in written
+    ]
+    return TableSchema(columns)
 
 
 def merged(asset: AssetFacts, made: MaterializedFacts) -> AssetFacts:
@@ -121,12 +118,11 @@ def _merged_columns(defined: TableSchema | None, made: TableSchema | None) -> Ta
     # Databases fold the case of names; a definition describes the column all the same.
     by_name = {column.name.lower(): column for column in reversed(defined.columns)}
     by_name |= {column.name: column for column in reversed(defined.columns)}
-    return TableSchema(
-        [
-            _merged_column(by_name.get(column.name) or by_name.get(column.name.lower()), column)
-            for column in made.columns
-        ]
-    )
+    columns = [
+        _merged_column(by_name.get(column.name) or by_name.get(column.name.lower()), column)
+        for column in made.columns
+    ]
+    return TableSchema(columns)
 
 
 def _merged_column(defined: TableColumn | None, made: TableColumn) -> TableColumn:

@@ -20,7 +20,6 @@ from openlineage_dagster_core.settings import ENV_CONTEXT, ENV_PARENT_ID, ENV_RO
 TAG_PARENT_ID = "openlineage/parent_id"
 TAG_ROOT_PARENT_ID = "openlineage/root_parent_id"
 TAG_CONTEXT = "openlineage/context"
-
 _Found = TypeVar("_Found")
 
 logger = logging.getLogger(__name__)

@@ -14,8 +14,7 @@ from dagster._core.definitions.partitions.snap import PartitionsSnap
 
 from openlineage_dagster_core.caches import PerValue
 
-# Between the parts of a multi-partition key, in the order of the dimensions' names
-DIMENSION_SEPARATOR = "|"
+DIMENSION_SEPARATOR = "|"  # Between the parts of a multi-partition key, sorted by dimension
 THE_DIMENSION = "partition"  # The name of the only dimension of other keys
 MOST_UPSTREAM_PARTITIONS = 1000  # More are not listed: so large a part says no more than the whole
 MOST_REMEMBERED = 8192  # Cached answers for all assets
@@ -115,9 +114,8 @@ def _map(
     of = downstream.definition if downstream is not None and key is not None else None
     try:
         subset = None if of is None else of.subset_with_partition_keys([str(key)])
-        found = mapping.get_upstream_mapped_partitions_result_for_partitions(
-            subset, of, upstream, current_time=now
-        )
+        find = mapping.get_upstream_mapped_partitions_result_for_partitions
+        found = find(subset, of, upstream, current_time=now)
         keys = set(map(str, found.partitions_subset.get_partition_keys()))
         if isinstance(upstream, dg.TimeWindowPartitionsDefinition):
             # An early run also reads a window that is not over yet.

@@ -18,8 +18,7 @@ from openlineage_dagster_core.snapshots.process_facts import found, run_row
 
 ASSETS_REMEMBERED = 5000
 RUNS_REMEMBERED = 5000
-# Bytes of text of the versions that stay decoded; their objects take several times as much
-DECODED_BYTES = 4_000_000
+DECODED_BYTES = 4_000_000  # Bytes of text of decoded versions; objects take several times as much
 
 _Facts = TypeVar("_Facts", AssetFacts, JobFacts)
 
@@ -101,11 +100,7 @@ class KeptDefinitions:
     def _version(
         self, history: History, digest: str | None, kind: str, decode: Callable[[str], _Facts]
     ) -> _Facts | None:
-        """Return a version, decoded now or before; None without a digest.
-
-        None also where the text cannot be read: two processes wrote at one time, or a later version
-        of ours wrote it.
-        """
+        """Return a version, decoded now or before; None without a digest or a text to read."""
         if digest is None:
             return None
         known = self._decoded.get(digest)
@@ -117,11 +112,9 @@ class KeptDefinitions:
             text = history.text(digest)
             found = decode(text)
         except Exception as error:
-            logger.warning(
-                "OpenLineage: a kept definition of %s cannot be read and is left out: %s",
-                kind,
-                fault.described(error),
-            )
+            # Two processes wrote at one time, or a later version of ours wrote it.
+            message = "OpenLineage: a kept definition of %s cannot be read and is left out: %s"
+            logger.warning(message, kind, fault.described(error))
         self._decoded[digest] = (found, len(text))
         self._decoded_bytes += len(text)
         while self._decoded_bytes > DECODED_BYTES and len(self._decoded) > 1:
