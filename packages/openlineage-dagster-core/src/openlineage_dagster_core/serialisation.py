@@ -19,9 +19,7 @@ import attr
 from openlineage.client import event_v2
 
 F = TypeVar("F")
-
 Writer = Callable[[Any], str]  # Makes JSON of a value
-
 Event = event_v2.RunEvent | event_v2.DatasetEvent | event_v2.JobEvent  # What can be written
 KEPT_BYTES = 16 * 1024 * 1024  # Bytes of texts of shared facets: some thousand wide schemas
 CLASSES = 1024  # Classes remembered; `with_additional_properties` makes classes at run time

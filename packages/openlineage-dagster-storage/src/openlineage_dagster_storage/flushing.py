@@ -22,9 +22,7 @@ _MARKS = ("/.dockerenv", "/run/.containerenv")
 def is_container() -> bool:
     """Return True in Kubernetes, ECS, Docker and Podman, where all ends with the first process."""
     variables = ("KUBERNETES_SERVICE_HOST", "ECS_CONTAINER_METADATA_URI_V4")
-    return any(os.environ.get(name) for name in variables) or any(
-        Path(mark).exists() for mark in _MARKS
-    )
+    return any(map(os.environ.get, variables)) or any(Path(mark).exists() for mark in _MARKS)
 
 
 def wait_for_delivery(instance: DagsterInstance, run_id: str, timeout: float | None) -> None:
@@ -36,10 +34,8 @@ def wait_for_delivery(instance: DagsterInstance, run_id: str, timeout: float | N
         return
     until = time.monotonic() + (DEFAULT_SECONDS if timeout is None else timeout)
     key_values = KeyValues(instance)
-    ends = instance.get_records_for_run(
-        run_id, of_type=set(RUN_ENDS), limit=1, ascending=False
-    ).records
-    last = ends[0].storage_id if ends else 0
+    ends = instance.get_records_for_run(run_id, of_type=set(RUN_ENDS), limit=1, ascending=False)
+    last = ends.records[0].storage_id if ends.records else 0
     while True:
         rows = key_values.get([CURSOR_ROW, HEARTBEAT_ROW])
         heartbeat = Heartbeat.from_text(rows.get(HEARTBEAT_ROW))

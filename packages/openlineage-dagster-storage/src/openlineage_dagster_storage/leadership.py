@@ -70,24 +70,21 @@ def acquire(instance: DagsterInstance, *, only_shared: bool = False) -> Leadersh
     `only_shared` leaves alone what a single machine uses, such as SQLite.
     """
     storage: Any = instance.event_log_storage
-    stack = contextlib.ExitStack()
     with contextlib.ExitStack() as opening:
         connect = getattr(storage, "index_connection", None)
         connection: Any = opening.enter_context(connect()) if connect is not None else None
         dialect = connection.dialect.name if connection is not None else ""
         if dialect in SHARED:
-            stack = opening.pop_all()
+            kind = _PostgresLeadership if dialect == "postgresql" else _MySQLLeadership
+            leadership: Leadership = kind(connection, opening.pop_all())
+            if leadership.is_held():
+                if not only_shared:
+                    # Let the process that led before notice that it has lost the lock.
+                    time.sleep(leadership.trusted_seconds)
+                return leadership
+            leadership.release()
+            return None
         database = connection.engine.url.database if dialect == "sqlite" else None
-    if dialect in SHARED:
-        kind = _PostgresLeadership if dialect == "postgresql" else _MySQLLeadership
-        leadership: Leadership = kind(connection, stack)
-        if leadership.is_held():
-            if not only_shared:
-                # Let the process that led before notice that it has lost the lock.
-                time.sleep(leadership.trusted_seconds)
-            return leadership
-        leadership.release()
-        return None
     if only_shared:
         return None
     folder = Path(database).parent if database else Path(instance.root_directory)

@@ -98,20 +98,15 @@ class DelivererWatch:
     ) -> bool:
         """Note this process's configuration; return True where it is the one to deliver with."""
         mine = self._configuration
-        seen = [
-            each
-            for each in state.configurations_in(rows.get(state.CONFIGURATIONS_ROW))
-            if now - each.last_at < FORGOTTEN_SECONDS
-        ]
+        stored = state.configurations_in(rows.get(state.CONFIGURATIONS_ROW))
+        seen = [each for each in stored if now - each.last_at < FORGOTTEN_SECONDS]
         known = next((each for each in seen if each.digest == mine.digest), None)
         others = [each for each in seen if each.digest != mine.digest]
         noted, wanted = _judged(mine, known, others, now, one_lives=one_lives)
         if noted != known or time.monotonic() - self._noted_at > NOTED_SECONDS:
             self._noted_at = time.monotonic()
-            text = state.configurations_text(
-                sorted([*others, replace(noted, last_at=now)], key=lambda each: each.first_at)
-            )
-            key_values.put({state.CONFIGURATIONS_ROW: text})
+            seen = sorted([*others, replace(noted, last_at=now)], key=lambda each: each.first_at)
+            key_values.put({state.CONFIGURATIONS_ROW: state.configurations_text(seen)})
         return wanted
 
 

@@ -29,8 +29,7 @@ from openlineage_dagster_core.validation import without_credentials
 # Options of urllib3's `Retry`. The client's own five retries stall 9 s an event against a dead
 # backend; the engine retries instead
 NO_RETRIES: dict[str, Any] = {"total": 0}
-# Bytes read of an answer's body at most; a longer body closes the connection
-ANSWER_BYTES = 8 * 1024
+ANSWER_BYTES = 8 * 1024  # Bytes read of an answer's body; a longer body closes the connection
 SLACK_SECONDS = 0.05  # Seconds that a wait may end after the request's deadline
 TARGET_CHARACTERS = 200  # Characters of a redirect's target that a message shows at most
 
@@ -123,9 +122,8 @@ def check_status(response: requests.Response) -> None:
         message = f"HTTP {status}: not an answer that an OpenLineage backend gives"
         raise BackendUnavailableError(f"{message}; check OPENLINEAGE_URL", status)
     target = redirect_target(response.url or "", location)
-    raise BackendUnavailableError(
-        f"HTTP {status}: redirects to {target}; set OPENLINEAGE_URL to the final address", status
-    )
+    message = f"HTTP {status}: redirects to {target}; set OPENLINEAGE_URL to the final address"
+    raise BackendUnavailableError(message, status)
 
 
 def redirect_target(address: str, location: str) -> str:
@@ -160,18 +158,16 @@ def _limit_connections(manager: Any) -> None:
     """Make a pool manager's connections keep the deadline of the request."""
     pools = getattr(manager, "pool_classes_by_scheme", None)
     if isinstance(pools, dict):
-        manager.pool_classes_by_scheme = {
-            scheme: _limited_pool(pool) for scheme, pool in pools.items()
-        }
+        limited = {scheme: _limited_pool(pool) for scheme, pool in pools.items()}
+        manager.pool_classes_by_scheme = limited
 
 
 @functools.cache
 def _limited_pool(pool: type[Any]) -> type[Any]:
     """Derive a class of pools whose connections keep the deadline of the request."""
-    connection = getattr(pool, "ConnectionCls", None)
-    if not isinstance(connection, type) or issubclass(connection, _LimitedConnection):
-        return pool
-    if not issubclass(connection, http.client.HTTPConnection):
+    connection: Any = getattr(pool, "ConnectionCls", None)
+    is_known = isinstance(connection, type) and issubclass(connection, http.client.HTTPConnection)
+    if not is_known or issubclass(connection, _LimitedConnection):
         return pool
     # The names appear in the messages of errors, so they stay as users know them.
     limited = type(connection.__name__, (_LimitedConnection, connection), {})

@@ -28,14 +28,12 @@ from openlineage_dagster_core.delivery.posting import Poster
 from openlineage_dagster_core.errors import BackendUnavailableError, EventRefusedError
 
 Event = serialisation.Event
-
 CONNECTIONS = 16  # Events under way to the backend at a time, at most; each belongs to another run
 # 4xx statuses that the right key, the right address or waiting cures; the event may be fine
 NOT_ABOUT_THE_EVENT = frozenset({401, 403, 404, 405, 407, 408, 425, 429})
 ANSWER_CHARACTERS = 500  # Characters of a backend's answer that an error keeps
 LONGEST_LIST = 20  # Facets that one log message names at most
-# Jobs with events over the size limit that a client remembers, to warn once about each
-REMEMBERED_JOBS = 1000
+REMEMBERED_JOBS = 1000  # Jobs with events over the size limit, to warn once about each
 _CLIENT_CONFIG: dict[str, Any] = {
     # The client would name the git checkout in the process's working directory.
     "facets": {"source_code_location": {"disabled": True}}
@@ -112,7 +110,10 @@ class LineageClient:
             is_sent = self._client.transport.kind != NoopTransport.kind
             if not is_sent or self._client.filter_event(event) is None:
                 return PreparedEvent(name, 0, None, None)
-            event, text = self._written(event)
+            text = serialisation.to_json(event)
+            if self._max_event_size is not None:
+                event, text, dropped = size.within(event, text, self._max_event_size)
+                self._report_dropped(name, dropped)
         except (ValueError, TypeError, RecursionError) as error:
             raise EventRefusedError(None, f"not written as JSON: {error}") from error
         except Exception as error:
@@ -163,18 +164,10 @@ class LineageClient:
             completed = client.reduce_datasets(completed)
         return cast("Event", completed)
 
-    def _written(self, event: Event) -> tuple[Event, str]:
-        """Return the event within the size limit, and its JSON."""
-        text = serialisation.to_json(event)
-        if self._max_event_size is None:
-            return event, text
-        event, text, dropped = size.within(event, text, self._max_event_size)
-        if dropped:
-            self._report_dropped(_name(event), dropped)
-        return event, text
-
     def _report_dropped(self, name: str, dropped: tuple[str, ...]) -> None:
         """Warn once about a job or dataset whose events lose facets."""
+        if not dropped:
+            return
         is_known = name in self._too_large
         self._too_large[name] = None
         self._too_large.move_to_end(name)
@@ -228,12 +221,8 @@ def _name(event: Event) -> str:
 def _transports(transport: Transport) -> Iterator[Transport]:
     """List a transport and those inside it: of composite, transform and datadog transports."""
     yield transport
-    inside = [
-        *getattr(transport, "transports", ()),
-        getattr(transport, "transport", None),
-        getattr(transport, "http", None),
-    ]
-    for inner in inside:
+    single = (getattr(transport, name, None) for name in ("transport", "http"))
+    for inner in (*getattr(transport, "transports", ()), *single):
         if isinstance(inner, Transport):
             yield from _transports(inner)
 

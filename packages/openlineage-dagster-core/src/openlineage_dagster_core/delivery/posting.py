@@ -57,9 +57,8 @@ class _SeparateToken(TokenProvider):
             # The text of the error may hold the secret.
             status = status_of(error)
             reason = type(error).__name__ if status is None else f"HTTP {status}"
-            raise BackendUnavailableError(
-                f"no token for the backend: {reason}; check auth in openlineage.yml"
-            ) from None
+            message = f"no token for the backend: {reason}; check auth in openlineage.yml"
+            raise BackendUnavailableError(message) from None
 
 
 class Poster:
@@ -82,9 +81,8 @@ class Poster:
 
         A subclass of `HttpTransport` may do anything else with an event.
         """
-        return type(transport) is HttpTransport and all(
-            hasattr(transport, name) for name in _INSIDE
-        )
+        has_all = all(hasattr(transport, name) for name in _INSIDE)
+        return type(transport) is HttpTransport and has_all
 
     def post(self, text: str) -> None:
         """Post an event's JSON as `HttpTransport.emit` would, and never follow a redirect.
@@ -114,9 +112,8 @@ class Poster:
         request = self._request.copy()
         request.body = body
         request.headers["Content-Length"] = str(len(body))
-        return session.send(
-            request, timeout=transport.timeout, allow_redirects=False, **self._options
-        )
+        options = {"timeout": transport.timeout, "allow_redirects": False, **self._options}
+        return session.send(request, **options)
 
     def _prepare(self, session: requests.Session, headers: dict[str, str]) -> None:
         """Prepare the request without its body, and the options of sending it."""

@@ -18,8 +18,7 @@ if TYPE_CHECKING:
 
 # Two names of one option: milliseconds for which the producer tries to send a message
 LIMITS = ("message.timeout.ms", "delivery.timeout.ms")
-# The least severe level that the producer logs; it writes to the process's standard error
-CRITICAL = "2"
+CRITICAL = "2"  # The least severe level that the producer logs, to the process's standard error
 # Errors of the Kafka protocol that the same event would cause again
 ABOUT_THE_EVENT = frozenset(
     {"MSG_SIZE_TOO_LARGE", "RECORD_LIST_TOO_LARGE", "INVALID_MSG_SIZE", "INVALID_RECORD"}
@@ -31,8 +30,7 @@ def wait_for_answers(transport: KafkaTransport, timeout: float) -> None:
 
     The producer tries for `timeout` seconds. Options of the producer that the user has set stay.
     """
-    producer = _AnsweredProducer(transport, timeout)
-    transport.producer = producer  # type: ignore[assignment]
+    transport.producer = _AnsweredProducer(transport, timeout)  # type: ignore[assignment]
     transport.flush = True
 
 

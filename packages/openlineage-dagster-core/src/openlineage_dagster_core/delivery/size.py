@@ -20,11 +20,9 @@ from openlineage_dagster_core.serialisation import FACETS, Event, facet_holders,
 from openlineage_dagster_core.version import PRODUCER, SCHEMAS_URL
 
 DROPPED_FACETS = "dagster_droppedFacets"
-
 DROPPED_FACETS_SCHEMA = (
     f"{SCHEMAS_URL}/1-0-0/DagsterDroppedFacetsRunFacet.json#/$defs/DagsterDroppedFacetsRunFacet"
 )
-
 # Facets by which backends tell runs and jobs apart, and without which Marquez lists no sources
 NEVER_DROPPED = frozenset(
     {"jobType", "processing_engine", "dagster_run", "parent", "dataSource", DROPPED_FACETS}

@@ -10,16 +10,12 @@ from typing import Any
 from openlineage_dagster_core.event_log.stored_event import EventId
 
 VERSION = 2
-
 UNKNOWN = -1  # The position of a run whose own position is lost
-# Distance above `low` up to which a text holds ids; more would not fit any database's text
-LONGEST_BITS = 1_000_000
+LONGEST_BITS = 1_000_000  # Distance above `low` up to which a text holds ids: databases limit it
 PARKED_KEPT = 100  # Latest parked events that the cursor keeps by name; it counts all
-# Parked events that a text of limited length names at least, where there is room
-PARKED_IN_SHORT = 5
+PARKED_IN_SHORT = 5  # Parked events that a text of limited length names, where there is room
 REASON_CHARACTERS = 200  # Characters of the reason for parking an event that the cursor keeps
-# Partly delivered log events that a text names: each has very many OpenLineage events
-PARTLY_KEPT = 50
+PARTLY_KEPT = 50  # Partly delivered log events that a text names: each has very many events
 WAITING_KEPT = 50  # Runs with waiting events that a text names
 
 

@@ -9,18 +9,12 @@ from dagster import DagsterInstance, DagsterRunStatus, RunRecord, RunsFilter
 from openlineage_dagster_core.event_log.cursor import Cursor
 from openlineage_dagster_core.event_log.stored_event import EventId, StoredEvent
 
-# Seconds after which no event becomes visible any more below one that was read
-LATE_SECONDS = 660.0
-# Seconds by which the clocks of the machines that store events may differ
-CLOCKS_DIFFER_SECONDS = 600.0
+LATE_SECONDS = 660.0  # After which no event becomes visible any more below one that was read
+CLOCKS_DIFFER_SECONDS = 600.0  # By which the clocks of the machines that store events may differ
 RUNS_A_PAGE = 500
+_Status = DagsterRunStatus
 UNDER_WAY = RunsFilter(
-    statuses=[
-        DagsterRunStatus.QUEUED,
-        DagsterRunStatus.STARTING,
-        DagsterRunStatus.STARTED,
-        DagsterRunStatus.CANCELING,
-    ]
+    statuses=[_Status.QUEUED, _Status.STARTING, _Status.STARTED, _Status.CANCELING]
 )
 
 

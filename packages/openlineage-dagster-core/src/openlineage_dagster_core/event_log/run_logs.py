@@ -23,7 +23,6 @@ from openlineage_dagster_core.families import RUN_FAMILY
 
 RUNS_A_PASS = 100
 EVENTS_A_BATCH = 2000
-
 SETTLED_SECONDS = 60.0  # Seconds after which a query by the time of change surely finds a run's row
 RUNLESS = ""  # The run id of events reported from outside any run, which have a log too
 
@@ -66,13 +65,11 @@ class RunLogs(EventLogReader):
         cursor = self.cursor
         if start is None:
             before = EventLogCursor.from_storage_id(cursor.after_storage_id + 1).to_string()
-            times = [
-                record.timestamp
+            pages = (
+                self._instance.fetch_run_status_changes(event_type, limit=1, cursor=before)
                 for event_type in RUN_FAMILY
-                for record in self._instance.fetch_run_status_changes(
-                    event_type, limit=1, cursor=before
-                ).records
-            ]
+            )
+            times = [record.timestamp for page in pages for record in page.records]
             start = max([0.0, *times])
         cursor.begins_at = cursor.updated_after = cursor.complete_after = min(start, self._now)
         cursor.after_storage_id = 0
@@ -120,9 +117,8 @@ class RunLogs(EventLogReader):
         """Read parked events, and what the same run stored after them."""
         for run_id in sorted({event.run_id for event in self._again}):
             wanted = [event.storage_id for event in self._again if event.run_id == run_id]
-            found = events_of_run(
-                self._instance, run_id, after=min(wanted) - 1, until=self._known_until(run_id)
-            )
+            until = self._known_until(run_id)
+            found = events_of_run(self._instance, run_id, after=min(wanted) - 1, until=until)
             events = [replace(event, is_again=True) for event in found]
             self._forgotten.add(run_id)
             self._again = {event for event in self._again if event.run_id != run_id}
@@ -205,13 +201,11 @@ class RunLogs(EventLogReader):
     def _find_runs(self) -> None:
         cursor = self.cursor
         since = datetime.fromtimestamp(cursor.updated_after, timezone.utc)
+        changed = RunsFilter(updated_after=since)
         limit = RUNS_A_PASS
         while True:
             records = self._instance.get_run_records(
-                RunsFilter(updated_after=since),
-                limit=limit,
-                order_by="update_timestamp",
-                ascending=True,
+                changed, limit=limit, order_by="update_timestamp", ascending=True
             )
             self._has_found_all = len(records) < limit
             settled = self._now - SETTLED_SECONDS

@@ -12,9 +12,7 @@ from typing import Any
 from dagster import DagsterInstance
 
 _Stamp = tuple[tuple[int, int], ...]
-
-# Seconds within which a file may change twice with one time: file systems note times coarsely
-UNSURE_SECONDS = 0.1
+UNSURE_SECONDS = 0.1  # Within which a file may change twice with one time: file systems are coarse
 _SQLITE = "sqlite:///"
 
 

@@ -16,7 +16,6 @@ from openlineage_dagster_core.identity import Identity
 from openlineage_dagster_core.settings import Settings
 
 ABOUT_ASSETS = frozenset({Family.ASSET, Family.CHECK, Family.OBSERVATION})
-
 EVENTS_A_BATCH = 200  # Events of a run whose facts one query reads
 
 

@@ -1,6 +1,5 @@
 """Notes the runs that a replay has finished, so that it can go on where it was stopped."""
 
-import contextlib
 import hashlib
 import json
 import os
@@ -48,8 +47,7 @@ class FinishedRuns:
     def forget(self) -> None:
         """Remove the file, because every run is finished or has to be replayed again."""
         self.close()
-        with contextlib.suppress(FileNotFoundError):
-            self.path.unlink()
+        self.path.unlink(missing_ok=True)
 
     def close(self) -> None:
         """Close the file."""

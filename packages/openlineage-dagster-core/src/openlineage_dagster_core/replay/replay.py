@@ -29,8 +29,7 @@ class Progress:
     runs: int = 0  # Runs all of whose events were delivered
     entries: int = 0  # Events of the log that were delivered
     sent: int = 0  # OpenLineage events that the backend took
-    # The number of those by the event's type
-    by_type: Counter[str] = field(default_factory=Counter)
+    by_type: Counter[str] = field(default_factory=Counter)  # Their number by the event's type
     refusals: list[ParkedEvent] = field(default_factory=list)  # Events of the log that were parked
     waiting: str | None = None  # Why the backend takes nothing at the moment; None where it does
 
@@ -53,10 +52,8 @@ class _Counting:
         self._lock = threading.Lock()
 
     def prepare(self, event: Event) -> _Counted:
-        if self._sender is None:
-            return _Counted(None, 0, _type_of(event))
-        prepared = self._sender.prepare(event)
-        return _Counted(prepared, prepared.size, _type_of(event))
+        prepared = self._sender.prepare(event) if self._sender is not None else None
+        return _Counted(prepared, prepared.size if prepared is not None else 0, _type_of(event))
 
     def send(self, event: Any) -> None:
         if self._sender is not None:
@@ -121,9 +118,8 @@ class Replay:
                 if pause > 0 and left > 0:
                     time.sleep(min(pause, left, PAUSE_SECONDS))
                 else:
-                    outcome = engine.deliver(
-                        PASS_SECONDS, patience=self._settings.timeout, waits_for_held=True
-                    )
+                    limit = self._settings.timeout
+                    outcome = engine.deliver(PASS_SECONDS, patience=limit, waits_for_held=True)
                     self.progress.entries += outcome.read
                     self.progress.sent = engine.lanes.sent
                     if reader.failure is not None:

@@ -7,7 +7,6 @@ from datetime import datetime, timezone
 from dagster import DagsterInstance, DagsterRunStatus, RunRecord, RunsFilter
 
 PAGE = 200
-
 UNFINISHED = (DagsterRunStatus.STARTING, DagsterRunStatus.STARTED, DagsterRunStatus.CANCELING)
 
 
@@ -18,8 +17,7 @@ class Selection:
     run_ids: tuple[str, ...] = ()  # These runs alone
     first_run: str | None = None  # The runs that were stored since this one, with it
     last_run: str | None = None  # And until this one, with it
-    # Runs of which anything happened since then, in seconds since the epoch
-    since: float | None = None
+    since: float | None = None  # Runs of which anything happened since (seconds since the epoch)
     until: float | None = None  # Runs that were stored before then, in seconds since the epoch
     statuses: tuple[DagsterRunStatus, ...] = ()  # Runs in one of these states; by default in any
     includes_runless: bool = True  # True to include events reported from outside any run
@@ -50,9 +48,8 @@ class Selection:
                 return
         cursor = self.first_run
         while True:
-            page = instance.get_run_records(
-                self._filter(), limit=PAGE, cursor=cursor, ascending=True
-            )
+            wanted = self._filter()
+            page = instance.get_run_records(wanted, limit=PAGE, cursor=cursor, ascending=True)
             for record in page:
                 yield record
                 if record.dagster_run.run_id == self.last_run:
