@@ -153,7 +153,7 @@ class Engine:
         self.lock = threading.RLock()  # Guards the state of the events under way
         self._done: list[DoneEvent] = []
         self._partly = dict(reader.cursor.partly)
-        # What an earlier process left, of runs of which this one has read nothing yet
+        # The first events that an earlier process left, until this one has read the whole log
         self._left = dict(reader.cursor.waiting)
         self._deleted: deque[str] = deque(maxlen=DELETED_REMEMBERED)
         self._parked = 0
@@ -224,11 +224,9 @@ class Engine:
             for run_id in self.reader.forgets():
                 self._facts.forget(run_id)
             self._read_ahead.extend(batch)
-            for event in batch if self._left else ():
-                self._left.pop(event.id.run_id, None)
             if not self._work_through(deadline) or not self._may_read(deadline):
                 return False
-        for run_id in self._facts.deleted(self._left) if self._left else ():
+        for run_id in self._facts.deleted(self._left):
             # Dagster has deleted its events too.
             id_ = EventId(run_id, self._left[run_id])
             self._park_deleted(run_id, _Source(self, StoredEvent(id_), "", 0.0, ends_run=False))
@@ -388,12 +386,9 @@ class Engine:
             done, self._done = self._done, []
             # Where an event is in here twice, the second one counts.
             partly = {source.event.id: source.first for source in self._under_way}
+        read = [*(event for event, _ in self._decoded), *self._read_ahead]
         waiting = dict(self._left)
-        for run_id, storage_id in (
-            *partly,
-            *(event.id for event, _ in self._decoded),
-            *(event.id for event in self._read_ahead),
-        ):
+        for run_id, storage_id in [*partly, *(event.id for event in read)]:
             waiting.setdefault(run_id, storage_id)
         waiting.pop("", None)
         self.reader.cursor.waiting = waiting

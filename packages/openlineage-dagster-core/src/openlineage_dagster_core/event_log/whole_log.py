@@ -330,9 +330,5 @@ class _TypeByType:
         return found
 
     def first_ids(self, run_ids: Collection[str]) -> dict[str, int]:
-        found = {}
-        for run_id in run_ids:
-            first = next(events_of_run(self._instance, run_id, page=1), None)
-            if first is not None:
-                found[run_id] = first.id.storage_id
-        return found
+        first = (next(events_of_run(self._instance, each, page=1), None) for each in run_ids)
+        return {each.id.run_id: each.id.storage_id for each in first if each is not None}
