@@ -12,7 +12,8 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any, BinaryIO
+from io import BufferedIOBase
+from typing import Any
 
 import pytest
 
@@ -190,7 +191,7 @@ class _Server(ThreadingHTTPServer):
             super().handle_error(request, client_address)
 
 
-def _drip(file: BinaryIO, answer: bytes) -> None:
+def _drip(file: BufferedIOBase, answer: bytes) -> None:
     with contextlib.suppress(OSError):
         for byte in answer:
             file.write(bytes([byte]))
