@@ -25,30 +25,37 @@ PLACE = "/mnt"
 
 _SCRIPT = """
 set -e
-closed=$1 interpreter=$2 place=$3 uid=$4
-shift 4
+closed=$1 interpreter=$2 place=$3 uid=$4 root=$5
+shift 5
 if [ -n "$closed" ]; then
     mount --bind "$interpreter" "$place"
     mount -t tmpfs -o mode=0755 none "$closed"
     mkdir -p "$interpreter"
     mount --bind "$place" "$interpreter"
 fi
+if [ "$root" = read-only ]; then
+    # A place for temporary files may be a file system of its own.
+    for each in / /tmp /var/tmp; do
+        if mountpoint -q "$each"; then mount -o remount,bind,ro "$each"; fi
+    done
+fi
 exec setpriv --reuid="$uid" --regid="$uid" --clear-groups --inh-caps=-all "$@"
 """
 
 
-def as_account(*command: str) -> list[str]:
+def as_account(*command: str, root: str = "writable") -> list[str]:
     """Make the command that runs a program as the account.
 
     Args:
         command: the program and its arguments.
+        root: `read-only` for a root file system that cannot be written, temporary files included.
 
     Returns:
         Program and arguments, for root.
     """
     interpreter = Path(sys.base_prefix).resolve()
     closed = [each for each in interpreter.parents if not _is_open(each)]
-    where = [str(closed[-1]) if closed else "", str(interpreter), PLACE, str(UID)]
+    where = [str(closed[-1]) if closed else "", str(interpreter), PLACE, str(UID), root]
     return ["unshare", "--mount", "sh", "-c", _SCRIPT, "account", *where, *command]
 
 

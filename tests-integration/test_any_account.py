@@ -49,7 +49,10 @@ def give_to_account(folder: Path) -> None:
 
 
 def run_as_account(
-    home: DagsterHome, folder: Path, change: Callable[[dict[str, str]], None]
+    home: DagsterHome,
+    folder: Path,
+    change: Callable[[dict[str, str]], None],
+    root: str = "writable",
 ) -> subprocess.CompletedProcess[str]:
     """Execute the job as the account, in an environment that is changed first."""
     environ = home.environment()
@@ -58,9 +61,12 @@ def run_as_account(
     temporary.chmod(0o1777)
     environ["TMPDIR"] = str(temporary)
     change(environ)
-    command = ("-m", "dagster", "job", "execute", "-m", "orders_project", "-j", "nightly")
+    in_process = folder / "in_process.yaml"
+    in_process.write_text("execution: {config: {in_process: {}}}\n")
+    job = ("-m", "orders_project", "-j", "nightly", "-c", str(in_process))
+    command = ("-m", "dagster", "job", "execute", *job)
     return subprocess.run(
-        as_account(str(PYTHON), *command),
+        as_account(str(PYTHON), *command, root=root),
         env=environ,
         cwd="/",
         capture_output=True,
@@ -129,8 +135,9 @@ def open_socket(url: str) -> None:
             Path(folder).chmod(0o711)
 
 
-def test_a_home_that_cannot_be_written_keeps_nothing_from_being_delivered(
-    open_folder: Path, receiver: Receiver, make_database: Callable[[], str]
+@pytest.mark.parametrize("root", ["writable", "read-only"])
+def test_a_home_or_root_that_cannot_be_written_keeps_nothing_from_being_delivered(
+    open_folder: Path, receiver: Receiver, make_database: Callable[[], str], root: str
 ) -> None:
     folder = open_folder / "home"
     artifacts = open_folder / "artifacts"
@@ -150,7 +157,7 @@ def test_a_home_that_cannot_be_written_keeps_nothing_from_being_delivered(
     give_to_account(artifacts)
     folder.chmod(0o555)
     before = {path.name for path in folder.iterdir()}
-    done = run_as_account(home, open_folder, without_home)
+    done = run_as_account(home, open_folder, without_home, root)
     assert done.returncode == 0, done.stdout + done.stderr
     check_delivered(home, receiver)
     assert {path.name for path in folder.iterdir()} == before
