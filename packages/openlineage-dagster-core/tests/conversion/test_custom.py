@@ -205,6 +205,7 @@ def test_a_function_adds_facets_to_every_event(module: ModuleType) -> None:
     "answer",
     [
         ValueError("mine"),
+        SystemExit(1),
         {"run": "no facets"},
         {"nowhere": {"own": {}}},
         {"run": {"own": object()}},
@@ -215,7 +216,7 @@ def test_a_function_that_goes_wrong_costs_its_facets_and_no_more(
     module: ModuleType, answer: object, caplog: pytest.LogCaptureFixture
 ) -> None:
     def provide(subject: custom.Subject) -> Any:
-        if isinstance(answer, Exception):
+        if isinstance(answer, BaseException):
             raise answer
         return answer
 

@@ -8,6 +8,7 @@ import json
 import logging
 import math
 import re
+from asyncio import CancelledError
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -83,7 +84,7 @@ def load_provider(name: str) -> Provider:
     module, _, function = name.partition(":")
     try:
         found = getattr(importlib.import_module(module), function)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise ConfigurationError(
             "facet_providers", name, f"a function that can be imported ({error!r})"
         ) from error
@@ -119,7 +120,7 @@ def with_additions(
             if provided is not None:
                 facets = {f"{place}_facets": facets for place, facets in provided.items()}
                 _put(event, _checked(facets, name), tuple(PLACES))
-        except Exception as error:
+        except (Exception, SystemExit, CancelledError) as error:
             # A user's function may raise anything, with any message.
             _mistake(name, fault.described(error))
     return event
