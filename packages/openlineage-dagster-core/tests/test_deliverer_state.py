@@ -189,6 +189,14 @@ def test_another_option_is_another_configuration() -> None:
     assert differing == {"option job_namespace"}
 
 
+def test_another_version_of_ours_is_another_configuration(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = configuration_of(Settings(), ENVIRON)
+    monkeypatch.setattr(deliverer_state, "__version__", "99.0")
+    after = configuration_of(Settings(), ENVIRON)
+    assert before.digest != after.digest
+    assert {part for part in before.parts if before.parts[part] != after.parts[part]} == {"version"}
+
+
 def test_another_openlineage_yml_is_another_configuration(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -24,6 +24,7 @@ from openlineage_dagster_core.engine import Outcome
 from openlineage_dagster_core.key_values import KeyValues
 from openlineage_dagster_core.settings import Settings
 from openlineage_dagster_storage import deliverer as deliverer_module
+from openlineage_dagster_storage import starting, watching
 from openlineage_dagster_storage.deliverer import Deliverer
 from openlineage_dagster_storage.leadership import acquire
 from receiver import Receiver
@@ -242,6 +243,42 @@ def test_it_ends_when_one_with_another_configuration_is_to_take_over(
     store_run(instance)
     assert Deliverer(instance, Settings()).run()
     assert labels(receiver) == LABELS
+
+
+def test_processes_that_restart_with_another_address_have_all_that_follows_sent_there(
+    instance: dg.DagsterInstance, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With looks at requests that are more frequent than usual, and threads for processes."""
+    within = watching.CHECK_SECONDS + deliverer_module.CONTROL_SECONDS
+    assert within + deliverer_module.PASS_SECONDS < 60, "a minute, as the documentation says"
+    monkeypatch.setattr(deliverer_module, "CONTROL_SECONDS", 0.2)
+    is_over = threading.Event()
+    deliverers: list[threading.Thread] = []
+
+    def start(_: object, *, takes_over: bool) -> bool:
+        made = Deliverer(instance, Settings(), takes_over=takes_over, should_stop=is_over.is_set)
+        deliverers.append(threading.Thread(target=made.run))
+        deliverers[-1].start()
+        return True
+
+    monkeypatch.setattr(starting, "start", start)
+    other = Receiver()
+    try:
+        for backend in (receiver, other):
+            monkeypatch.setenv("OPENLINEAGE_URL", backend.url)
+            watching.DelivererWatch(lambda: instance, Settings(), starts=True).check()
+            if backend is other:
+                deliverers[0].join(30)
+                assert not deliverers[0].is_alive()
+            store_run(instance)
+            backend.wait_for(lambda: len(backend.events) == len(LABELS))  # noqa: B023
+        assert labels(receiver) == labels(other) == LABELS
+        assert len(deliverers) == 2
+    finally:
+        is_over.set()
+        for each in deliverers:
+            each.join()
+        other.close()
 
 
 def test_news_is_delivered_soon(instance: dg.DagsterInstance, receiver: Receiver) -> None:
