@@ -1,5 +1,6 @@
-"""Whatever is reported from outside any run: the engine goes on, and the next event arrives."""
+"""Whatever is reported from outside, or logged: the engine goes on, and the next event arrives."""
 
+import contextlib
 import itertools
 import os
 import tempfile
@@ -130,18 +131,68 @@ def test_after_any_observation_and_check_the_next_one_arrives(
     reported.check_the_next_arrives()
 
 
+def made_of(text: str) -> list[Any]:
+    """The events of an asset that Dagster makes of a text."""
+    kinds = (dg.AssetMaterialization, dg.AssetObservation)
+    made: list[Any] = []
+    for kind, tags in itertools.product(kinds, ({}, {text: text})):
+        with contextlib.suppress(Exception):
+            key = dg.AssetKey([text])
+            parts = {"description": text, "partition": text, "metadata": {text: text}}
+            made.append(kind(key, tags=tags, **parts))
+    return made
+
+
+def logging_job(text: str) -> dg.JobDefinition:
+    """A job that logs all events that Dagster makes of a text, and fails with it."""
+
+    @dg.op
+    def logs(context: dg.OpExecutionContext) -> None:
+        for event in made_of(text):
+            with contextlib.suppress(Exception):
+                context.log_event(event)
+        raise dg.Failure(description=text, metadata={"said": text})
+
+    @dg.job
+    def by_hand() -> None:
+        logs()
+
+    return by_hand
+
+
+@pytest.mark.parametrize("database", ["sqlite", "postgres"])
 @pytest.mark.parametrize("driver", DRIVERS, ids=lambda driver: driver.name)
-@pytest.mark.parametrize("name", NASTY)
-def test_after_a_key_that_cannot_be_sent_the_next_arrives_by_every_driver(
-    driver: Driver, tmp_path: Path, receiver: Receiver, name: str
+def test_what_is_made_of_nasty_texts_keeps_nothing_else_from_arriving_by_any_driver(
+    driver: Driver,
+    tmp_path: Path,
+    receiver: Receiver,
+    request: pytest.FixtureRequest,
+    database: str,
 ) -> None:
-    with opened(driver, tmp_path / "home") as instance:
+    """Keys, partitions, tags and messages, reported from outside any run or logged by a step."""
+    url = request.getfixturevalue("make_database")() if database == "postgres" else None
+    with opened(driver, tmp_path / "home", url) as instance:
         # The deliverer begins with what is stored after it was switched on.
         instance.report_runless_asset_event(dg.AssetMaterialization("before"))
-        Reported(instance, receiver).report(dg.AssetMaterialization(dg.AssetKey([name])))
-        instance.report_runless_asset_event(dg.AssetMaterialization("after"))
+        for number, text in enumerate(NASTY):
+            for event in made_of(text):
+                Reported(instance, receiver).report(event)
+            # Where Dagster cannot store something of it, the run raises.
+            with contextlib.suppress(Exception):
+                logging_job(text).execute_in_process(
+                    instance=instance, raise_on_error=False, tags={"said": text}
+                )
+            instance.report_runless_asset_event(dg.AssetMaterialization(f"after_{number}"))
+        failed = len(instance.get_run_ids(dg.RunsFilter(statuses=[dg.DagsterRunStatus.FAILURE])))
         began = time.monotonic()
-        driver.deliver(instance, dg.Definitions(), seconds=30.0)
+        parked = driver.deliver(instance, dg.Definitions(), seconds=30.0).parked
         assert time.monotonic() - began < 30
-    names = {event["job"]["name"] for event in receiver.events}
-    assert {"before", "after"} <= names
+    names = {event["job"]["name"] for event in receiver.events if "job" in event}
+    assert {"before", *(f"after_{number}" for number in range(len(NASTY)))} <= names
+    assert parked == []
+    ends = [
+        event["job"]["name"]
+        for event in receiver.events
+        if event.get("eventType") == "FAIL" and event["job"]["name"] == "by_hand"
+    ]
+    assert len(ends) == failed > 0
