@@ -1,11 +1,18 @@
-"""Assets that say what their process has imported and which threads it has."""
+"""Assets, and a first process at its exit, that say what they have imported and their threads."""
 
 from __future__ import annotations
 
+import atexit
+import json
+import os
 import sys
 import threading
+from pathlib import Path
 
 import dagster as dg
+
+AT_EXIT = "TOLD_AT_EXIT"
+"""The environment variable that names the file for what the first process has at its exit."""
 
 WATCHED = ("openlineage", "requests", "openlineage_dagster_core", "openlineage_dagster_storage")
 """Top-level packages whose modules are told."""
@@ -22,6 +29,15 @@ def what_this_process_has() -> dict[str, list[str]]:
     return {"modules": sorted(modules), "threads": sorted(threads)}
 
 
+def _tell_at_exit(path: Path) -> None:
+    path.write_text(json.dumps(what_this_process_has()))
+
+
+if AT_EXIT in os.environ:
+    # Those that it starts say it in their assets.
+    atexit.register(_tell_at_exit, Path(os.environ.pop(AT_EXIT)))
+
+
 def _telling(name: str, *upstream: str) -> dg.AssetsDefinition:
     @dg.asset(name=name, deps=list(upstream))
     def made() -> dg.MaterializeResult:  # type: ignore[type-arg]
@@ -32,6 +48,10 @@ def _telling(name: str, *upstream: str) -> dg.AssetsDefinition:
 
 
 _SPAWN = {"max_concurrent": 1, "start_method": {"spawn": {}}}
+_FORK_SERVER = {
+    "max_concurrent": 1,
+    "start_method": {"forkserver": {"preload_modules": ["telling_project"]}},
+}
 
 ASSETS = [_telling("first"), _telling("second", "first")]
 
@@ -40,5 +60,8 @@ DEFINITIONS = dg.Definitions(
     jobs=[
         dg.define_asset_job("in_process", executor_def=dg.in_process_executor),
         dg.define_asset_job("spawned", executor_def=dg.multiprocess_executor.configured(_SPAWN)),
+        dg.define_asset_job(
+            "from_a_fork_server", executor_def=dg.multiprocess_executor.configured(_FORK_SERVER)
+        ),
     ],
 )

@@ -22,8 +22,14 @@ import telling_project
 from dagster_home import DagsterHome, wait_until
 from delivered import check_delivered
 from delivery import deliverers, wait_until_delivered
+from pods import ENVIRONMENT
 from receiver import Receiver
 from recorded_run import execute
+
+EVENTS_TOLD = 10
+"""Of a run of `telling_project`: two of the run, of each step and of each asset."""
+
+AT_EXIT = "at_exit.json"
 
 CYCLES = 200
 
@@ -145,15 +151,19 @@ def test_instances_are_used_and_disposed_of_by_many_threads_at_once(
     assert names == {f"asset_{thread}_{number}" for thread in range(6) for number in range(5)}
 
 
-@pytest.mark.parametrize("job", ["in_process", "spawned"])
+@pytest.mark.parametrize("job", start_methods.JOBS)
 def test_a_process_that_executes_a_run_has_no_thread_of_ours_and_not_imported_the_client(
     tmp_path: Path, receiver: Receiver, job: str
 ) -> None:
+    """In its steps, and at the exit of a process that has waited for the delivery of the run."""
     told = {}
-    wrapped = DagsterHome(tmp_path / "wrapped", receiver.url)
+    wrapped = DagsterHome(tmp_path / "wrapped", receiver.url, options={"flush_timeout": 60.0})
     bare = DagsterHome(tmp_path / "bare", None, content=BARE)
     for home in (wrapped, bare):
-        assert end_of(home.start_job("telling_project", job)) == 0
+        home.environ = {**ENVIRONMENT, telling_project.AT_EXIT: str(home.path / AT_EXIT)}
+    processes = [home.start_job("telling_project", job) for home in (wrapped, bare)]
+    assert [end_of(process) for process in processes] == [0, 0]
+    for home in (wrapped, bare):
         with home.instance() as instance:
             [run] = instance.get_runs()
             told[home.path.name] = [
@@ -162,7 +172,10 @@ def test_a_process_that_executes_a_run_has_no_thread_of_ours_and_not_imported_th
                     run.run_id, of_type=dg.DagsterEventType.ASSET_MATERIALIZATION
                 ).records
             ]
-    assert len(told["wrapped"]) == len(telling_project.ASSETS)
+        told[home.path.name].append(json.loads((home.path / AT_EXIT).read_text()))
+    # The process waited: all is there.
+    assert len(receiver.events) == EVENTS_TOLD
+    assert len(told["wrapped"]) == len(telling_project.ASSETS) + 1
     for ours, dagsters in zip(told["wrapped"], told["bare"], strict=True):
         assert anonymous(ours["threads"]) == anonymous(dagsters["threads"])
         assert not [name for name in ours["modules"] if name.split(".")[0] == "openlineage"]
