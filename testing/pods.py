@@ -21,10 +21,12 @@ yaml=$(cat "$DAGSTER_HOME/dagster.yaml")
 mount -t tmpfs none "$DAGSTER_HOME"
 mount -t tmpfs none "$TMPDIR"
 printf '%s\\n' "$yaml" > "$DAGSTER_HOME/dagster.yaml"
-"$@"
+sh -c '"$@"; exit "$?"' inner "$@"
+exit "$?"
 """
-"""Sees an empty home with nothing but `dagster.yaml`, as a mounted ConfigMap gives it; not `exec`:
-the first process of a container is often a shell."""
+"""Sees an empty home with nothing but `dagster.yaml`, as a mounted ConfigMap gives it. The first
+process of a container is often a shell, and Python the child of another one: with a command after
+it, a shell does not become its last command."""
 
 _UNSHARE = ["unshare", "--mount", "--pid", "--fork", "--mount-proc", "--kill-child"]
 
