@@ -135,7 +135,7 @@ def test_a_run_is_delivered_once_and_in_order(instance: dg.DagsterInstance) -> N
     assert outcome.has_news
     cursor = engine.reader.cursor
     assert (cursor.read, cursor.sent, cursor.behind, cursor.seen) == (5, 6, 0, 5)
-    assert not engine.deliver(SOON).has_news
+    assert not engine.deliver(SOON, patience=SOON).has_news
     assert engine.is_idle
     assert engine.has_ended
     engine_of(instance, backend, again(engine)).deliver(SOON)
