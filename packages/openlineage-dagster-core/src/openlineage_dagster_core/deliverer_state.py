@@ -8,6 +8,7 @@ import json
 import os
 import socket
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field, fields
 from functools import lru_cache
 from pathlib import Path
@@ -152,10 +153,8 @@ def configurations_in(text: str | None) -> list[Configuration]:
     """Return the configurations in a row, the newest last."""
     found = []
     for digest, stored in parsed(text).items():
-        try:
+        with suppress(TypeError):
             found.append(Configuration(digest, **stored))
-        except TypeError:
-            continue
     return sorted(found, key=lambda each: each.first_at)
 
 

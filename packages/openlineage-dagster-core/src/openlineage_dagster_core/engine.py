@@ -30,6 +30,7 @@ DECODED_BYTES = 40_000_000  # Bytes of memory for events that are decoded at a t
 DELETED_REMEMBERED = 1000  # Deleted runs of which the engine knows that it has parked an event
 # `Outcome.stopped_by` where the time or the limit of a pass was used up
 REST_FOLLOWS = "the rest follows at the next pass"
+UNREADABLE = "the event log cannot be read, will retry"
 
 logger = logging.getLogger(__name__)
 
@@ -54,8 +55,7 @@ class Outcome:
     held: int = 0  # OpenLineage events that failed and will be retried, while others go on
     unreadable: int = 0  # Runs whose log could not be read; the next pass retries
     waiting: int = 0  # Events of the log that were read and wait
-    # When the oldest of those happened, in seconds since the epoch; 0 for none
-    behind_since: float = 0.0
+    behind_since: float = 0.0  # Seconds since the epoch when the oldest happened; 0 for none
     has_more: bool = False  # True if the pass ended before it had read everything new
     stopped_by: str | None = None  # Why the pass ended early; None where it did not
 
@@ -145,7 +145,7 @@ class Engine:
         self._read_ahead: deque[StoredEvent] = deque()
         self._decoded: deque[tuple[StoredEvent, EventLogEntry]] = deque()
         self._is_prepared = True
-        self._limit: int | None = None
+        self._limit = float("inf")
         self._converting: tuple[_Source, EventLogEntry, Iterator[Event]] | None = None
         self._next: tuple[Payload, Event, int] | None = None
         # An event that is read again is in here twice.
@@ -195,10 +195,8 @@ class Engine:
         except Exception as error:
             # Whatever a database raises: the pass finishes what is under way, and keeps the cursor.
             why = error if isinstance(error, errors.FactsUnavailableError) else type(error).__name__
-            outcome.stopped_by = f"the event log cannot be read, will retry: {why}"
-            logger.warning(
-                "OpenLineage: the event log cannot be read, will retry: %s", fault.described(error)
-            )
+            outcome.stopped_by = f"{UNREADABLE}: {why}"
+            logger.warning("OpenLineage: %s: %s", UNREADABLE, fault.described(error))
         finally:
             self.lanes.finish(deadline, waits_for_held=waits_for_held)
             self.has_ended = self.lanes.end(patience)
@@ -216,7 +214,7 @@ class Engine:
 
     def _read(self, deadline: float, limit: int | None) -> bool:
         """Convert what is new; return False where the next pass must go on."""
-        self._limit = limit
+        self._limit = float("inf") if limit is None else limit
         is_done = self._go_on(deadline) and self._work_through(deadline)
         if not is_done or not self._may_read(deadline):
             return False
@@ -249,12 +247,9 @@ class Engine:
                 self._facts.prepare(entries, self.reader.has_all_of)
                 self._is_prepared = True
             while self._decoded:
-                if self._limit is not None and self._limit <= 0:
+                if self._limit <= 0 or not self._take(*self._decoded.popleft(), deadline):
                     return False
-                if not self._take(*self._decoded.popleft(), deadline):
-                    return False
-                if self._limit is not None:
-                    self._limit -= 1
+                self._limit -= 1
         return True
 
     def _decode(self) -> None:

@@ -186,20 +186,15 @@ class Identity:
         found = physical_name(asset, asset_path(key), self.settings.dataset_namespaces)
         if found is None:
             return None
-        return PhysicalName(
-            safe_dataset_namespace(found.namespace), safe_name(found.name), found.is_table
-        )
+        namespace, name = safe_dataset_namespace(found.namespace), safe_name(found.name)
+        return PhysicalName(namespace, name, found.is_table)
 
     def _values(
         self, template: NamespaceTemplate, run: RunFacts, asset: AssetFacts | None
     ) -> tuple[_Tokens, _Tags]:
         """Return the values of a template's tokens, and the tags that it names."""
-        tokens = (
-            self.settings.namespace,
-            run.code_location,
-            run.repository,
-            asset.group if asset is not None else None,
-        )
+        group = asset.group if asset is not None else None
+        tokens = (self.settings.namespace, run.code_location, run.repository, group)
         if not (template.tags and self.settings.resolve_run_tags):
             return tokens, ()
         return tokens, tuple((key, run.tags.get(key, "")) for key in template.tags)

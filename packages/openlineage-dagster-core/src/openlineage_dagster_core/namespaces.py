@@ -13,8 +13,7 @@ TAG_PREFIX = "tag:"
 ALLOWED_TOKENS = "the tokens {namespace}, {code_location}, {repository}, {group}, {tag:KEY}"
 
 _TOKEN = re.compile(r"\{([^{}]*)\}")
-_ADJACENT_SLASHES = re.compile(r"(?<!:)/{2,}")
-"""Not the two of `scheme://`: a namespace may be one, such as `postgres://host:5432`."""
+_ADJACENT_SLASHES = re.compile(r"(?<!:)/{2,}")  # Not those of an address: `postgres://host:5432`
 
 
 @dataclass(frozen=True)

@@ -14,14 +14,9 @@ from typing import Annotated, Any, TypedDict, get_args, get_origin, get_type_hin
 
 from dagster import Field, Noneable, Permissive, StringSource
 
-from openlineage_dagster_core import validation
+from openlineage_dagster_core import namespaces, validation
 from openlineage_dagster_core.errors import ConfigurationError
 from openlineage_dagster_core.families import Family
-from openlineage_dagster_core.namespaces import (
-    DEFAULT_NAMESPACE,
-    DEFAULT_TEMPLATE,
-    NamespaceTemplate,
-)
 
 # Backends sort jobs and find their orchestrator by them, and no event may be without facets.
 NEEDED_FACETS = frozenset({"jobType", "processing_engine"})
@@ -88,8 +83,8 @@ def _facet_names(option: str, value: object) -> frozenset[str]:
     return names
 
 
-def _template(option: str, value: object) -> NamespaceTemplate:
-    return NamespaceTemplate(validation.text(option, value), option=option)
+def _template(option: str, value: object) -> namespaces.NamespaceTemplate:
+    return namespaces.NamespaceTemplate(validation.text(option, value), option=option)
 
 
 def _address(option: str, value: object) -> str:
@@ -120,11 +115,11 @@ class DeliveryOptions(TypedDict, total=False):
 
     namespace: Annotated[_TEXT, Option(
         "Namespace of jobs and datasets.",
-        validation.text, DEFAULT_NAMESPACE, "`OPENLINEAGE_NAMESPACE`, else `dagster`",
+        validation.text, namespaces.DEFAULT_NAMESPACE, "`OPENLINEAGE_NAMESPACE`, else `dagster`",
     )]
     namespace_template: Annotated[_TEXT, Option(
         "Namespace with [tokens](#namespaces), such as `{namespace}/{code_location}`.",
-        _template, DEFAULT_TEMPLATE, "`{namespace}`",
+        _template, namespaces.DEFAULT_TEMPLATE, "`{namespace}`",
     )]
     job_namespace: Annotated[_TEXT, Option(
         "Namespace of jobs where it differs from that of datasets; same tokens.",

@@ -85,10 +85,8 @@ def failed(source: Source) -> list[Draft]:
     state, error = RunState.ABORT, None
     if failure.failure_type.value == "FAILED":
         stored = data.error
-        error = ErrorFacts(
-            message=stored.message.strip() if stored else failure.reason.value,
-            stack=stored.to_string().strip() if stored else "",
-        )
+        message = stored.message.strip() if stored else failure.reason.value
+        error = ErrorFacts(message, stored.to_string().strip() if stored else "")
         state = RunState.FAIL
     draft = partial(_event, source, asset, step_key, upstream=upstream)
     drafts: list[Draft] = []
@@ -246,27 +244,17 @@ def _lineage(
     def read(parent: AssetKey) -> InputDataset:
         parts = None
         if definition is not None and parent in definition.upstream_partitions:
-            parts = definition.upstream_partitions[parent].keys(
-                definition.partitions,
-                partition,
-                source.facts.run.created_at,
-                source.facts.last_partitions,
-            )
+            of_parent = definition.upstream_partitions[parent]
+            at, last = source.facts.run.created_at, source.facts.last_partitions
+            parts = of_parent.keys(definition.partitions, partition, at, last)
         return dataset.read_dataset(source, parent, read_by=made_by, partitions=parts)
 
     if definition is not None:
         upstream = definition.upstream
     elif made_by is not None:
         upstream = upstream_in_tags(made_by.tags or {})
-    lineage = Lineage(
-        inputs=tuple(
-            read(parent) for parent in upstream or source.facts.earlier_upstream.get(key, ())
-        ),
-        outputs=(
-            dataset.written_dataset(source, key, partition, made_by),
-            *dataset.child_datasets(source, key),
-        ),
-    )
-    return custom.with_datasets(
-        lineage, source, key, made_by.metadata if made_by is not None else {}, read
-    )
+    inputs = tuple(map(read, upstream or source.facts.earlier_upstream.get(key, ())))
+    written = dataset.written_dataset(source, key, partition, made_by)
+    lineage = Lineage(inputs, (written, *dataset.child_datasets(source, key)))
+    metadata = made_by.metadata if made_by is not None else {}
+    return custom.with_datasets(lineage, source, key, metadata, read)

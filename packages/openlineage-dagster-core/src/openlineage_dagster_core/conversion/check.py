@@ -188,14 +188,9 @@ def _lineage(
         assertions = data_quality.assertions_facet(known, defined, strict=strict)
         input_facets["dataQualityAssertions"] = assertions
     for _, evaluation in sorted(known.items()):
-        metrics = data_quality.metrics_facet(evaluation.metadata)
-        if metrics is not None:
+        if (metrics := data_quality.metrics_facet(evaluation.metadata)) is not None:
             input_facets["dataQualityMetrics"] = metrics
-    dataset = read_dataset(
-        source,
-        key,
-        partitions=[partition] if partition is not None else None,
-        input_facets=input_facets,
-    )
+    partitions = [partition] if partition is not None else None
+    dataset = read_dataset(source, key, partitions=partitions, input_facets=input_facets)
     others = {other for check in defined.values() for other in check.reads}
     return Lineage((dataset, *(read_dataset(source, other) for other in sorted(others - {key}))))

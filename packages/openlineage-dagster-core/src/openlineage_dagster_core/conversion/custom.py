@@ -85,9 +85,8 @@ def load_provider(name: str) -> Provider:
     try:
         found = getattr(importlib.import_module(module), function)
     except (Exception, SystemExit) as error:
-        raise ConfigurationError(
-            "facet_providers", name, f"a function that can be imported ({error!r})"
-        ) from error
+        allowed = f"a function that can be imported ({error!r})"
+        raise ConfigurationError("facet_providers", name, allowed) from error
     if not callable(found):
         raise ConfigurationError("facet_providers", name, "a function")
     return cast("Provider", found)
@@ -162,8 +161,7 @@ def with_datasets(
             OutputDataset(namespace=dataset.namespace, name=dataset.name, facets=dataset.facets)
             for dataset in _datasets(added, "outputs", key, named)
         )
-        facets = found.get("output")
-        if facets:
+        if facets := found.get("output"):
             own = outputs[0]
             own.outputFacets = {**(own.outputFacets or {}), **facets}
     return Lineage(_once(inputs), _once(outputs))
@@ -281,9 +279,5 @@ def _put(event: Event, found: Facets, places: tuple[str, ...]) -> None:
 def _mistake(about: str, what: str) -> None:
     mistakes[about] += 1
     if mistakes[about] == 1:
-        logger.error(
-            "OpenLineage: %s: %s. It is left out; no impact on your run. Further mistakes there "
-            "are only counted.",
-            about,
-            what,
-        )
+        after = "It is left out; no impact on your run. Further mistakes there are only counted."
+        logger.error("OpenLineage: %s: %s. %s", about, what, after)

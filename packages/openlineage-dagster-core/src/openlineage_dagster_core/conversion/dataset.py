@@ -101,9 +101,8 @@ def child_datasets(source: Source, key: AssetKey) -> Iterator[OutputDataset]:
         return
     schema = asset.physical.table_name.rpartition(".")[0]
     for name, columns in asset.children.items():
-        place = replace(
-            asset.physical, table_name=f"{schema}.{name}" if schema else name, uri=None, path=None
-        )
+        table_name = f"{schema}.{name}" if schema else name
+        place = replace(asset.physical, table_name=table_name, uri=None, path=None)
         child = replace(asset, description=None, columns=columns, physical=place)
         physical = identity.physical(key, child)
         if physical is not None:
@@ -122,9 +121,8 @@ def _facets(
     asset = asset_of(source.facts, key)
     facets = dict(described.dataset_facets(asset)) if asset is not None else {}
     physical = source.identity.physical(key, asset)
-    facets["dataSource"] = storage.data_source_facet(
-        namespace if physical is None else physical.namespace
-    )
+    place = namespace if physical is None else physical.namespace
+    facets["dataSource"] = storage.data_source_facet(place)
     if source.identity.settings.dataset_symlinks and (
         symlink := source.identity.symlink(source.facts.run, key, asset)
     ):

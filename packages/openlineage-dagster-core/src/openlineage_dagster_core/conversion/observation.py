@@ -9,16 +9,9 @@ from functools import partial
 from dagster import AssetKey
 from openlineage.client.event_v2 import DatasetEvent, InputDataset, RunState, StaticDataset
 
-from openlineage_dagster_core.conversion import custom, policy
+from openlineage_dagster_core.conversion import custom, envelope, policy
 from openlineage_dagster_core.conversion.dataset import observed_dataset, read_dataset
-from openlineage_dagster_core.conversion.envelope import (
-    Draft,
-    Envelope,
-    Event,
-    Lineage,
-    Source,
-    event_time,
-)
+from openlineage_dagster_core.conversion.envelope import Draft, Event, Source
 from openlineage_dagster_core.conversion.nominal_time import asset_nominal_time
 from openlineage_dagster_core.facets.dataset_state import wiped_facet
 from openlineage_dagster_core.families import Family
@@ -66,9 +59,8 @@ def _drafts(
 def _dataset_event(source: Source, key: AssetKey, read: Callable[[], InputDataset]) -> Event:
     dataset = read()
     static = StaticDataset(namespace=dataset.namespace, name=dataset.name, facets=dataset.facets)
-    event = DatasetEvent(
-        eventTime=event_time(source.entry.timestamp), dataset=static, producer=PRODUCER
-    )
+    at = envelope.event_time(source.entry.timestamp)
+    event = DatasetEvent(eventTime=at, dataset=static, producer=PRODUCER)
     return custom.with_additions(event, source, key)
 
 
@@ -80,7 +72,7 @@ def _run_event(
     state: RunState,
 ) -> Event:
     entry, facts = source.entry, source.facts
-    envelope = Envelope(
+    about = envelope.Envelope(
         source,
         run_id=asset_run_id(facts.run, key, partition, "observation", entry.timestamp),
         name=observations_job_name(key),
@@ -90,4 +82,5 @@ def _run_event(
         partition=partition,
         run_facets=asset_nominal_time(facts.assets.get(key), partition),
     )
-    return custom.with_additions(envelope.event(state, lineage=Lineage((read(),))), source, key)
+    event = about.event(state, lineage=envelope.Lineage((read(),)))
+    return custom.with_additions(event, source, key)

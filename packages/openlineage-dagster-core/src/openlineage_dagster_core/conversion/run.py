@@ -10,14 +10,7 @@ from openlineage.client.generated.base import RunFacet
 from openlineage_dagster_core.conversion import asset, check, custom, described, step
 from openlineage_dagster_core.conversion.envelope import Draft, Envelope, Event, Source
 from openlineage_dagster_core.conversion.nominal_time import run_nominal_time
-from openlineage_dagster_core.facets.run import (
-    Upstream,
-    environment_variables_facet,
-    execution_parameters_facet,
-    job_dependencies_facet,
-    launch_in_tags,
-    parent_facet,
-)
+from openlineage_dagster_core.facets import run as run_facets
 from openlineage_dagster_core.facts.model import ErrorFacts
 from openlineage_dagster_core.facts.progress import stored_error
 from openlineage_dagster_core.families import Family
@@ -111,20 +104,21 @@ def _event(source: Source, state: RunState, error: ErrorFacts | None) -> Event:
 
 def _run_facets(source: Source) -> dict[str, RunFacet]:
     facts, settings = source.facts, source.identity.settings
-    run = facts.run
+    run, outside = facts.run, facts.run.parent
+    parent = run_facets.parent_facet(outside.parent, outside.root) if outside else None
     facets: dict[str, RunFacet | None] = {
         **run_nominal_time(facts),
-        "parent": parent_facet(run.parent.parent, run.parent.root) if run.parent else None,
-        "jobDependencies": job_dependencies_facet(_launched_by(source)),
-        "executionParameters": execution_parameters_facet(
+        "parent": parent,
+        "jobDependencies": run_facets.job_dependencies_facet(_launched_by(source)),
+        "executionParameters": run_facets.execution_parameters_facet(
             run.config, settings.execution_parameters
         ),
-        "environmentVariables": environment_variables_facet(facts.environment),
+        "environmentVariables": run_facets.environment_variables_facet(facts.environment),
     }
     return {name: facet for name, facet in facets.items() if facet is not None}
 
 
-def _launched_by(source: Source) -> list[Upstream]:
+def _launched_by(source: Source) -> list[run_facets.Upstream]:
     run = source.facts.run
     namespace = source.identity.job_namespace(run)
     found = []
@@ -132,8 +126,8 @@ def _launched_by(source: Source) -> list[Upstream]:
         # The retried run was stored at another time; its own id gives that.
         run_id = canonical_run_id(run.created_at, run.parent_run_id)
         name = run_job_name(run, is_like_asset=source.facts.is_job_like_asset)
-        found.append(Upstream(namespace, name, run_id, RETRY))
-    launch = launch_in_tags(run.tags)
+        found.append(run_facets.Upstream(namespace, name, run_id, RETRY))
+    launch = run_facets.launch_in_tags(run.tags)
     if launch is not None and launch.type in LAUNCHED_BY_JOBS:
-        found.append(Upstream(namespace, launch.name, None, launch.type))
+        found.append(run_facets.Upstream(namespace, launch.name, None, launch.type))
     return found

@@ -11,8 +11,7 @@ from dataclasses import dataclass
 
 from openlineage_dagster_core.errors import BackendUnavailableError, DeliveryError
 
-# Failures with others sent in between after which an event is parked: some 15 seconds
-PARK_AFTER = 5
+PARK_AFTER = 5  # Failures with others sent in between until an event is parked: some 15 seconds
 FIRST_RETRY_SECONDS = 0.5
 LONGEST_RETRY_SECONDS = 15.0
 
@@ -77,9 +76,8 @@ class Failures:
         attempts.failures += 1
         attempts.sent_before = self._sent
         attempts.message = str(error) if isinstance(error, DeliveryError) else type(error).__name__
-        pause = min(
-            LONGEST_RETRY_SECONDS, FIRST_RETRY_SECONDS * 2.0 ** min(attempts.failures - 1, 10)
-        )
+        doublings = min(attempts.failures - 1, 10)
+        pause = min(LONGEST_RETRY_SECONDS, FIRST_RETRY_SECONDS * 2.0**doublings)
         attempts.retry_at = time.monotonic() + pause * random.uniform(0.8, 1.2)  # noqa: S311 -- jitter
         if attempts.evidence >= PARK_AFTER:
             return True

@@ -18,14 +18,11 @@ from openlineage_dagster_core.errors import DeliveryError, EventRefusedError
 
 CAPACITY_BYTES = 16_000_000  # Bytes of text that may wait to be sent
 CAPACITY_EVENTS = 20_000  # Events that may wait to be sent
-# Waiting events for each of which another sender begins: few are sent in the log's order
-EVENTS_A_SENDER = 16
+EVENTS_A_SENDER = 16  # Waiting events for each further sender: few are sent in the log's order
 FAST_SECONDS = 0.01  # Seconds within which a fast backend answers
-# Senders for a fast backend: Python runs one thread at a time, so more would only wait
-FEW_SENDERS = 4
+FEW_SENDERS = 4  # For a fast backend: Python runs one thread at a time, more would only wait
 ANSWERS_TIMED = 16  # Answers of which the fastest one shows how fast the backend is
-# Seconds that a sender without an event waits for the next one before its thread ends
-IDLE_SECONDS = 1.0
+IDLE_SECONDS = 1.0  # Seconds that a sender waits for an event before its thread ends
 OTHER_DELIVERS = "another process delivers now"  # The reason to stop where `may_send` returns False
 
 
@@ -289,27 +286,19 @@ class Lanes(Generic[P]):
         if self._ready:
             return heapq.heappop(self._ready)
         due = self._due()
-        if not due:
-            return None
-        ticket = min(due, key=lambda each: (each.attempts.failures, each.number))
-        if self._under_way and self._needs_probe(ticket):
+        ticket = min(due, key=lambda each: (each.attempts.failures, each.number), default=None)
+        if ticket is None or (self._under_way and self._needs_probe(ticket)):
             return None
         self._held.remove(ticket)
         return ticket
 
     def _answers(self, send: Callable[[P], None], probe: P, ticket: _Ticket[P]) -> bool:
         """Send a probe; return False where the failed event must not be tried again now."""
-        failure: BaseException | None = None
-        try:
-            send(probe)
-        except EventRefusedError:
-            pass
-        except BaseException as error:
-            failure = error
+        failure = _failure(send, probe)
         with self._changed:
             self._probe = None
             self._start_senders()
-            if failure is None:
+            if failure is None or isinstance(failure, EventRefusedError):
                 self.failures.succeed()
                 if self._may_send():
                     return True
@@ -320,13 +309,8 @@ class Lanes(Generic[P]):
             return False
 
     def _attempt(self, send: Callable[[P], None], ticket: _Ticket[P]) -> None:
-        failure: BaseException | None = None
         began = time.monotonic()
-        try:
-            send(ticket.payload)
-        except BaseException as error:
-            # In a thread of ours, SystemExit or CancelledError would only lose the event.
-            failure = error
+        failure = _failure(send, ticket.payload)
         seconds = time.monotonic() - began
         with self._changed:
             if failure is None:

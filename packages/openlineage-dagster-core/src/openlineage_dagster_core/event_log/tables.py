@@ -31,10 +31,8 @@ MATERIALIZATION = DagsterEventType.ASSET_MATERIALIZATION.value
 # The only tag of a materialization, except those of partitions, that Dagster keeps in a table
 DATA_VERSION_TAG = "dagster/data_version"
 LONGEST_PAGE = 4000  # Rows that one query returns at most
-# Characters of events that one query returns at most: a single event may be longer
-PAGE_BYTES = 9_000_000
-# Rows that one query returns at most where the database cannot add up how long they are
-PAGE_WITHOUT_WINDOWS = 200
+PAGE_WITHOUT_WINDOWS = 200  # The same where the database cannot add up how long rows are
+PAGE_BYTES = 9_000_000  # Characters of events that one query returns at most, except a single one
 
 _T = TypeVar("_T")
 
@@ -134,7 +132,8 @@ class EventTables:
         """Read each asset's materializations from `since` to `until`, and the last before."""
         return self._chosen(
             [
-                *(_last_materialization(key, since) for key in some),
+                # SQLite takes an order within a union only so.
+                *(select(_last_materializations(key, since, 1).subquery().c.id) for key in some),
                 *([_materializations(some, since, until)] if since < until else []),
             ]
             for some in _in_pieces(sorted(keys), LASTS_A_QUERY)
@@ -173,12 +172,10 @@ class EventTables:
     def last_dynamic_partition(self, name: str, before: datetime) -> str | None:
         """Return the key of the dynamic partition that was added last before a time, if any."""
         table = schema.DynamicPartitionsTable.c
+        until = before.astimezone(timezone.utc).replace(tzinfo=None)
         query = (
             select(table.partition)
-            .where(
-                table.partitions_def_name == name,
-                table.create_timestamp <= before.astimezone(timezone.utc).replace(tzinfo=None),
-            )
+            .where(table.partitions_def_name == name, table.create_timestamp <= until)
             .order_by(table.id.desc())
             .limit(1)
         )
@@ -210,9 +207,8 @@ def _stored_event(
 def _has_window_functions(connection: Connection) -> bool:
     """Return False for MySQL before 8; every other database that Dagster runs on has them."""
     dialect: Any = connection.dialect
-    return bool(
-        dialect.name != "mysql" or dialect.is_mariadb or dialect.server_version_info >= (8,)
-    )
+    is_new = dialect.name != "mysql" or dialect.is_mariadb or dialect.server_version_info >= (8,)
+    return bool(is_new)
 
 
 def _within(ids: Select[Any], *, bounded: bool) -> Select[Any]:
@@ -235,11 +231,6 @@ def _last_versions(keys: Iterable[AssetKey]) -> Select[Any]:
         .where(_tag.asset_key.in_([key.to_string() for key in keys]), _tag.key == DATA_VERSION_TAG)
         .group_by(_tag.asset_key)
     )
-
-
-def _last_materialization(key: AssetKey, before: float) -> Select[Any]:
-    # SQLite takes an order within a union only so.
-    return select(_last_materializations(key, before, 1).subquery().c.id)
 
 
 def _last_materializations(key: AssetKey, before: float, limit: int, *columns: Any) -> Select[Any]:

@@ -6,14 +6,7 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 
-from dagster import (
-    AssetKey,
-    DagsterEventType,
-    DagsterInstance,
-    EventRecordsFilter,
-    RunRecord,
-    RunsFilter,
-)
+import dagster as dg
 
 from openlineage_dagster_core.event_log.cursor import Cursor
 from openlineage_dagster_core.event_log.outstanding import Outstanding
@@ -32,8 +25,7 @@ from openlineage_dagster_core.families import FOLLOWED
 
 # Seconds after the last news, and seconds between two looks for late events up to then
 LOOKS = ((10.0, 5.0), (120.0, 15.0), (LATE_SECONDS, 60.0))
-# Seconds between two looks for late events, at least, while the reader is behind
-LOOK_BEHIND_SECONDS = 30.0
+LOOK_BEHIND_SECONDS = 30.0  # Seconds between two looks, at least, while the reader is behind
 # Storage ids before the beginning within which a run must have begun to be read whole: the cursor
 # keeps the ids of other runs in between, and has 16,000 characters in a sensor
 FURTHEST_BACK = 80_000
@@ -58,10 +50,8 @@ class _Repeat:
     wanted: set[int]  # Their storage ids
     after: int  # Everything up to this storage id is done
     runs: set[str] = field(default_factory=set)  # The runs of the wanted events up to there
-    # The assets of the wanted events up to there
-    assets: set[AssetKey] = field(default_factory=set)
-    # The runs of all events that `read` has yielded for this
-    touched: set[str] = field(default_factory=set)
+    assets: set[dg.AssetKey] = field(default_factory=set)  # The assets of these
+    touched: set[str] = field(default_factory=set)  # The runs of all events that `read` has yielded
 
 
 class WholeLog(EventLogReader):
@@ -73,7 +63,7 @@ class WholeLog(EventLogReader):
     of these is now older than it should be.
     """
 
-    def __init__(self, instance: DagsterInstance, cursor: Cursor) -> None:
+    def __init__(self, instance: dg.DagsterInstance, cursor: Cursor) -> None:
         super().__init__(cursor)
         self.use(instance)
         self._events = Outstanding(cursor.low, cursor.recent)
@@ -94,7 +84,7 @@ class WholeLog(EventLogReader):
         self._repeat: _Repeat | None = None
         self._read_whole: set[str] = set()
 
-    def use(self, instance: DagsterInstance) -> None:
+    def use(self, instance: dg.DagsterInstance) -> None:
         """Read on through another opening of the same instance."""
         self._instance = instance
         self._storage = instance.event_log_storage
@@ -112,12 +102,11 @@ class WholeLog(EventLogReader):
         elif start >= time.time():
             low = newest
         else:
+            wanted = [dg.EventRecordsFilter(each, after_timestamp=start) for each in FOLLOWED]
             first = [
                 record.storage_id
-                for event_type in FOLLOWED
-                for record in self._storage.get_event_records(
-                    EventRecordsFilter(event_type, after_timestamp=start), limit=1, ascending=True
-                )
+                for each in wanted
+                for record in self._storage.get_event_records(each, limit=1, ascending=True)
             ]
             low = min([newest, *(each - 1 for each in first)])
         self._began_after = low
@@ -139,7 +128,7 @@ class WholeLog(EventLogReader):
         following = self._source.rows(low).events
         if following:
             since = following[0].timestamp
-            changed = RunsFilter(
+            changed = dg.RunsFilter(
                 updated_after=datetime.fromtimestamp(since, timezone.utc),
                 created_before=datetime.fromtimestamp(since + CLOCKS_DIFFER_SECONDS, timezone.utc),
             )
@@ -188,8 +177,7 @@ class WholeLog(EventLogReader):
 
     def _must_look(self) -> bool:
         """Return True where a look for late events is due."""
-        low = self._events.low
-        if self._read_to <= low and not self._events:
+        if self._read_to <= self._events.low and not self._events:
             return False
         now = time.monotonic()
         quiet = now - self._news_at
@@ -244,7 +232,7 @@ class WholeLog(EventLogReader):
         cursor.behind = len(self._events)
         cursor.behind_since = self._events.oldest()
 
-    def has_all_of(self, runs: Sequence[RunRecord]) -> Collection[str]:
+    def has_all_of(self, runs: Sequence[dg.RunRecord]) -> Collection[str]:
         """Return the ids of the runs that began after this reader did."""
         if not self._began_after:
             return [run.dagster_run.run_id for run in runs]
@@ -279,12 +267,12 @@ class _TypeByType:
     Each question is a request over the network, so answers are kept until they are read.
     """
 
-    def __init__(self, instance: DagsterInstance) -> None:
+    def __init__(self, instance: dg.DagsterInstance) -> None:
         self._instance = instance
         self._after = self._newest = 0  # The answers say what is between these two storage ids
         self._asked_at = 0.0  # When that was the newest one, by the monotonic clock
         # By type: the storage id up to which an answer has all events, and these
-        self._answers: dict[DagsterEventType, tuple[int, list[StoredEvent]]] = {}
+        self._answers: dict[dg.DagsterEventType, tuple[int, list[StoredEvent]]] = {}
 
     def rows(self, after: int, *, until: int | None = None) -> Page:
         now = time.monotonic()
@@ -309,10 +297,10 @@ class _TypeByType:
         is_last = horizon == self._newest and len(events) <= PUBLIC_PAGE
         return Page(events[:PUBLIC_PAGE], is_last, last if is_last else 0)
 
-    def _ask(self, event_type: DagsterEventType, after: int) -> tuple[int, list[StoredEvent]]:
+    def _ask(self, event_type: dg.DagsterEventType, after: int) -> tuple[int, list[StoredEvent]]:
         """Return a page of one type, and the storage id up to which that type has no more."""
         found = self._instance.event_log_storage.get_event_records(
-            EventRecordsFilter(event_type, after_cursor=after), limit=PUBLIC_PAGE, ascending=True
+            dg.EventRecordsFilter(event_type, after_cursor=after), limit=PUBLIC_PAGE, ascending=True
         )
         events = []
         for each in found:

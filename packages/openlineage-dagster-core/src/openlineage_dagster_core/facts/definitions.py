@@ -165,9 +165,8 @@ def _upstream_partitions(
         mapping = graph.get_partition_mapping(node.key, parent)
         # Not every process has the code of a user's own mapping, and all must agree.
         if type(mapping).__module__.startswith("dagster."):
-            found[parent] = UpstreamPartitions(
-                mapping, Partitions(graph.get(parent).partitions_def)
-            )
+            upstream = Partitions(graph.get(parent).partitions_def)
+            found[parent] = UpstreamPartitions(mapping, upstream)
     return found
 
 

@@ -9,13 +9,8 @@ import dagster as dg
 
 from openlineage_dagster_core.event_log.stored_event import StoredEvent
 from openlineage_dagster_core.event_log.tables import EventTables
+from openlineage_dagster_core.facts import metadata
 from openlineage_dagster_core.facts.materialized import NOTHING, packed_materialization
-from openlineage_dagster_core.facts.metadata import (
-    DESCRIBING_KEYS,
-    STEP_TAG,
-    tells_upstream,
-    upstream_in_tags,
-)
 
 ASSETS_REMEMBERED = 20_000
 BYTES_REMEMBERED = 20_000_000  # Of what is packed of all assets
@@ -24,7 +19,10 @@ CLOCKS_DIFFER_SECONDS = 10.0  # An event may seem that much older than one store
 ROUNDS = 20  # How often to ask for an event before one that does not say what is asked for
 PAGE = 100  # Materializations of one asset that are looked at for the last one that says something
 # What is in the text of an event that a step made, or that describes its asset
-SAYING = (f'"{STEP_TAG}"', *(f'"label": "{key}"' for key in sorted(DESCRIBING_KEYS)))
+SAYING = (
+    f'"{metadata.STEP_TAG}"',
+    *(f'"label": "{key}"' for key in sorted(metadata.DESCRIBING_KEYS)),
+)
 
 Upstream = tuple[dg.AssetKey, ...]
 _Said = TypeVar("_Said")
@@ -306,8 +304,8 @@ def made_by(entry: dg.EventLogEntry) -> Made | None:
     packed = packed_materialization(materialization)
     return Made(
         materialization.asset_key,
-        packed if packed != NOTHING or STEP_TAG in tags else None,
-        upstream_in_tags(tags) if tells_upstream(tags) else None,
+        packed if packed != NOTHING or metadata.STEP_TAG in tags else None,
+        metadata.upstream_in_tags(tags) if metadata.tells_upstream(tags) else None,
     )
 
 

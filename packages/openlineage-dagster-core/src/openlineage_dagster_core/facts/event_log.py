@@ -13,14 +13,9 @@ from openlineage_dagster_core.errors import FactsUnavailableError, RunDeletedErr
 from openlineage_dagster_core.event_log.run_log import events_of_run
 from openlineage_dagster_core.event_log.stored_event import StoredEvent, asset_of
 from openlineage_dagster_core.event_log.tables import EventTables
+from openlineage_dagster_core.facts import earlier_materializations as earlier
 from openlineage_dagster_core.facts import metadata
 from openlineage_dagster_core.facts.definitions import upstream_of, with_upstream
-from openlineage_dagster_core.facts.earlier_materializations import (
-    EarlierMaterializations,
-    Made,
-    made_by,
-    made_in,
-)
 from openlineage_dagster_core.facts.model import AssetFacts, Definitions, Facts, RunFacts
 from openlineage_dagster_core.facts.outside import parent_in_tags
 from openlineage_dagster_core.facts.progress import ProgressLog
@@ -34,10 +29,8 @@ TAGS_SET_LATER = frozenset(
 )
 
 EVENTS_REMEMBERED = 100_000  # Number of events of unfinished runs in memory: some 100 MB at most
-# Number of unfinished runs that are known to be dropped: their logs must be read again
-FORGOTTEN_REMEMBERED = 100_000
-# Number of ended runs that are known as such: later events of theirs give nothing
-ENDED_REMEMBERED = 5000
+FORGOTTEN_REMEMBERED = 100_000  # Number of unfinished runs whose logs must be read again
+ENDED_REMEMBERED = 5000  # Number of runs known to have ended: later events of theirs give nothing
 # The events that may end assets which were not materialized
 UNFINISHED = RUN_ENDS | {DagsterEventType.STEP_FAILURE, DagsterEventType.STEP_SKIPPED}
 
@@ -92,7 +85,7 @@ class _Run:
     with_last_partitions: Mapping[AssetKey, AssetFacts] | None = None
     asked: int = -1  # The value of `planned` for which `made_before` was read
 
-    def observe(self, entry: EventLogEntry, made: Made | None) -> None:
+    def observe(self, entry: EventLogEntry, made: earlier.Made | None) -> None:
         """Follow the run; `made` is read from the event if that is a materialization."""
         self.events += 1
         if _is_start(entry):
@@ -141,8 +134,8 @@ class EventLogFacts:
         self._events = 0
         self._ended: OrderedDict[str, None] = OrderedDict()
         self._forgotten: OrderedDict[str, None] = OrderedDict()
-        self._earlier = EarlierMaterializations(instance, follows_all=follows_all)
-        self._last_read: tuple[EventLogEntry | None, Made | None] = (None, None)
+        self._earlier = earlier.EarlierMaterializations(instance, follows_all=follows_all)
+        self._last_read: tuple[EventLogEntry | None, earlier.Made | None] = (None, None)
 
     def prepare(
         self,
@@ -155,12 +148,8 @@ class EventLogFacts:
         FactsUnavailableError if the instance cannot be read now.
         """
         entries = list(entries)
-        unknown = sorted(
-            {entry.run_id for entry in entries if entry.run_id}
-            - self._runs.keys()
-            - self._ended.keys()
-            - self._forgotten.keys()
-        )
+        run_ids = {entry.run_id for entry in entries if entry.run_id}
+        unknown = sorted(run_ids - self._runs.keys() - self._ended.keys() - self._forgotten.keys())
         try:
             records = run_records(self._instance(), unknown) if unknown else ()
             whole = set(complete(records)) if records else set()
@@ -266,10 +255,7 @@ class EventLogFacts:
         )
 
     def _add_last_partitions(
-        self,
-        known: dict[str, str | None],
-        assets: Mapping[AssetKey, AssetFacts],
-        before: datetime,
+        self, known: dict[str, str | None], assets: Mapping[AssetKey, AssetFacts], before: datetime
     ) -> Mapping[str, str | None]:
         """Add the last key of each dynamic partitioning that an asset reads only the last of.
 
@@ -338,10 +324,10 @@ class EventLogFacts:
             last_partitions=self._add_last_partitions({}, assets, run.created_at),
         )
 
-    def _made(self, entry: EventLogEntry) -> Made | None:
+    def _made(self, entry: EventLogEntry) -> earlier.Made | None:
         """Read a materialization once, for its facts and for `advance`."""
         if self._last_read[0] is not entry:
-            self._last_read = (entry, made_by(entry))
+            self._last_read = (entry, earlier.made_by(entry))
         return self._last_read[1]
 
     def _made_by_now(
@@ -422,7 +408,7 @@ class EventLogFacts:
                 logged = before.entry()
             except Exception:  # noqa: S112 -- Dagster cannot read it; the engine parked it
                 continue
-            run.observe(logged, made_by(logged))
+            run.observe(logged, earlier.made_by(logged))
         if run.started_at is not None:
             self._definitions.prepare([entry.run_id], run.log.progress.planned_keys)
         return run
@@ -452,7 +438,7 @@ def _is_start(entry: EventLogEntry) -> bool:
 
 def _read_by(entry: EventLogEntry) -> set[AssetKey]:
     """Return the assets that a materialization itself names."""
-    made = made_in(entry)
+    made = earlier.made_in(entry)
     if made is None:
         return set()
     added = metadata.additions(made.metadata)
@@ -500,7 +486,7 @@ def _assets_of_run(
     key = asset_of(entry)
     if key is None or key in planned or key in checked or key not in assets:
         return run.assets
-    made = made_in(entry)
+    made = earlier.made_in(entry)
     if assets[key].is_external and made is not None and metadata.tells_upstream(made.tags or {}):
         return run.assets
     return {**run.assets, **with_upstream(assets, [key])}
@@ -527,7 +513,7 @@ def _ended_without_definition(
 
 def _logged_by_hand(entry: EventLogEntry) -> set[AssetKey]:
     """Return the asset of a materialization that does not say what it was made from."""
-    made = made_in(entry)
+    made = earlier.made_in(entry)
     return set() if made is None or metadata.tells_upstream(made.tags or {}) else {made.asset_key}
 
 

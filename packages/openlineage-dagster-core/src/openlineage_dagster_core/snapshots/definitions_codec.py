@@ -5,18 +5,7 @@ from typing import Any
 
 from dagster import AssetKey, TableColumn, TableSchema
 
-from openlineage_dagster_core.facts.model import (
-    AssetFacts,
-    CheckFacts,
-    JobFacts,
-    PhysicalFacts,
-    StepFacts,
-)
-from openlineage_dagster_core.facts.partitions import (
-    Partitions,
-    PartitionsTable,
-    UpstreamPartitions,
-)
+from openlineage_dagster_core.facts import model, partitions
 
 Json = dict[str, Any]
 
@@ -27,12 +16,12 @@ _AS_THEY_ARE = (
 )  # fmt: skip
 
 
-def encode_asset(asset: AssetFacts) -> str:
+def encode_asset(asset: model.AssetFacts) -> str:
     """Return an asset as JSON, the same for equal assets.
 
     Partitions of a class of the user's own are left out.
     """
-    table = PartitionsTable()
+    table = partitions.PartitionsTable()
     written = {
         # The fields in their order: another order would be another version.
         **vars(asset),
@@ -57,11 +46,11 @@ def encode_asset(asset: AssetFacts) -> str:
     return _to_json(written, table)
 
 
-def decode_asset(text: str) -> AssetFacts:
+def decode_asset(text: str) -> model.AssetFacts:
     """Read what `encode_asset` wrote."""
     written: Json = json.loads(text)
-    table = PartitionsTable(written["table"])
-    return AssetFacts(
+    table = partitions.PartitionsTable(written["table"])
+    return model.AssetFacts(
         # Earlier versions of ours wrote fewer.
         **{name: written[name] for name in _AS_THEY_ARE if name in written},
         key=AssetKey(written["key"]),
@@ -70,27 +59,27 @@ def decode_asset(text: str) -> AssetFacts:
         columns=_columns(written["columns"]),
         partitions=_partitions(written["partitions"], table),
         upstream_partitions={
-            AssetKey(path): UpstreamPartitions(
+            AssetKey(path): partitions.UpstreamPartitions(
                 table.decode_mapping(mapping), table.decode(upstream)
             )
             for path, mapping, upstream in written["upstream_partitions"]
         },
         checks={
-            name: CheckFacts(_keys(reads), *words)
+            name: model.CheckFacts(_keys(reads), *words)
             for name, (reads, *words) in written["checks"].items()
         },
-        physical=PhysicalFacts(*written["physical"]),
+        physical=model.PhysicalFacts(*written["physical"]),
     )
 
 
-def _encode_check(check: CheckFacts) -> list[Any]:
+def _encode_check(check: model.CheckFacts) -> list[Any]:
     reads, *words = vars(check).values()
     return [[list(key.path) for key in reads], *words]
 
 
-def encode_job(job: JobFacts) -> str:
+def encode_job(job: model.JobFacts) -> str:
     """Return a job as JSON."""
-    table = PartitionsTable()
+    table = partitions.PartitionsTable()
     written = {
         **vars(job),
         "partitions": [table.encode(job.partitions)] if job.partitions else None,
@@ -99,21 +88,21 @@ def encode_job(job: JobFacts) -> str:
     return _to_json(written, table)
 
 
-def decode_job(text: str) -> JobFacts:
+def decode_job(text: str) -> model.JobFacts:
     """Read what `encode_job` wrote."""
     written: Json = json.loads(text)
-    return JobFacts(
+    return model.JobFacts(
         description=written["description"],
         owners=tuple(written["owners"]),
         tags=written["tags"],
-        partitions=_partitions(written["partitions"], PartitionsTable(written["table"])),
+        partitions=_partitions(written["partitions"], partitions.PartitionsTable(written["table"])),
         source_code=written["source_code"],
         is_like_asset=written.get("is_like_asset", False),
-        steps={key: StepFacts(*step) for key, step in written["steps"].items()},
+        steps={key: model.StepFacts(*step) for key, step in written["steps"].items()},
     )
 
 
-def _to_json(written: Json, table: PartitionsTable) -> str:
+def _to_json(written: Json, table: partitions.PartitionsTable) -> str:
     return json.dumps({**written, "table": table.texts}, separators=(",", ":"))
 
 
@@ -129,5 +118,7 @@ def _keys(paths: list[list[str]]) -> tuple[AssetKey, ...]:
     return tuple(AssetKey(path) for path in paths)
 
 
-def _partitions(written: list[int | None] | None, table: PartitionsTable) -> Partitions | None:
+def _partitions(
+    written: list[int | None] | None, table: partitions.PartitionsTable
+) -> partitions.Partitions | None:
     return None if written is None else table.decode(written[0])

@@ -10,11 +10,7 @@ from openlineage_dagster_core.facts.executing import executing_definitions
 from openlineage_dagster_core.facts.model import AssetFacts, Definitions
 from openlineage_dagster_core.key_values import KeyValues, parsed
 from openlineage_dagster_core.settings import Settings
-from openlineage_dagster_core.snapshots.definitions_codec import (
-    decode_asset,
-    encode_asset,
-    encode_job,
-)
+from openlineage_dagster_core.snapshots import definitions_codec as codec
 from openlineage_dagster_core.snapshots.history import (
     EPOCH_ROW,
     History,
@@ -53,9 +49,9 @@ def keep_definitions(
     nothing.
     """
     defined = {asset_row(asset.key.path): asset for asset in definitions.assets.values()}
-    assets = {row: encode_asset(asset) for row, asset in defined.items()}
+    assets = {row: codec.encode_asset(asset) for row, asset in defined.items()}
     job = definitions.jobs.get(job_name)
-    job_text = encode_job(job) if job is not None else None
+    job_text = codec.encode_job(job) if job is not None else None
     digests = sorted((row, digest_of(text)) for row, text in assets.items())
     selection = digest_of(json.dumps([digests, digest_of(job_text or "")]))
     row = job_row(job_name)
@@ -106,7 +102,7 @@ def _keep_asset(
             if checks == latest.checks:
                 return False
             asset, origin = latest, history.origin
-        text = encode_asset(replace(asset, checks=checks))
+        text = codec.encode_asset(replace(asset, checks=checks))
     if history.latest != digest_of(text):
         history.add(at, text)
         history.origin = origin or history.origin
@@ -120,7 +116,7 @@ def _rank(asset: AssetFacts) -> int:
 
 def _latest(history: History) -> AssetFacts | None:
     try:
-        return decode_asset(history.text(history.latest or ""))
+        return codec.decode_asset(history.text(history.latest or ""))
     except Exception:
         # There is none yet, or another version of ours wrote it.
         return None
