@@ -11,27 +11,13 @@ from datetime import datetime, timezone
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from dagster import (
-    DagsterEventType,
-    DefaultSensorStatus,
-    RepositoryDefinition,
-    SensorDefinition,
-    SensorEvaluationContext,
-    SkipReason,
-    sensor,
-)
+import dagster as dg
 
 from openlineage_dagster_core import fault
 from openlineage_dagster_core.conversion.custom import load_provider
+from openlineage_dagster_core.delivery import transport
 from openlineage_dagster_core.delivery.client import LineageClient, connect
-from openlineage_dagster_core.delivery.transport import (
-    CONSOLE_LOGGER,
-    HOW_TO_CONFIGURE,
-    check,
-    is_configured,
-    prints_unseen,
-)
-from openlineage_dagster_core.engine import Engine
+from openlineage_dagster_core.engine import UNREADABLE, Engine
 from openlineage_dagster_core.errors import ConfigurationError
 from openlineage_dagster_core.event_log.reader import EventLogReader
 from openlineage_dagster_core.facts.definitions import DefinedAssets, DefinedJobs
@@ -61,24 +47,27 @@ START_FROM = (
     "'beginning', 'now', a datetime, a text such as '2026-01-31T12:00:00+00:00', or seconds"
 )
 UP_TO_DATE = "nothing is new"
-UNSEEN = f"the console transport printed nothing: no logging handler shows INFO of {CONSOLE_LOGGER}"
+UNSEEN = (
+    "the console transport printed nothing: no logging handler shows INFO of "
+    f"{transport.CONSOLE_LOGGER}"
+)
 DESCRIPTION = "Sends what Dagster records to OpenLineage: runs, steps, assets and checks."
 
 
 def openlineage_sensor(
     name: str = "openlineage_sensor",
     description: str | None = DESCRIPTION,
-    concerned_event_types: DagsterEventType | Iterable[DagsterEventType] | None = None,
+    concerned_event_types: dg.DagsterEventType | Iterable[dg.DagsterEventType] | None = None,
     minimum_interval_seconds: int | None = DEFAULT_INTERVAL_SECONDS,
     record_filter_limit: int | None = None,
     after_storage_id: int | None = 0,
     include_asset_events: bool = True,
     *,
-    default_status: DefaultSensorStatus = DefaultSensorStatus.RUNNING,
+    default_status: dg.DefaultSensorStatus = dg.DefaultSensorStatus.RUNNING,
     start_from: str | float | datetime | None = None,
     tick_timeout: float | None = None,
     **options: Unpack[SharedOptions],
-) -> SensorDefinition:
+) -> dg.SensorDefinition:
     """Make the sensor that sends the event log to OpenLineage.
 
     Args:
@@ -102,39 +91,34 @@ def openlineage_sensor(
         ConfigurationError: an argument or `OPENLINEAGE_URL` is wrong.
     """
     reject_unknown(options.keys(), declared(SharedOptions))
-    check(os.environ)
+    transport.check(os.environ)
     if not include_asset_events:
         options["families"] = ["run", "step"]
     settings = Settings.from_options(options)
     for provider in settings.facet_providers:
         load_provider(provider)
-    limit = whole_number(
-        "record_filter_limit",
-        DEFAULT_EVENTS_A_TICK if record_filter_limit is None else record_filter_limit,
-        least=0,
-    )
+    limit = DEFAULT_EVENTS_A_TICK if record_filter_limit is None else record_filter_limit
+    limit = whole_number("record_filter_limit", limit, least=0)
     concerned = _event_types(concerned_event_types)
     start = start_time(start_from)
+    budget = seconds("tick_timeout", TICK_SECONDS if tick_timeout is None else tick_timeout)
     # A request that is under way when the time is up still takes its own.
-    budget = min(
-        seconds("tick_timeout", TICK_SECONDS if tick_timeout is None else tick_timeout),
-        max(1.0, EVALUATION_SECONDS - settings.timeout),
-    )
+    budget = min(budget, max(1.0, EVALUATION_SECONDS - settings.timeout))
     identity = Identity(settings)
     memory = Memory()
     at_work = threading.Lock()
 
-    def evaluate(context: SensorEvaluationContext) -> SkipReason:
+    def evaluate(context: dg.SensorEvaluationContext) -> dg.SkipReason:
         instance = context.instance
         if getattr(instance.event_log_storage, "openlineage_mechanism", None) is not None:
-            return SkipReason(WRAPPED)
-        if not is_configured(os.environ):
-            how = "OPENLINEAGE_DISABLED" if is_disabled(os.environ) else HOW_TO_CONFIGURE
-            return SkipReason(f"nothing is emitted: {how}")
+            return dg.SkipReason(WRAPPED)
+        if not transport.is_configured(os.environ):
+            how = "OPENLINEAGE_DISABLED" if is_disabled(os.environ) else transport.HOW_TO_CONFIGURE
+            return dg.SkipReason(f"nothing is emitted: {how}")
         repository = context.repository_def
         if not at_work.acquire(blocking=False):
             # Dagster gave up on it; it stops by itself.
-            return SkipReason("the tick before has not ended yet")
+            return dg.SkipReason("the tick before has not ended yet")
         try:
             engine = memory.resume(
                 instance,
@@ -156,11 +140,11 @@ def openlineage_sensor(
                 context.update_cursor(text)
             if reason is not None:
                 context.log.info(reason)
-            return SkipReason(reason or UP_TO_DATE)
+            return dg.SkipReason(reason or UP_TO_DATE)
         finally:
             at_work.release()
 
-    definition = sensor(
+    definition = dg.sensor(
         name=name,
         description=description,
         minimum_interval_seconds=minimum_interval_seconds,
@@ -174,9 +158,9 @@ def openlineage_sensor(
 def _engine(
     reader: EventLogReader,
     memory: Memory,
-    repository: RepositoryDefinition | None,
+    repository: dg.RepositoryDefinition | None,
     identity: Identity,
-    concerned: Collection[DagsterEventType],
+    concerned: Collection[dg.DagsterEventType],
 ) -> Engine:
     settings, definitions = identity.settings, Definitions()
     if repository is not None:
@@ -198,17 +182,15 @@ def _tick(engine: Engine, start: float | None, budget: float, limit: int | None)
             return None
     except Exception as error:
         # Whatever a database raises.
-        logger.warning(
-            "OpenLineage: the event log cannot be read, will retry: %s", fault.described(error)
-        )
-        return f"the event log cannot be read, will retry: {type(error).__name__}"
+        logger.warning("OpenLineage: %s: %s", UNREADABLE, fault.described(error))
+        return f"{UNREADABLE}: {type(error).__name__}"
     outcome = engine.deliver(budget, limit=limit, patience=engine.timeout, waits_for_held=True)
-    unseen = f"; {UNSEEN}" if outcome.sent and prints_unseen(os.environ) else ""
+    unseen = f"; {UNSEEN}" if outcome.sent and transport.prints_unseen(os.environ) else ""
     return f"{outcome}{unseen}" if outcome.has_news else None
 
 
 @lru_cache(maxsize=1)
-def _definitions(repository: RepositoryDefinition, source_code_bytes: int) -> Definitions:
+def _definitions(repository: dg.RepositoryDefinition, source_code_bytes: int) -> Definitions:
     """Keep what has been read of the definitions from tick to tick."""
     assets = DefinedAssets(repository.asset_graph, source_code_bytes)
     return Definitions(assets, DefinedJobs(repository))
@@ -221,13 +203,13 @@ def _clients(timeout: float, max_event_bytes: int) -> list[LineageClient]:
 
 
 def _event_types(
-    given: DagsterEventType | Iterable[DagsterEventType] | None,
-) -> Collection[DagsterEventType]:
+    given: dg.DagsterEventType | Iterable[dg.DagsterEventType] | None,
+) -> Collection[dg.DagsterEventType]:
     if given is None:
         return CONVERTED
-    types = [given] if isinstance(given, DagsterEventType) else list(given)
+    types = [given] if isinstance(given, dg.DagsterEventType) else list(given)
     for event_type in types:
-        if not isinstance(event_type, DagsterEventType):
+        if not isinstance(event_type, dg.DagsterEventType):
             raise ConfigurationError(
                 "concerned_event_types", event_type, "DagsterEventType members"
             )

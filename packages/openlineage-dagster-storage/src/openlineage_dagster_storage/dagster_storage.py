@@ -45,10 +45,8 @@ class OpenLineageDagsterStorage(Wrapper, DagsterStorage):
         reject_unknown(config_value.keys(), declared(StorageOptions))
         example = "a storage, such as module: dagster_postgres, class: DagsterPostgresStorage"
         inner = wrapped_storage(config_value.get("wrapped"), DagsterStorage, example)
-        event_log_storage = OpenLineageEventLogStorage.around(
-            inner.event_log_storage, config_value, inst_data
-        )
-        return cls(inner, event_log_storage, inst_data=inst_data)
+        own = OpenLineageEventLogStorage.around(inner.event_log_storage, config_value, inst_data)
+        return cls(inner, own, inst_data=inst_data)
 
     @property
     def event_log_storage(self) -> EventLogStorage[DagsterInstance]:

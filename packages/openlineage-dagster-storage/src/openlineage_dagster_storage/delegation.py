@@ -44,11 +44,8 @@ def wrapped_storage(wrapped: object, kind: type, example: str) -> Any:
     if not isinstance(config, Mapping):
         # Not its value: it may be a connection string.
         raise ConfigurationError("wrapped.config", type(config).__name__, "a mapping")
-    data = ConfigurableClassData(
-        module_name=str(module_name),
-        class_name=str(class_name),
-        config_yaml=yaml.safe_dump(dict(config)),
-    )
+    config_yaml = yaml.safe_dump(dict(config))
+    data = ConfigurableClassData(str(module_name), str(class_name), config_yaml)
     return data.rehydrate(as_type=kind)
 
 
@@ -114,9 +111,7 @@ def _forwarding_method(name: str) -> Callable[..., Any]:
 
 
 def _delegate_everything() -> None:
-    for owner in EventLogStorage.__mro__:
-        if owner is object:
-            continue
+    for owner in EventLogStorage.__mro__[:-1]:  # Without object
         for name, member in vars(owner).items():
             is_own = name in vars(DelegatingEventLogStorage)
             if is_own or name == "_abc_impl" or (name.startswith("__") and name.endswith("__")):

@@ -137,17 +137,13 @@ class Deliverer:
         """Ask the deliverer that leads to end; a service stays."""
         if not (self._takes_over or self._is_service):
             return
-        heartbeat = state.Heartbeat.from_text(
-            self._key_values.get([state.HEARTBEAT_ROW]).get(state.HEARTBEAT_ROW)
-        )
+        rows = self._key_values.get([state.HEARTBEAT_ROW])
+        heartbeat = state.Heartbeat.from_text(rows.get(state.HEARTBEAT_ROW))
         if heartbeat is None or heartbeat.is_service or not heartbeat.is_alive(time.time()):
             return
-        successor = {
-            "at": time.time(),
-            "configuration": self._configuration,
-            "is_service": self._is_service,
-        }
-        self._key_values.put({state.SUCCESSOR_ROW: json.dumps(successor)})
+        successor = {"configuration": self._configuration, "is_service": self._is_service}
+        written = json.dumps({"at": time.time(), **successor})
+        self._key_values.put({state.SUCCESSOR_ROW: written})
 
     def _engine(self, leadership: Leadership) -> Engine:
         # Keys that were read before are written with one query.
@@ -220,13 +216,11 @@ class Deliverer:
     def _write(self, engine: Engine, *, next_in: float, has_ended: bool = False) -> None:
         text = engine.reader.cursor.to_text(LONGEST_VALUE)
         now = time.time()
-        self._heartbeat = replace(
-            self._heartbeat, at=now, next_by=now + next_in, has_ended=has_ended
-        )
+        heartbeat = replace(self._heartbeat, at=now, next_by=now + next_in, has_ended=has_ended)
+        self._heartbeat = heartbeat
+        rows = {state.CURSOR_ROW: text, state.HEARTBEAT_ROW: heartbeat.to_text()}
         try:
-            self._key_values.put(
-                {state.CURSOR_ROW: text, state.HEARTBEAT_ROW: self._heartbeat.to_text()}
-            )
+            self._key_values.put(rows)
         except Exception as error:
             logger.warning(
                 "OpenLineage: the cursor cannot be kept, will retry: %s", fault.described(error)
@@ -255,9 +249,8 @@ class Deliverer:
             engine.retry(chosen)
             self._is_unsaved, self._has_retries = True, bool(chosen)
             # What was asked for since is left for the next look.
-            now = state.Requests.from_text(
-                self._key_values.get([state.REQUESTS_ROW]).get(state.REQUESTS_ROW)
-            )
+            rows = self._key_values.get([state.REQUESTS_ROW])
+            now = state.Requests.from_text(rows.get(state.REQUESTS_ROW))
             left = state.Requests(
                 tuple(each for each in now.retry if each not in requests.retry),
                 tuple(each for each in now.drop if each not in requests.drop),

@@ -127,11 +127,7 @@ class OpenLineageEventLogStorage(DelegatingEventLogStorage):
         self._inner.store_event_batch(events)
 
     def run_deliverer(
-        self,
-        *,
-        once: bool,
-        should_stop: Callable[[], bool],
-        on_pass: Callable[[Outcome], None],
+        self, *, once: bool, should_stop: Callable[[], bool], on_pass: Callable[[Outcome], None]
     ) -> bool:
         """Deliver in this process; return False where another one leads and `once` is set.
 
@@ -258,9 +254,8 @@ class OpenLineageEventLogStorage(DelegatingEventLogStorage):
 
 def _settings(options: Mapping[str, Any]) -> Settings:
     # As in 0.2: storages did not know the run's tags.
-    return Settings.from_options(
-        {**options, "resolve_run_tags": options.get("resolve_run_tags") or False}
-    )
+    resolves = options.get("resolve_run_tags") or False
+    return Settings.from_options({**options, "resolve_run_tags": resolves})
 
 
 def _identity_of(event: EventLogEntry | None) -> str:

@@ -30,11 +30,7 @@ class DelivererWatch:
     """
 
     def __init__(
-        self,
-        instance: Callable[[], DagsterInstance | None],
-        settings: Settings,
-        *,
-        starts: bool,
+        self, instance: Callable[[], DagsterInstance | None], settings: Settings, *, starts: bool
     ) -> None:
         self._instance = instance
         self._settings = settings

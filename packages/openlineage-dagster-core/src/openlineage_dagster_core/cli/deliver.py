@@ -13,22 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from openlineage_dagster_core.cli.deployment import (
-    home_of,
-    home_option,
-    instance_at,
-    patience_option,
-)
+from openlineage_dagster_core.cli import deployment, terminal
 from openlineage_dagster_core.cli.logs import console_events_shown
-from openlineage_dagster_core.cli.terminal import (
-    INCOMPLETE,
-    INTERRUPTED,
-    OK,
-    CommandError,
-    cause_of,
-    explained,
-    report,
-)
 from openlineage_dagster_core.cli.times import in_words
 
 if TYPE_CHECKING:
@@ -54,8 +40,8 @@ something is left or was parked; 2 where it cannot deliver; 130 after Ctrl-C.
 """
 )
 @click.option("--once", is_flag=True, help="End as soon as everything is delivered.")
-@patience_option("With --once: give up when nothing was delivered for so long.")
-@home_option
+@deployment.patience_option("With --once: give up when nothing was delivered for so long.")
+@deployment.home_option
 def deliver(once: bool, patience: float, home: Path | None) -> int:
     """Deliver the event log to the backend, as a service in the foreground.
 
@@ -66,23 +52,21 @@ def deliver(once: bool, patience: float, home: Path | None) -> int:
 
     Messages go to standard error. The console transport writes its events to standard output.
     """
-    directory, kind = home_of(home), _transport_kind()
+    directory, kind = deployment.home_of(home), _transport_kind()
     with (
         console_events_shown(),
-        instance_at(directory, sends=True) as instance,
+        deployment.instance_at(directory, sends=True) as instance,
         _signals_recorded() as signals,
     ):
         if getattr(instance.event_log_storage, "run_deliverer", None) is None:
-            raise CommandError(
+            raise terminal.CommandError(
                 "This instance's event log storage is not OpenLineageEventLogStorage, and only "
                 "that has a deliverer.",
                 "Wrap the storage in dagster.yaml. With the sensor, dagster-daemon delivers.",
             )
         service = _Service(instance, signals, patience=patience if once else None)
-        report(
-            f"Delivering the event log of {directory} to the transport {kind} (process "
-            f"{os.getpid()})."
-        )
+        target = f"the transport {kind} (process {os.getpid()})"
+        terminal.report(f"Delivering the event log of {directory} to {target}.")
         return service.run()
 
 
@@ -121,8 +105,7 @@ class _Service:
         self._read = self._sent = self._parked = 0
         self._trouble_since: float | None = None
         self._has_led = False
-        # The events that were read, sent and parked at the last check of the cursor
-        self._progress = (0, 0, 0)
+        self._progress = (0, 0, 0)  # Events read, sent and parked at the last look at the cursor
 
     def run(self) -> int:
         """Deliver until a signal comes or, with `--once`, the end; return the exit status."""
@@ -131,7 +114,7 @@ class _Service:
             has_led = self._run_deliverer()
             if self._signals:
                 self._report()
-                return INTERRUPTED if signal.SIGINT in self._signals else OK
+                return terminal.INTERRUPTED if signal.SIGINT in self._signals else terminal.OK
             if self._patience is None:
                 # The deliverer has lost the database, and with it the lead.
                 self._sleep(RETRY_SECONDS)
@@ -151,11 +134,11 @@ class _Service:
             )
         except Exception as error:
             if self._patience is not None or not self._has_led:
-                raise CommandError(
-                    f"The deliverer cannot work: {cause_of(error)}.",
+                raise terminal.CommandError(
+                    f"The deliverer cannot work: {terminal.cause_of(error)}.",
                     "Run `openlineage-dagster doctor` to find the cause.",
                 ) from error
-            report(f"The deliverer stopped, will retry: {cause_of(error)}.")
+            terminal.report(f"The deliverer stopped, will retry: {terminal.cause_of(error)}.")
             return False
         return led
 
@@ -179,7 +162,7 @@ class _Service:
             self._trouble_since = self._trouble_since or now
         elif self._trouble_since is not None and outcome.sent:
             lasted = in_words(now - self._trouble_since)
-            report(f"The delivery goes on after {lasted} of trouble.")
+            terminal.report(f"The delivery goes on after {lasted} of trouble.")
             self._trouble_since = None
         if now - self._reported_at >= REPORT_SECONDS:
             self._report(outcome)
@@ -190,7 +173,7 @@ class _Service:
             waiting = outcome.waiting if outcome is not None else 0
             behind = f"; {waiting} events wait" if waiting else ""
             events = f"{self._read} events of the log as {self._sent} OpenLineage events"
-            report(f"Delivered {events}{behind}.")
+            terminal.report(f"Delivered {events}{behind}.")
         self._reported_at = time.monotonic()
         self._read = self._sent = 0
 
@@ -198,16 +181,17 @@ class _Service:
         from openlineage_dagster_core.deliverer_state import read_state
         from openlineage_dagster_core.key_values import KeyValues
 
-        with explained("The instance cannot be read"):
+        with terminal.explained("The instance cannot be read"):
             heartbeat = read_state(KeyValues(self._instance)).heartbeat
         if heartbeat is not None and heartbeat.is_alive(time.time()):
-            report(f"Process {heartbeat.pid} on {heartbeat.host} delivers already; waiting for it.")
+            process = f"Process {heartbeat.pid} on {heartbeat.host}"
+            terminal.report(f"{process} delivers already; waiting for it.")
 
     def _count_waiting(self) -> int:
         """Count what is not delivered, and record whether another deliverer makes progress."""
         from openlineage_dagster_core.cli.delivery_status import delivery_of_storage, waiting_after
 
-        with explained("The instance cannot be read"):
+        with terminal.explained("The instance cannot be read"):
             found = delivery_of_storage(self._instance)
             cursor, waiting = found.cursor, found.waiting
             if cursor is not None and found.is_delivering:
@@ -223,12 +207,11 @@ class _Service:
         self._report()
         waiting = self._count_waiting()
         if waiting:
-            report(f"Error: {waiting} events of the log are not delivered.")
+            terminal.report(f"Error: {waiting} events of the log are not delivered.")
         if self._parked:
-            report(
-                f"Error: {self._parked} events were parked; see `openlineage-dagster parked list`."
-            )
-        return INCOMPLETE if waiting or self._parked else OK
+            hint = "see `openlineage-dagster parked list`"
+            terminal.report(f"Error: {self._parked} events were parked; {hint}.")
+        return terminal.INCOMPLETE if waiting or self._parked else terminal.OK
 
     def _sleep(self, seconds: float) -> None:
         until = time.monotonic() + seconds
@@ -243,14 +226,15 @@ def _transport_kind() -> str:
     from openlineage_dagster_core.settings import ENV_DISABLED, is_disabled
 
     if is_disabled(os.environ):
-        raise CommandError(f"{ENV_DISABLED} is set: nothing is sent.", f"Unset {ENV_DISABLED}.")
+        problem = f"{ENV_DISABLED} is set: nothing is sent."
+        raise terminal.CommandError(problem, f"Unset {ENV_DISABLED}.")
     try:
         found = configured.transport(os.environ)
         transport.check(os.environ)
     except (configured.ConfigFileError, ConfigurationError) as error:
-        raise CommandError(f"{error}.", "Correct the configuration.") from error
+        raise terminal.CommandError(f"{error}.", "Correct the configuration.") from error
     if found is None:
-        raise CommandError(
+        raise terminal.CommandError(
             "No transport is configured, so there is nowhere to send to.",
             f"To configure one, {transport.HOW_TO_CONFIGURE}.",
         )

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import click
 
+from openlineage_dagster_core.cli import terminal
 from openlineage_dagster_core.cli.code import CodeTarget, code_options
 from openlineage_dagster_core.cli.deployment import (
     DEFAULT_PATIENCE,
@@ -21,16 +22,6 @@ from openlineage_dagster_core.cli.deployment import (
 )
 from openlineage_dagster_core.cli.logs import console_events_shown
 from openlineage_dagster_core.cli.progress import progress_bar
-from openlineage_dagster_core.cli.terminal import (
-    DATABASE_STEP,
-    INCOMPLETE,
-    OK,
-    CommandError,
-    cause_of,
-    echo,
-    explained,
-    report,
-)
 from openlineage_dagster_core.cli.times import Moment, Time
 
 if TYPE_CHECKING:
@@ -137,7 +128,7 @@ def replay(
         if restart:
             finished.use(FinishedRuns.forget, None)
         done = finished.use(FinishedRuns.read, frozenset[str]())
-        with explained("The runs cannot be counted"):
+        with terminal.explained("The runs cannot be counted"):
             total = selection.count(deployment.instance)
         records = selection.runs(deployment.instance)
         try:
@@ -183,7 +174,7 @@ def replay_runs(
     from openlineage_dagster_core.replay.destination import clients_to
     from openlineage_dagster_core.replay.replay import Replay
 
-    with explained("The transport cannot be made", "See `openlineage-dagster doctor`."):
+    with terminal.explained("The transport cannot be made", "See `openlineage-dagster doctor`."):
         clients = [] if dry_run else clients_to(destination, deployment.settings)
     replay = Replay(
         deployment.instance,
@@ -193,17 +184,18 @@ def replay_runs(
         patience=patience,
         on_finished=on_finished,
     )
+    next_step = f"{terminal.DATABASE_STEP} {CONTINUES}"
     try:
         with (
             console_events_shown(on_stderr=as_json),
-            explained("The event log cannot be read", f"{DATABASE_STEP} {CONTINUES}"),
+            terminal.explained("The event log cannot be read", next_step),
             progress_bar(lambda: replay.progress, total),
         ):
             stopped_by = replay.run(runs, runless)
     except KeyboardInterrupt:
         done = replay.progress
         events = sum(done.by_type.values())
-        report(f"Stopped after {done.runs} runs and {events} events. {CONTINUES}")
+        terminal.report(f"Stopped after {done.runs} runs and {events} events. {CONTINUES}")
         raise
     finally:
         for client in clients:
@@ -249,7 +241,7 @@ def print_result(
         from openlineage_dagster_core.delivery.transport import names_console
 
         # The events of the console transport have standard output to themselves.
-        say = report if names_console(os.environ) else echo
+        say = terminal.report if names_console(os.environ) else terminal.echo
         verb = "would be sent" if dry_run else "sent"
         runs = f"{progress.runs} run{'' if progress.runs == 1 else 's'}"
         say(f"{progress.sent} events of {runs} {verb}.")
@@ -264,8 +256,8 @@ def print_result(
         if len(refused) > REFUSALS_SHOWN:
             say(f"  and {len(refused) - REFUSALS_SHOWN} more; --json prints all of them.")
     if stopped_by is not None:
-        report(f"Error: {stopped_by}. {CONTINUES}")
-    return OK if stopped_by is None and not refused else INCOMPLETE
+        terminal.report(f"Error: {stopped_by}. {CONTINUES}")
+    return terminal.OK if stopped_by is None and not refused else terminal.INCOMPLETE
 
 
 class _Finished:
@@ -281,9 +273,9 @@ class _Finished:
             return action(self._runs)
         except OSError as error:
             self._runs = None
-            report(
+            terminal.report(
                 "Note: the list of finished runs cannot be used, so after an interruption this "
-                f"replay would start again from the beginning: {cause_of(error)}."
+                f"replay would start again from the beginning: {terminal.cause_of(error)}."
             )
             return otherwise
 
@@ -305,11 +297,11 @@ def check_destination(destination: str | None, *, is_sent: bool) -> None:
         elif is_sent:
             transport.check(os.environ)
     except ConfigurationError as error:
-        raise CommandError(f"{error}.", "See `openlineage-dagster doctor`.") from error
+        raise terminal.CommandError(f"{error}.", "See `openlineage-dagster doctor`.") from error
     if destination is None and is_sent and not transport.is_configured(os.environ):
         is_off = is_disabled(os.environ)
         how = "OPENLINEAGE_DISABLED is set" if is_off else "no transport is configured"
-        raise CommandError(
+        raise terminal.CommandError(
             f"There is nowhere to send to: {how}.",
             f"To configure a transport, {transport.HOW_TO_CONFIGURE}; or use --to or --dry-run.",
         )

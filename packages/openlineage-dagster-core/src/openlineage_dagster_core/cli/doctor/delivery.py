@@ -6,13 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from dagster._core.scheduler.instigation import InstigatorTick
 
-from openlineage_dagster_core.cli.delivery_status import (
-    SENSOR_SILENT_SECONDS,
-    DeliveryStatus,
-    cursor_text,
-    delivery_of_storage,
-    last_tick,
-)
+from openlineage_dagster_core.cli import delivery_status
 from openlineage_dagster_core.cli.doctor.finding import Finding, fine, note, problem, warning
 from openlineage_dagster_core.cli.doctor.subject import Subject
 from openlineage_dagster_core.cli.times import in_words
@@ -29,7 +23,7 @@ def check(subject: Subject) -> Iterator[Finding]:
     """Check Mechanism A's deliverer, where the storage is configured and the instance is open."""
     if subject.instance is None or subject.storage is None:
         return
-    found = delivery_of_storage(subject.instance)
+    found = delivery_status.delivery_of_storage(subject.instance)
     yield _check_deliverer(found)
     yield from _check_progress(found)
     yield from _check_differences(found)
@@ -55,8 +49,8 @@ def check_sensors(subject: Subject) -> Iterator[Finding]:
         )
     for state in states:
         if state.is_running:
-            yield from _check_cursor(state.name, cursor_text(state))
-            tick = last_tick(subject.instance, state)
+            yield from _check_cursor(state.name, delivery_status.cursor_text(state))
+            tick = delivery_status.last_tick(subject.instance, state)
             if tick is not None:
                 yield from _check_tick(state.name, tick)
         elif subject.sensors:
@@ -67,15 +61,13 @@ def check_sensors(subject: Subject) -> Iterator[Finding]:
         if sensor.name in {state.name for state in states}:
             continue
         if sensor.default_status.value == "RUNNING":
-            yield note(
-                f"{sensor.name} has not been evaluated in this instance yet",
-                "Check that the code location is loaded and that dagster-daemon runs.",
-            )
+            step = "Check that the code location is loaded and that dagster-daemon runs."
+            yield note(f"{sensor.name} has not been evaluated in this instance yet", step)
         else:
             yield warning(f"{sensor.name} is stopped", START_SENSOR)
 
 
-def _check_deliverer(found: DeliveryStatus) -> Finding:
+def _check_deliverer(found: delivery_status.DeliveryStatus) -> Finding:
     heartbeat = found.heartbeat
     if found.is_delivering and heartbeat is not None:
         kind = "a service" if heartbeat.is_service else "started by a process of Dagster"
@@ -97,26 +89,25 @@ def _check_deliverer(found: DeliveryStatus) -> Finding:
     return fine(f"no deliverer {ever}; the next event that is stored starts one")
 
 
-def _check_progress(found: DeliveryStatus) -> Iterator[Finding]:
+def _check_progress(found: delivery_status.DeliveryStatus) -> Iterator[Finding]:
     cursor, behind = found.cursor, found.waiting.seconds
     done = f" ({_done(cursor)})" if cursor else ""
     if found.trouble:
-        yield warning(
-            f"delivery is in trouble: {without_secrets(found.trouble)[:LONGEST_REASON]}",
-            "Correct the cause; the deliverer retries by itself.",
-        )
+        trouble = without_secrets(found.trouble)[:LONGEST_REASON]
+        step = "Correct the cause; the deliverer retries by itself."
+        yield warning(f"delivery is in trouble: {trouble}", step)
     if found.is_delivering and behind > LATE_SECONDS:
-        yield warning(
-            f"the deliverer is {in_words(behind)} and {found.waiting} behind{done}",
-            "Check whether the backend answers, and how fast: openlineage-dagster status --watch.",
+        step = (
+            "Check whether the backend answers, and how fast: openlineage-dagster status --watch."
         )
+        yield warning(f"the deliverer is {in_words(behind)} and {found.waiting} behind{done}", step)
     elif found.is_delivering:
         yield fine(f"the delivery is up to date{done}")
     if found.parked:
         yield _parked(f"{len(found.parked)} events are parked", found.parked)
 
 
-def _check_differences(found: DeliveryStatus) -> Iterator[Finding]:
+def _check_differences(found: delivery_status.DeliveryStatus) -> Iterator[Finding]:
     if found.differing_parts:
         yield warning(
             f"processes of Dagster differ in {found.differences}, and one deliverer sends for all",
@@ -125,10 +116,8 @@ def _check_differences(found: DeliveryStatus) -> Iterator[Finding]:
         )
     requests = found.requests
     if (requests.retry or requests.drop) and not found.is_delivering:
-        yield note(
-            f"the next deliverer retries {len(requests.retry)} parked events and drops "
-            f"{len(requests.drop)}"
-        )
+        requested = f"retries {len(requests.retry)} parked events and drops {len(requests.drop)}"
+        yield note(f"the next deliverer {requested}")
 
 
 def _check_cursor(name: str, text: str | None) -> Iterator[Finding]:
@@ -139,10 +128,8 @@ def _check_cursor(name: str, text: str | None) -> Iterator[Finding]:
         stored = json.loads(text)
         cursor = Cursor.from_text(text)
     except ValueError:
-        yield problem(
-            f"{name} has a cursor that is not ours",
-            "Reset it in the Dagster UI: everything is sent once more, with the same ids.",
-        )
+        step = "Reset it in the Dagster UI: everything is sent once more, with the same ids."
+        yield problem(f"{name} has a cursor that is not ours", step)
         return
     if "version" not in stored:
         yield note(f"{name} has a cursor of 0.1 or 0.2: this version continues there")
@@ -166,16 +153,13 @@ def _check_cursor(name: str, text: str | None) -> Iterator[Finding]:
 
 def _check_tick(name: str, tick: InstigatorTick) -> Iterator[Finding]:
     age = time.time() - tick.timestamp
-    if age > SENSOR_SILENT_SECONDS:
-        yield warning(
-            f"{name} was last evaluated {in_words(age)} ago",
-            "Check that dagster-daemon runs and that the code location is loaded.",
-        )
+    if age > delivery_status.SENSOR_SILENT_SECONDS:
+        step = "Check that dagster-daemon runs and that the code location is loaded."
+        yield warning(f"{name} was last evaluated {in_words(age)} ago", step)
     if tick.error is not None:
-        yield problem(
-            f"the last tick of {name} failed: {_first_line(tick.error.message)}",
-            "Open the tick in the Dagster UI for details.",
-        )
+        reason = _first_line(tick.error.message)
+        step = "Open the tick in the Dagster UI for details."
+        yield problem(f"the last tick of {name} failed: {reason}", step)
     elif tick.skip_reason:
         yield note(f"the last tick of {name} said: {_first_line(tick.skip_reason)}")
 
