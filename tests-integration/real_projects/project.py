@@ -32,6 +32,23 @@ class Table:
 
 
 @dataclass(frozen=True)
+class Described:
+    """What every event says of an asset, as output and as input.
+
+    Args:
+        columns: names and types, in order.
+        facets: the dataset has these at least.
+        made_with: the output of a COMPLETE has these at least, of the dataset or of the output.
+        file: where it is; None for an asset that no I/O manager writes to a file.
+    """
+
+    columns: Mapping[str, str] = field(default_factory=dict)
+    facets: frozenset[str] = frozenset({"dataSource", "tags"})
+    made_with: frozenset[str] = frozenset({"version"})
+    file: Path | None = None
+
+
+@dataclass(frozen=True)
 class Run:
     """A run of one of the project's jobs.
 
@@ -54,12 +71,14 @@ class Project:
         definitions: of its code location.
         database: the file of its DuckDB database; None for a project without one.
         tables: by asset key (`a/b`), the tables that its assets and their sources are.
+        described: by asset key, what events say of each asset of a project without a database.
         release: closes what a run leaves open until its process ends.
     """
 
     definitions: dg.Definitions
     database: Path | None = None
     tables: Mapping[str, Table] = field(default_factory=dict)
+    described: Mapping[str, Described] = field(default_factory=dict)
     release: Callable[[], None] = lambda: None
 
 

@@ -1,5 +1,6 @@
 """Real integrations: what both mechanisms send is what Dagster and the database say."""
 
+import json
 from collections import defaultdict
 from collections.abc import Iterable
 from typing import Any
@@ -15,6 +16,9 @@ from recorded_run import check_runs
 Json = dict[str, Any]
 Fields = tuple[tuple[str, str | None], ...] | None
 """Names and types of columns, in order; None for a dataset without a schema."""
+
+OF_ONE_EVENT = frozenset({"version", "columnLineage", "dataQualityMetrics"})
+"""Facets of a dataset that say what one materialization made; all others describe the asset."""
 
 pytestmark = [
     # The first test of a project runs it.
@@ -56,11 +60,54 @@ def test_events_of_a_run_agree(
     sides = defaultdict(set)
     for event in events:
         described = tuple(
-            tuple((each["namespace"], each["name"], _fields(each)) for each in event[side])
+            tuple((each["namespace"], each["name"], _description(each)) for each in event[side])
             for side in ("inputs", "outputs")
         )
         sides[event["job"]["name"], event["run"]["runId"]].add(described)
     assert {job: found for job, found in sides.items() if len(found) > 1} == {}
+
+
+@with_each_identity
+def test_what_the_integration_makes_is_described(
+    recording: Recording, run: str, mechanism: str, identity: str
+) -> None:
+    by_name = {
+        ("file", str(each.file))
+        if each.file and identity == "physical"
+        else ("dagster", path): each
+        for path, each in recording.project.described.items()
+    }
+    if not by_name:
+        pytest.skip("its database describes it")
+    for event in _of_assets(recording.events_of_run(mechanism, identity, run)):
+        for dataset in [*event["inputs"], *event["outputs"]]:
+            expected = by_name[dataset["namespace"], dataset["name"]]
+            assert (_fields(dataset) or ()) == tuple(expected.columns.items())
+            assert expected.facets <= dataset["facets"].keys()
+        if event["eventType"] == "COMPLETE":
+            [made] = event["outputs"]
+            expected = by_name[made["namespace"], made["name"]]
+            assert expected.made_with <= made["facets"].keys() | made["outputFacets"].keys()
+
+
+@with_each_identity
+def test_column_lineage_names_columns_of_the_inputs(
+    recording: Recording, run: str, mechanism: str, identity: str
+) -> None:
+    read = []
+    for event in _of_assets(recording.events_of_run(mechanism, identity, run)):
+        columns = {
+            (each["namespace"], each["name"]): dict(fields) if (fields := _fields(each)) else None
+            for each in event["inputs"]
+        }
+        for dataset in event["outputs"]:
+            for field in dataset["facets"].get("columnLineage", {"fields": {}})["fields"].values():
+                for source in field["inputFields"]:
+                    known = columns[source["namespace"], source["name"]]
+                    # Of a source that nothing in Dagster writes, the columns are not known.
+                    assert known is None or source["field"] in known
+                    read.append(source)
+    assert bool(read) == (recording.name == "dbt")
 
 
 @with_each_identity
@@ -171,6 +218,11 @@ def _fields(dataset: Json) -> Fields:
     if facet is None:
         return None
     return tuple((field["name"], field.get("type")) for field in facet["fields"])
+
+
+def _description(dataset: Json) -> str:
+    facets = {name: facet for name, facet in dataset["facets"].items() if name not in OF_ONE_EVENT}
+    return json.dumps(facets, sort_keys=True)
 
 
 def _schemas_of(events: Iterable[Json], state: str) -> dict[str, Fields]:

@@ -58,7 +58,7 @@ def project(folder: Path) -> Iterator[Project]:
     with pytest.MonkeyPatch.context() as patched:
         patched.setenv("BAKERY_DATABASE", str(database))
         patched.setenv("DO_NOT_TRACK", "1")
-        yield Project(_definitions(folder / "dbt", database), database, TABLES, _release)
+        yield Project(_definitions(folder / "dbt", database), database, TABLES, release=_release)
 
 
 def _release() -> None:

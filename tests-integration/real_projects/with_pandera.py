@@ -10,7 +10,7 @@ import pandera.pandas as pa
 from dagster_pandera import pandera_schema_to_dagster_type
 from pandera.typing import Series
 
-from real_projects.project import Integration, Project, Run
+from real_projects.project import Described, Integration, Project, Run
 
 
 class Prices(pa.DataFrameModel):
@@ -37,7 +37,15 @@ def project(folder: Path) -> Iterator[Project]:
             assets=[prices, price_list],
             resources={"io_manager": dg.FilesystemIOManager(base_dir=str(folder / "files"))},
             jobs=[dg.define_asset_job("everything")],
-        )
+        ),
+        described={
+            "prices": Described(
+                {"product": "str", "price": "float64"},
+                frozenset({"dataSource", "tags", "storage", "datasetType"}),
+                file=folder / "files" / "prices",
+            ),
+            "price_list": Described(),
+        },
     )
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import dagster as dg
 
-from real_projects.project import Integration, Project, Run
+from real_projects.project import Described, Integration, Project, Run
 
 PROGRAM = Path(__file__).with_name("pipes_program.py")
 
@@ -40,7 +40,14 @@ def project(folder: Path) -> Iterator[Project]:
             assets=[flour, oven, shelf],
             resources={"pipes_subprocess_client": dg.PipesSubprocessClient()},
             jobs=[dg.define_asset_job("everything")],
-        )
+        ),
+        described={
+            **dict.fromkeys(["flour", "dough", "shelf"], Described()),
+            "bread": Described(
+                {"loaf": "int", "weight": "float"},
+                made_with=frozenset({"version", "outputStatistics"}),
+            ),
+        },
     )
 
 

@@ -8,7 +8,7 @@ import dagster as dg
 import polars as pl
 from dagster_polars import PolarsParquetIOManager
 
-from real_projects.project import Integration, Project, Run
+from real_projects.project import Described, Integration, Project, Run
 
 
 @dg.asset(key_prefix="raw")
@@ -31,7 +31,19 @@ def project(folder: Path) -> Iterator[Project]:
                 dg.define_asset_job("everything"),
                 dg.define_asset_job("subset", dg.AssetSelection.assets("marts/visits_by_store")),
             ],
-        )
+        ),
+        described={
+            path: Described(
+                columns,
+                frozenset({"dataSource", "tags", "storage", "datasetType"}),
+                frozenset({"version", "dataQualityMetrics", "outputStatistics"}),
+                folder / "lake" / f"{path}.parquet",
+            )
+            for path, columns in {
+                "raw/visits": {"store_id": "Int64", "seen": "List(String)", "at": "String"},
+                "marts/visits_by_store": {"store_id": "Int64", "len": "UInt32"},
+            }.items()
+        },
     )
 
 
