@@ -58,19 +58,19 @@ class SensorDaemon:
     Args:
         home: its Dagster home.
         instance: of that home, in this process.
-        module: with the definitions.
+        modules: with the definitions, each of a code location of its own.
     """
 
-    def __init__(self, home: DagsterHome, instance: dg.DagsterInstance, module: str) -> None:
+    def __init__(self, home: DagsterHome, instance: dg.DagsterInstance, *modules: str) -> None:
         self.log = home.path / "daemon.log"
         self._home = home
         self._evaluations = SensorEvaluations(instance)
-        self._module = module
+        self._modules = [argument for module in modules for argument in ("-m", module)]
         self._group: ProcessGroup | None = None
 
     def start(self) -> None:
         """Start one."""
-        process = self._home.start("-m", "dagster._daemon", "run", "-m", self._module, log=self.log)
+        process = self._home.start("-m", "dagster._daemon", "run", *self._modules, log=self.log)
         self._group = ProcessGroup(process, self.log)
 
     def kill(self) -> None:

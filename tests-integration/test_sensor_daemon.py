@@ -11,6 +11,7 @@ import pytest
 from dagster import DagsterRunStatus, RunsFilter
 from dagster._core.scheduler.instigation import TickStatus
 
+import location_that_makes
 import sensor_project
 from dagster_home import DagsterHome, wait_until
 from everything_delivered import check_everything_delivered, repeats
@@ -103,6 +104,55 @@ def test_all_that_happens_while_the_daemon_works_arrives_and_in_order(
     )
     assert {"never_done", "report", "warehouse", "by_day__checks"} <= ended_jobs_of(receiver)
     deployment.daemon.check_nothing_went_wrong()
+
+
+def test_a_code_location_that_only_names_an_asset_sends_the_same_edges(
+    tmp_path: Path, receiver: Receiver
+) -> None:
+    """Of two code locations, each has a sensor; one makes the asset."""
+    home = DagsterHome(tmp_path / "home", receiver.url, content={"telemetry": {"enabled": False}})
+    with home.instance() as instance:
+        makes = location_that_makes.DEFINITIONS
+        execute(makes, "make", instance)
+        execute(makes, "make", instance, tags={location_that_makes.BREAKS: "yes"})
+        instance.report_runless_asset_event(dg.AssetMaterialization("mid"))
+        daemon = SensorDaemon(home, instance, "location_that_makes", "location_that_names")
+        daemon.start()
+        try:
+            receiver.wait_for(
+                lambda: all(len(mids_of(receiver, each)) == 6 for each in ("makes", "names")),
+                timeout=SECONDS,
+            )
+        finally:
+            daemon.stop()
+    made, named = (mids_of(receiver, each) for each in ("makes", "names"))
+    assert edges(named) == edges(made)
+    assert {inputs for _, inputs, _ in edges(made)} == {("raw",)}
+    [of_maker], [of_other] = (
+        {"tags" in e["outputs"][0]["facets"] for e in x} for x in (made, named)
+    )
+    assert (of_maker, of_other) == (True, False), "the group is known where the asset is made"
+
+
+def mids_of(receiver: Receiver, namespace: str) -> list[dict[str, Any]]:
+    """List the events of `mid` that the sensor with this namespace sent."""
+    return [
+        event
+        for event in receiver.events
+        if event.get("job")
+        and (event["job"]["namespace"], event["job"]["name"]) == (namespace, "mid")
+    ]
+
+
+def edges(events: list[dict[str, Any]]) -> list[tuple[str, tuple[str, ...], tuple[str, ...]]]:
+    """List the states, inputs and outputs of events."""
+    return [
+        (
+            event["eventType"],
+            *(tuple(each["name"] for each in event[side]) for side in ("inputs", "outputs")),
+        )
+        for event in events
+    ]
 
 
 @pytest.mark.parametrize("bare_storage", ["sqlite", "postgres"], indirect=True)
