@@ -124,6 +124,22 @@ LABELS_OF_A_RUN = [
 ]
 
 
+def test_a_run_that_is_deleted_once_it_was_delivered_is_not_parked(
+    instance: dg.DagsterInstance,
+) -> None:
+    first, *_ = add_runs(instance, "orders", "stock", "sales")
+    engine = engine_of(instance, Backend())
+    engine.deliver(SOON, limit=1)
+    assert first in engine.reader.cursor.waiting
+    engine = engine_of(instance, Backend(), again(engine))
+    assert engine.deliver(SOON, limit=6).has_more
+    assert first not in engine.reader.cursor.waiting
+    instance.delete_run(first)
+    while engine.deliver(SOON, limit=6).has_more:
+        pass
+    assert engine.reader.cursor.parked == 0
+
+
 def test_a_run_is_delivered_once_and_in_order(instance: dg.DagsterInstance) -> None:
     add_runs(instance, "orders")
     backend = Backend()

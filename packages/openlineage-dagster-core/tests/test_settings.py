@@ -50,6 +50,7 @@ def test_jobs_follow_the_template_of_datasets_unless_told_otherwise() -> None:
         ("source_code_bytes", -1, ">= 0"),
         ("max_event_bytes", 1, ">= 10000"),
         ("strict_assertion_mapping", "no", "true or false"),
+        ("dataset_symlinks", [True], "true or false"),
         ("families", ["assets"], "'asset'"),
         ("disabled_facets", ["jobType"], "any facet but jobType"),
         ("timeout", 0, "> 0"),

@@ -379,6 +379,9 @@ class Engine:
         """Move the cursor; return the number of events delivered since the last call."""
         with self.lock:
             done, self._done = self._done, []
+            for each in done:
+                if self._left.get(each.id.run_id) == each.id.storage_id:
+                    del self._left[each.id.run_id]
             # Where an event is in here twice, the second one counts.
             partly = {source.event.id: source.first for source in self._under_way}
         read = [*(event for event, _ in self._decoded), *self._read_ahead]

@@ -20,10 +20,10 @@ def text(option: str, value: object) -> str:
 
 
 def flag(option: str, value: object) -> bool:
-    """Return True or False; else raise ConfigurationError."""
-    if not isinstance(value, bool):
+    """Return True or False, also for 1, 0 and numpy's; else raise ConfigurationError."""
+    if value not in (0, 1):
         raise ConfigurationError(option, value, "true or false")
-    return value
+    return bool(value)
 
 
 def texts(option: str, value: object) -> tuple[str, ...]:

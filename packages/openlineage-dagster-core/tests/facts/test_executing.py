@@ -82,6 +82,16 @@ def test_of_a_part_of_a_job_that_part_is_found_with_all_external_assets(
     assert set(definitions.assets) == {AssetKey("never_runs"), AssetKey("fails"), *external}
 
 
+def test_of_very_many_external_assets_those_with_dependencies_are_found(
+    found: list[Definitions], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(executing, "MANY_EXTERNAL", 1)
+    with dg.DagsterInstance.ephemeral() as instance:
+        execute(DEFINITIONS, "doomed", instance, asset_selection=[AssetKey("never_runs")])
+    [definitions] = found
+    assert set(definitions.assets) == set(map(AssetKey, ("never_runs", "fails", "dashboard")))
+
+
 def test_a_process_that_knows_the_code_location_finds_what_external_assets_depend_on(
     found: list[Definitions], tmp_path: Path
 ) -> None:

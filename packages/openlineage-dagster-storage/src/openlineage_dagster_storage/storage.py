@@ -101,7 +101,7 @@ class OpenLineageEventLogStorage(DelegatingEventLogStorage):
         return cls(
             inner,
             _settings(options),
-            deliver=setting("deliver", options),
+            deliver=setting("deliver", {"deliver": options.get("deliver") or None}),
             flush_timeout=setting("flush_timeout", options),
             inst_data=inst_data,
         )

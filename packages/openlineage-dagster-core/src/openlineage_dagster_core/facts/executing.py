@@ -20,6 +20,8 @@ from openlineage_dagster_core.facts.model import Definitions
 _MODULE = "dagster._core.events"
 _FUNCTION = "log_job_event"
 _VARIABLE = "job_context"
+# External assets of a code location from which on only those with dependencies are read
+MANY_EXTERNAL = 500
 
 
 def executing_definitions(source_code_bytes: int = 0) -> Definitions | None:
@@ -51,6 +53,9 @@ def _definitions_of(context: Any, source_code_bytes: int) -> Definitions:
     defined = DefinedAssets(graph, source_code_bytes)
     # No run makes external assets, so only this place knows how they are defined.
     external = {key for key in graph.external_asset_keys if not graph.get(key).metadata.get(STUB)}
+    if len(external) > MANY_EXTERNAL:
+        # Reading thousands at the start of each run would take most of a second.
+        external = {key for key in external if graph.get(key).parent_keys}
     assets = {key: defined[key] for key in sorted(external)} | with_upstream(defined, keys)
     facts = replace(job_facts(job), is_like_asset=graph.has(AssetKey([run.job_name])))
     launched = run.remote_job_origin
