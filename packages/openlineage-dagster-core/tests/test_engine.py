@@ -638,7 +638,7 @@ def test_an_outcome_is_told_in_one_line() -> None:
     behind = Outcome(waiting=7, behind_since=time.time() - 60, held=2, unreadable=1)
     behind.stopped_by = "down"
     assert str(behind) == (
-        "read 0 events, sent 0, parked 0, 2 fail and wait while others go on, "
+        "read 0 events, sent 0, parked 0, 2 fail and wait, "
         "1 runs cannot be read; 7 events and 60 s behind; down"
     )
     assert not Outcome().has_news

@@ -68,7 +68,8 @@ class Outcome:
     def __str__(self) -> str:
         text = f"read {self.read} events, sent {self.sent}, parked {self.parked}"
         if self.held:
-            text += f", {self.held} fail and wait while others go on"
+            others = "" if self.stopped_by else " while others go on"
+            text += f", {self.held} fail and wait{others}"
         if self.unreadable:
             text += f", {self.unreadable} runs cannot be read"
         if self.waiting:

@@ -13,6 +13,15 @@ class ConfigurationError(DagsterError, ValueError):
         self.allowed = allowed
 
 
+class UnknownOptionError(ConfigurationError):
+    """An option that does not exist; `allowed` names those that do, the nearest one first."""
+
+    def __init__(self, option: str, allowed: str) -> None:
+        DagsterError.__init__(self, f"OpenLineage option {option!r} does not exist: {allowed}")
+        self.option = option
+        self.allowed = allowed
+
+
 class DeliveryError(Exception):
     """An event that the backend did not take; never reaches a user's run.
 

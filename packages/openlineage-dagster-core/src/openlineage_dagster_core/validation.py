@@ -7,7 +7,7 @@ from enum import Enum
 from typing import TypeVar
 from urllib.parse import urlsplit
 
-from openlineage_dagster_core.errors import ConfigurationError
+from openlineage_dagster_core.errors import ConfigurationError, UnknownOptionError
 
 _Choice = TypeVar("_Choice", bound=Enum)
 
@@ -85,9 +85,8 @@ def reject_unknown(given: Collection[str], known: Collection[str]) -> None:
     """Raise ConfigurationError for an option that does not exist; name the nearest that does."""
     for name in sorted(set(given) - set(known)):
         nearest = difflib.get_close_matches(name, list(known), n=1)
-        hint = f" (did you mean {nearest[0]!r}?)" if nearest else ""
-        allowed = ", ".join(sorted(known)) + hint
-        raise ConfigurationError(name, "an option that does not exist", allowed)
+        hint = f"did you mean {nearest[0]!r}? " if nearest else ""
+        raise UnknownOptionError(name, f"{hint}The options are {', '.join(sorted(known))}")
 
 
 def whole_number(option: str, value: object, *, least: int) -> int:

@@ -101,8 +101,9 @@ def _check_progress(found: delivery_status.DeliveryStatus) -> Iterator[Finding]:
             "Check whether the backend answers, and how fast: openlineage-dagster status --watch."
         )
         yield warning(f"the deliverer is {in_words(behind)} and {found.waiting} behind{done}", step)
-    elif found.is_delivering:
-        yield fine(f"the delivery is up to date{done}")
+    elif found.is_delivering and not found.trouble:
+        late = f"{in_words(behind)} and {found.waiting} behind" if behind else "up to date"
+        yield fine(f"the delivery is {late}{done}")
     if found.parked:
         yield _parked(f"{len(found.parked)} events are parked", found.parked)
 
@@ -146,7 +147,8 @@ def _check_cursor(name: str, text: str | None) -> Iterator[Finding]:
             "long when the sensor was started.",
         )
     else:
-        yield fine(f"{name} is up to date ({_done(cursor)})")
+        late = f"{in_words(seconds)} behind" if cursor.behind else "up to date"
+        yield fine(f"{name} is {late} ({_done(cursor)})")
     if cursor.last_parked:
         yield _parked(f"{name} has parked {cursor.parked} events", cursor.last_parked)
 
