@@ -6,6 +6,7 @@ from typing import Any
 
 import dagster as dg
 import pytest
+from packaging.version import Version
 
 from openlineage_dagster_core.facts.definitions import DefinedAssets
 from openlineage_dagster_core.facts.event_log import run_facts
@@ -237,7 +238,10 @@ def names(datasets: list[Json]) -> list[str]:
 
 @pytest.mark.parametrize("feature", FEATURES)
 def test_a_feature_gives_the_events_of_its_golden_file(feature: str, golden: Golden) -> None:
-    golden(feature, converted(DEFINITIONS, feature, **FEATURES[feature]))
+    # Before 1.12, Dagster stores a step's checks before its materialization, so their START waits.
+    is_before = feature == "checks" and Version(dg.__version__) < Version("1.12")
+    name = "checks_before_materialization" if is_before else feature
+    golden(name, converted(DEFINITIONS, feature, **FEATURES[feature]))
 
 
 @pytest.mark.parametrize("knows_definitions", [True, False])
