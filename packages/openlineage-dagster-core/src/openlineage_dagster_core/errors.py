@@ -11,15 +11,18 @@ class ConfigurationError(DagsterError, ValueError):
         self.option = option
         self.value = value
         self.allowed = allowed
+        self.problem = f"is {value!r}"
+        self.next_step = f"It must be {allowed}."
 
 
 class UnknownOptionError(ConfigurationError):
     """An option that does not exist; `allowed` names those that do, the nearest one first."""
 
     def __init__(self, option: str, allowed: str) -> None:
-        DagsterError.__init__(self, f"OpenLineage option {option!r} does not exist: {allowed}")
-        self.option = option
-        self.allowed = allowed
+        super().__init__(option, None, allowed)
+        self.args = (f"OpenLineage option {option!r} does not exist: {allowed}",)
+        self.problem = "does not exist"
+        self.next_step = f"{allowed[:1].upper()}{allowed[1:]}."
 
 
 class DeliveryError(Exception):

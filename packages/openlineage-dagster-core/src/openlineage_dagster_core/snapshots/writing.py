@@ -118,7 +118,7 @@ def _latest(history: History) -> AssetFacts | None:
     try:
         return codec.decode_asset(history.text(history.latest or ""))
     except Exception:
-        # There is none yet, or another version of ours wrote it.
+        # The history is empty, or a version of this package that this one cannot read wrote it.
         return None
 
 

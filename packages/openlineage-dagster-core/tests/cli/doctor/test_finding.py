@@ -20,6 +20,7 @@ from openlineage_dagster_core.cli.doctor.finding import (
 )
 from openlineage_dagster_core.cli.terminal import CommandError
 from openlineage_dagster_core.errors import ConfigurationError
+from openlineage_dagster_core.validation import reject_unknown
 
 FINE, NOTE, WARNING, PROBLEM = fine("b"), note("b"), warning("b", "c"), problem("b", "c")
 
@@ -76,6 +77,16 @@ def test_a_wrong_option_says_what_it_must_be() -> None:
 
     expected = "It must be a text that is not empty."
     assert found == Finding("area", Status.PROBLEM, "namespace is ''", expected)
+
+
+def test_an_option_that_does_not_exist_names_the_nearest_one() -> None:
+    def check() -> Iterator[Finding]:
+        reject_unknown(["namspace"], ["namespace"])
+        yield FINE
+
+    (found,) = findings_of("area", check)
+    expected = "Did you mean 'namespace'? The options are namespace."
+    assert found == Finding("area", Status.PROBLEM, "namspace does not exist", expected)
 
 
 def test_a_check_that_hangs_is_given_up() -> None:

@@ -121,7 +121,7 @@ def findings_of(
 
 def _failure(error: Exception) -> Finding:
     if isinstance(error, ConfigurationError):
-        return problem(f"{error.option} is {error.value!r}", f"It must be {error.allowed}.")
+        return problem(f"{error.option} {error.problem}", error.next_step)
     if isinstance(error, CommandError):
         return problem(error.problem.rstrip("."), error.next_step)
     return problem(f"not checked: {cause_of(error)}", "Correct the cause and run doctor again.")
