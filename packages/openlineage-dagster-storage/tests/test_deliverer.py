@@ -234,6 +234,31 @@ def test_without_news_it_ends_and_a_service_does_not(
     assert time.monotonic() >= stop_at
 
 
+def test_the_end_of_a_run_is_kept_soon(
+    instance: dg.DagsterInstance, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A container that ends with its run waits for that."""
+    monkeypatch.setattr(deliverer_module, "SAVE_SECONDS", 1000.0)
+    monkeypatch.setattr(deliverer_module, "ENDED_SAVE_SECONDS", 0.0)
+    kept: list[int] = []
+
+    def note_kept(outcome: Outcome) -> None:
+        state = read_state(KeyValues(instance))
+        kept.append(state.cursor.sent if state.cursor is not None else 0)
+        if outcome.sent == 0 and len(kept) < 20:
+            store_run(instance)
+
+    service = Deliverer(
+        instance,
+        Settings(),
+        is_service=True,
+        on_pass=note_kept,
+        should_stop=lambda: max(kept, default=0) >= 8 or len(kept) > 40,
+    )
+    assert service.run()
+    assert max(kept) >= 8, "the second run's end is not the first write of this process"
+
+
 def test_it_ends_when_one_with_another_configuration_is_to_take_over(
     instance: dg.DagsterInstance, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -56,6 +56,7 @@ class Outcome:
     unreadable: int = 0  # Runs whose log could not be read; the next pass retries
     waiting: int = 0  # Events of the log that were read and wait
     behind_since: float = 0.0  # Seconds since the epoch when the oldest happened; 0 for none
+    ended_runs: int = 0  # Runs that were delivered to their end
     has_more: bool = False  # True if the pass ended before it had read everything new
     stopped_by: str | None = None  # Why the pass ended early; None where it did not
 
@@ -201,7 +202,8 @@ class Engine:
         finally:
             self.lanes.finish(deadline, waits_for_held=waits_for_held)
             self.has_ended = self.lanes.end(patience)
-            outcome.read = self.settle()
+            done = self.settle()
+            outcome.read, outcome.ended_runs = len(done), sum(each.ends_run for each in done)
         outcome.stopped_by = self.lanes.failures.stopped_by or outcome.stopped_by
         if outcome.stopped_by is None and outcome.has_more:
             outcome.stopped_by = REST_FOLLOWS
@@ -376,8 +378,8 @@ class Engine:
             reason.split(": ", maxsplit=1)[0] if reason.startswith("refused") else reason,
         )
 
-    def settle(self) -> int:
-        """Move the cursor; return the number of events delivered since the last call."""
+    def settle(self) -> Sequence[DoneEvent]:
+        """Move the cursor; return the events delivered since the last call."""
         with self.lock:
             done, self._done = self._done, []
             for each in done:
@@ -394,7 +396,7 @@ class Engine:
         self.reader.settle(done)
         partly = self._partly | partly
         self.reader.cursor.partly = {id_: first for id_, first in partly.items() if first}
-        return len(done)
+        return done
 
     def retry(self, parked: Collection[ParkedEvent]) -> None:
         """Deliver parked events again at the next pass, and what depends on them after them.

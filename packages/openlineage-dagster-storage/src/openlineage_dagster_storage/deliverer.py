@@ -25,11 +25,12 @@ from openlineage_dagster_storage.leadership import Leadership, acquire
 
 PASS_SECONDS = 2.0  # Seconds after which a pass ends, so that the cursor is kept
 POLL_SECONDS = 0.6  # Seconds between two looks at the log while there is news
-NEWS_SECONDS = 0.5  # Seconds between two reads of the log where news is noticed without a query
+NEWS_SECONDS = 0.6  # Seconds between two reads of the log where news is noticed without a query
 FILES_SECONDS = 0.2  # Seconds between two looks at the files of SQLite, which cost no query
 QUIET_POLL_SECONDS = 10.0  # Seconds between looks at a quiet log where the database announces news
 LONGEST_POLL_SECONDS = 5.0  # Seconds between two looks at a quiet log elsewhere
-SAVE_SECONDS = 1.5  # Seconds between two writes of the cursor while there is news
+SAVE_SECONDS = 4.0  # Seconds between two writes of the cursor while there is news
+ENDED_SAVE_SECONDS = 1.5  # Seconds between them where a run was delivered to its end
 BEHIND_SAVE_SECONDS = 15.0  # Seconds between them while more is new than a pass can deliver
 MANY_WAITING = 1000  # Events of the log that were read and wait, of more than one pass
 QUIET_SAVE_SECONDS = 30.0  # Seconds between two heartbeats of a deliverer that has nothing to do
@@ -71,6 +72,7 @@ class Deliverer:
         self._key_values = KeyValues(instance)
         self._configuration = state.configuration_of(settings, os.environ).digest
         self._is_unsaved, self._is_replaced, self._has_retries = True, False, False
+        self._has_ended_runs = False  # Since the cursor was written
         self._saved_at = self._controlled_at = float("-inf")
         self._news_at = self._passed_at = time.monotonic()
         host = state.this_host()
@@ -106,7 +108,7 @@ class Deliverer:
                 if not leadership.is_held():
                     # Another process may have moved the cursor on by now.
                     break
-                self._save(engine, is_behind=outcome.has_more or outcome.waiting > MANY_WAITING)
+                self._save(engine, outcome)
                 if self._has_to_end(engine, outcome):
                     break
                 self._wait(engine, leadership, outcome)
@@ -203,11 +205,16 @@ class Deliverer:
             )
         return outcome
 
-    def _save(self, engine: Engine, *, is_behind: bool) -> None:
+    def _save(self, engine: Engine, outcome: Outcome) -> None:
         """Keep the cursor and the heartbeat, with one query, and not at every pass."""
         now = time.monotonic()
-        seconds = BEHIND_SAVE_SECONDS if is_behind else SAVE_SECONDS
-        if now - self._saved_at >= (seconds if self._is_unsaved else QUIET_SAVE_SECONDS):
+        self._has_ended_runs |= outcome.ended_runs > 0
+        seconds = ENDED_SAVE_SECONDS if self._has_ended_runs else SAVE_SECONDS
+        if not self._is_unsaved:
+            seconds = QUIET_SAVE_SECONDS
+        elif outcome.has_more or outcome.waiting > MANY_WAITING:
+            seconds = BEHIND_SAVE_SECONDS
+        if now - self._saved_at >= seconds:
             self._write(engine, next_in=QUIET_SAVE_SECONDS + PASS_SECONDS + self._settings.timeout)
         if now - self._controlled_at >= CONTROL_SECONDS:
             self._controlled_at = now
@@ -226,7 +233,8 @@ class Deliverer:
                 "OpenLineage: the cursor cannot be kept, will retry: %s", fault.described(error)
             )
             return
-        self._is_unsaved, self._saved_at = False, time.monotonic()
+        self._is_unsaved, self._has_ended_runs = False, False
+        self._saved_at = time.monotonic()
 
     def _control(self, engine: Engine) -> None:
         try:
