@@ -402,6 +402,13 @@ def screenshots(session: nox.Session) -> None:
     )  # fmt: skip
 
 
+@nox.session(venv_backend="none")
+def pictures(session: nox.Session) -> None:
+    """Draw the picture of docs/architecture.md, with the system's Graphviz."""
+    picture = ("-o", "docs/images/architecture.svg", "docs/architecture.dot")
+    session.run("dot", "-Tsvg", *picture, external=True)
+
+
 @nox.session
 def demo(session: nox.Session) -> None:
     """Run the example project through both mechanisms and show the lineage; no servers needed."""
