@@ -175,7 +175,7 @@ TEST_TOOLS = [
 ]
 DEMO_TOOLS = ["dagster-webserver", "rich>=13"]
 GRAPH = ["igraph>=1.0"]
-SQL = ["sqlglot>=30"]
+SQL = ["sqlglot>=28"]
 BROWSER = ["playwright>=1.49"]
 """The browser itself is the system's: apt-get install chromium."""
 

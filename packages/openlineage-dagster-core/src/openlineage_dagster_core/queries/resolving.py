@@ -288,7 +288,8 @@ def _branches(scope: Any) -> Any:
         return scope.derived_table_scopes[:1]
     if isinstance(scope.expression, exp.Lateral):
         return scope.subquery_scopes[:1]
-    return scope.set_operation_scopes
+    # Until sqlglot 30.16 they are called otherwise.
+    return getattr(scope, "set_operation_scopes", None) or getattr(scope, "union_scopes", ())
 
 
 def _outwards(scope: Any) -> Iterator[Any]:
