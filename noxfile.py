@@ -175,6 +175,7 @@ TEST_TOOLS = [
 ]
 DEMO_TOOLS = ["dagster-webserver", "rich>=13"]
 GRAPH = ["igraph>=1.0"]
+SQL = ["sqlglot>=28"]
 BROWSER = ["playwright>=1.49"]
 """The browser itself is the system's: apt-get install chromium."""
 
@@ -231,7 +232,7 @@ def types(session: nox.Session) -> None:
 )
 def tests(session: nox.Session, package: str) -> None:
     """Test each package beside nothing but what it depends on, each with another Python."""
-    install(session, NEEDS[package], *TEST_TOOLS, *GRAPH, "pytest-xdist>=3.6")
+    install(session, NEEDS[package], *TEST_TOOLS, *GRAPH, *SQL, "pytest-xdist>=3.6")
     session.run("pytest", f"{PACKAGES[package]}/tests", "-n", "2", *session.posargs)
 
 
@@ -239,7 +240,7 @@ def tests(session: nox.Session, package: str) -> None:
 @nox.parametrize("package", list(PACKAGES), ids=list(PACKAGES))
 def minimums(session: nox.Session, package: str) -> None:
     """Test each package with the lowest versions of what it depends on."""
-    install(session, NEEDS[package], *TEST_TOOLS, *GRAPH, "--resolution=lowest-direct")
+    install(session, NEEDS[package], *TEST_TOOLS, *GRAPH, *SQL, "--resolution=lowest-direct")
     session.run("pytest", f"{PACKAGES[package]}/tests", *session.posargs)
 
 
@@ -343,7 +344,7 @@ def integration(session: nox.Session) -> None:
 @nox.parametrize("integration", list(INTEGRATIONS), ids=list(INTEGRATIONS))
 def real_projects(session: nox.Session, integration: str) -> None:
     """Run a project with one of Dagster's integrations, and compare lineage, graph and database."""
-    install(session, EVERYTHING, *TEST_TOOLS, *INTEGRATIONS[integration])
+    install(session, EVERYTHING, *TEST_TOOLS, *SQL, *INTEGRATIONS[integration])
     session.run(
         "pytest", "tests-integration/real_projects", f"--integration={integration}",
         *session.posargs,

@@ -29,6 +29,8 @@ IDENTITIES: Mapping[str, Json] = {
     "physical": {
         "dataset_identity": "physical",
         "dataset_namespaces": {"kind:duckdb": NAMESPACE},
+        # Queries must not add to what Dagster says of these projects, nor contradict it.
+        "sql_lineage": True,
     },
 }
 

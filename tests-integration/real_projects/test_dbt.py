@@ -6,6 +6,10 @@ import pytest
 
 pytest.importorskip("dagster_dbt")
 
+from openlineage_dagster_core.facts.definitions import DefinedAssets
+from openlineage_dagster_core.identity import asset_path
+from openlineage_dagster_core.queries.model import Asked
+from openlineage_dagster_core.queries.parsing import parsed
 from real_projects.recording import MECHANISMS, NAMESPACE, Recording
 from recorded_run import one
 
@@ -112,3 +116,29 @@ def test_a_source_that_nothing_writes_has_its_tables_name(dbt: Recording, mechan
     events = dbt.events_of_run(mechanism, "physical", "first")
     [stores] = one(events, "staging/stg_stores", "COMPLETE")["inputs"]
     assert (stores["namespace"], stores["name"]) == (NAMESPACE, "bakery.raw.stores")
+
+
+def test_the_queries_of_models_say_what_dagster_says(dbt: Recording, mechanism: str) -> None:
+    """Their tables are those of the asset graph, their columns come from where dagster-dbt says."""
+    events = dbt.events_of_run(mechanism, "physical", "first")
+    graph = dbt.project.definitions.get_repository_def().asset_graph
+    tables = {path: dbt.runs["first"].columns(each) for path, each in dbt.project.tables.items()}
+    known = tuple((tuple(each.full_name.split(".")), tuple(each.types)) for each in tables.values())
+    models = {key: each for key, each in DefinedAssets(graph).items() if each.sql}
+    assert len(models) == len(BUILT) - 2  # The seed and the asset of Dagster have none.
+    for key, model in models.items():
+        path = asset_path(key)
+        found = parsed(Asked(model.sql or "", "duckdb", known))
+        assert found.fault is None
+        read = {".".join(table) for table in found.tables}
+        assert read == {tables[asset_path(each)].full_name for each in model.upstream}
+        columns = {
+            name: {(".".join(each.table), each.column) for each in origins}
+            for name, origins in found.columns
+        }
+        facets = one(events, path, "COMPLETE")["outputs"][0]["facets"]
+        assert columns == {
+            name: {(each["name"], each["field"]) for each in made["inputFields"]}
+            for name, made in facets["columnLineage"]["fields"].items()
+            if made["inputFields"]
+        }

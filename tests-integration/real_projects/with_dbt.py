@@ -72,8 +72,9 @@ def _definitions(folder: Path, database: Path) -> dg.Definitions:
     resource = DbtCliResource(
         dbt_project, dbt_executable=str(Path(sys.executable).with_name("dbt"))
     )
-    parsed = resource.cli(["--quiet", "parse"], target_path=dbt_project.target_path)
-    assert parsed.wait().is_successful()
+    # Not `parse`: the manifest then has the compiled queries.
+    compiled = resource.cli(["--quiet", "compile"], target_path=dbt_project.target_path)
+    assert compiled.wait().is_successful()
 
     @dbt_assets(manifest=dbt_project.manifest_path, project=dbt_project)
     def bakery(context: dg.AssetExecutionContext, dbt: DbtCliResource) -> Iterator[Any]:

@@ -170,6 +170,11 @@ class DeliveryOptions(TypedDict, total=False):
         "secrets are masked. With Mechanism A, the definitions that the instance keeps contain it.",
         partial(validation.whole_number, least=0), 0, "0",
     )]
+    sql_lineage: Annotated[bool | None, Option(
+        "Parse the [queries of assets](sql.md): tables and column lineage that Dagster does not "
+        "say. It needs the extra `sql`.",
+        validation.flag, False, "`false`",
+    )]
     facet_providers: Annotated[_TEXTS, Option(
         "Functions that add [facets of your own](custom-facets.md), as `package.module:function`.",
         _providers, (), "none",

@@ -72,6 +72,7 @@ class Settings:
     execution_parameters: tuple[str, ...] = _default("execution_parameters")
     environment_variables: tuple[str, ...] = _default("environment_variables")
     source_code_bytes: int = _default("source_code_bytes")
+    sql_lineage: bool = _default("sql_lineage")
     facet_providers: tuple[str, ...] = _default("facet_providers")
 
     @classmethod

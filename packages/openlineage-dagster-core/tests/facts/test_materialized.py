@@ -211,20 +211,37 @@ TYPED = AssetFacts(KEY, columns=schema(id="int"))
 def test_a_start_waits_where_the_materialization_may_say_more(
     definition: AssetFacts | None, before: bytes | None, expected: bool
 ) -> None:
-    found = is_settled(facts(definition, before=before), KEY, with_columns=True)
+    found = is_settled(facts(definition, before=before), KEY, with_columns=True, with_query=True)
     assert found is expected
 
 
 def test_without_columns_their_types_are_not_waited_for() -> None:
-    assert is_settled(facts(AssetFacts(KEY), before=NOTHING), KEY, with_columns=False)
-    assert not is_settled(facts(AssetFacts(KEY)), KEY, with_columns=False)
+    assert is_settled(
+        facts(AssetFacts(KEY), before=NOTHING), KEY, with_columns=False, with_query=True
+    )
+    assert not is_settled(facts(AssetFacts(KEY)), KEY, with_columns=False, with_query=True)
     load = {
         "destination_name": "duckdb",
         "dataset_name": "shop",
         "items__tags": schema(value="text"),
     }
     nested = packed_materialization(dg.AssetMaterialization(KEY, metadata=load))
-    assert not is_settled(facts(AssetFacts(KEY), before=nested), KEY, with_columns=False)
+    assert not is_settled(
+        facts(AssetFacts(KEY), before=nested), KEY, with_columns=False, with_query=True
+    )
+
+
+def test_a_start_waits_for_a_query_of_the_materialization_if_queries_are_parsed() -> None:
+    before = packed(openlineage__sql="select 1 as id")
+    stated = AssetFacts(KEY, columns=schema(id="int"), sql="select 2 as id")
+    for definition, with_query, expected in (
+        (TYPED, True, False),
+        (TYPED, False, True),
+        (stated, True, True),
+    ):
+        known = facts(definition, before=before)
+        found = is_settled(known, KEY, with_columns=True, with_query=with_query)
+        assert found is expected
 
 
 def test_a_table_of_dlt_is_in_its_dataset_whether_the_load_names_it_or_not() -> None:

@@ -12,14 +12,14 @@ from dagster import AssetKey, AssetMaterialization
 from openlineage.client.event_v2 import InputDataset, RunState
 from openlineage.client.generated.base import RunFacet
 
-from openlineage_dagster_core.conversion import custom, dataset, described, policy
+from openlineage_dagster_core.conversion import custom, dataset, described, policy, queried
 from openlineage_dagster_core.conversion.envelope import Draft, Envelope, Event, Lineage, Source
 from openlineage_dagster_core.conversion.nominal_time import asset_nominal_time
 from openlineage_dagster_core.conversion.step import step_as_parent
 from openlineage_dagster_core.facts import materialized as materialized_facts
 from openlineage_dagster_core.facts.dbt_failures import skipped_or_failed
 from openlineage_dagster_core.facts.definitions import upstream_of
-from openlineage_dagster_core.facts.metadata import named_assets, upstream_in_tags
+from openlineage_dagster_core.facts.metadata import additions, named_assets, upstream_in_tags
 from openlineage_dagster_core.facts.model import AssetPartition, ErrorFacts
 from openlineage_dagster_core.families import Family
 from openlineage_dagster_core.identity import asset_job_name, asset_run_id
@@ -173,8 +173,13 @@ def _is_known_at_start(source: Source, key: AssetKey, step_key: str) -> bool:
 
 def is_settled(source: Source, key: AssetKey) -> bool:
     """Return True if a materialization in this run will tell nothing new of an asset."""
-    with_columns = "schema" not in source.identity.settings.disabled_facets
-    return materialized_facts.is_settled(source.facts, key, with_columns=with_columns)
+    settings = source.identity.settings
+    return materialized_facts.is_settled(
+        source.facts,
+        key,
+        with_columns="schema" not in settings.disabled_facets,
+        with_query=settings.sql_lineage,
+    )
 
 
 def _starts_with_step(source: Source, key: AssetKey, step_key: str | None) -> bool:
@@ -253,8 +258,12 @@ def _lineage(
         upstream = definition.upstream
     elif made_by is not None:
         upstream = upstream_in_tags(made_by.tags or {})
-    inputs = tuple(map(read, upstream or source.facts.earlier_upstream.get(key, ())))
-    written = dataset.written_dataset(source, key, partition, made_by)
-    lineage = Lineage(inputs, (written, *dataset.child_datasets(source, key)))
+    keys = list(upstream or source.facts.earlier_upstream.get(key, ()))
     metadata = made_by.metadata if made_by is not None else {}
-    return custom.with_datasets(lineage, source, key, metadata, read)
+    added = (definition.additions if definition is not None else {}, additions(metadata))
+    known = {*keys, *(each for one in added for each in named_assets(one))}
+    columns = partial(queried.column_lineage, source, key, known)
+    written = dataset.written_dataset(source, key, partition, made_by, columns)
+    lineage = Lineage(tuple(map(read, keys)), (written, *dataset.child_datasets(source, key)))
+    lineage = custom.with_datasets(lineage, source, key, metadata, read)
+    return queried.with_tables(lineage, source, key, known)

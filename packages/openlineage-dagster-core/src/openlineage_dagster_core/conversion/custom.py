@@ -97,7 +97,7 @@ def _provider(name: str) -> Provider | None:
     try:
         return load_provider(name)
     except ConfigurationError as error:
-        _mistake(name, str(error))
+        mistake(name, str(error))
         return None
 
 
@@ -121,7 +121,7 @@ def with_additions(
                 _put(event, _checked(facets, name), tuple(PLACES))
         except (Exception, SystemExit, CancelledError) as error:
             # A user's function may raise anything, with any message.
-            _mistake(name, fault.described(error))
+            mistake(name, fault.described(error))
     return event
 
 
@@ -180,7 +180,7 @@ def _datasets(
 ) -> Iterator[InputDataset]:
     given = added.get(side, [])
     if not isinstance(given, list):
-        _mistake(f"openlineage/{side} of {key}", "expected a list")
+        mistake(f"openlineage/{side} of {key}", "expected a list")
         return
     for item in given:
         asset = named_asset(item)
@@ -195,7 +195,7 @@ def _datasets(
             yield InputDataset(namespace, safe_name(public_text(item["name"])), facets=facets)
         else:
             expected = 'expected an asset key, or {"namespace", "name"}'
-            _mistake(f"openlineage/{side} of {key}", expected)
+            mistake(f"openlineage/{side} of {key}", expected)
 
 
 @PerObject
@@ -210,9 +210,9 @@ def _checked(added: Mapping[str, object], about: str) -> dict[str, dict[str, Any
         place = FACET_KEYS.get(key)
         if place is None:
             if key not in KNOWN_KEYS:
-                _mistake(about, f"{key!r} is none of {', '.join(sorted(KNOWN_KEYS))}")
+                mistake(about, f"{key!r} is none of {', '.join(sorted(KNOWN_KEYS))}")
         elif not isinstance(facets, Mapping):
-            _mistake(about, f"{key}: expected facets by name")
+            mistake(about, f"{key}: expected facets by name")
         else:
             found[place] = dict(_facets(facets, place, about))
     return found
@@ -223,7 +223,7 @@ def _facets(
 ) -> Iterator[tuple[str, dict[str, Any]]]:
     for name, facet in sorted(facets.items(), key=lambda item: str(item[0])):
         if not isinstance(name, str) or not name or (place in ("run", "job") and name in RESERVED):
-            _mistake(about, f"a {place} facet cannot be named {name!r}")
+            mistake(about, f"a {place} facet cannot be named {name!r}")
             continue
         try:
             given = Serde.to_dict(facet) if isinstance(facet, BaseFacet) else facet
@@ -234,7 +234,7 @@ def _facets(
             if (official := official_facets(PLACES[place]).get(name)) is not None:
                 make_official(plain, official)
         except (TypeError, ValueError, AttributeError, RecursionError) as error:
-            _mistake(about, f"{place} facet {name}: {error}")
+            mistake(about, f"{place} facet {name}: {error}")
             continue
         yield limited(name), plain
 
@@ -242,7 +242,7 @@ def _facets(
 def _plain(value: Any, path: str, about: str) -> Any:
     """Leave out numbers that JSON does not have, and make texts fit for every backend."""
     if isinstance(value, float) and not math.isfinite(value):
-        _mistake(about, f"{path} is {value!r}, which JSON does not have")
+        mistake(about, f"{path} is {value!r}, which JSON does not have")
         return None
     if isinstance(value, dict):
         plain = [
@@ -276,7 +276,8 @@ def _put(event: Event, found: Facets, places: tuple[str, ...]) -> None:
                 setattr(part, attribute, facets)
 
 
-def _mistake(about: str, what: str) -> None:
+def mistake(about: str, what: str) -> None:
+    """Count a mistake of the user's, and log the first one about something."""
     mistakes[about] += 1
     if mistakes[about] == 1:
         after = "It is left out; no impact on your run. Further mistakes there are only counted."

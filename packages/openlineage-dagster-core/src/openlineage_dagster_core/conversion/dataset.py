@@ -3,7 +3,7 @@
 A dataset has these facets in every event and on either side: backends forget what an event omits.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cache, partial
 from typing import Any
@@ -42,7 +42,7 @@ def read_dataset(
     `read_by` is the materialization that read it, once there is one. Without `partitions` the whole
     asset is read.
     """
-    namespace, name = _dataset_name(source, key)
+    namespace, name = dataset_name(source, key)
     facets = _facets(source, key, namespace)
     inputs = dict(input_facets or {})
     if read_by is not None:
@@ -55,7 +55,7 @@ def read_dataset(
 def observed_dataset(source: Source, observation: AssetObservation) -> InputDataset:
     """Return an observed asset as an input, with metrics for both forms of events."""
     key, metadata = observation.asset_key, observation.metadata
-    namespace, name = _dataset_name(source, key)
+    namespace, name = dataset_name(source, key)
     facets = _facets(source, key, namespace, metadata)
     columns = table_schema(metadata)
     if columns is not None:
@@ -75,16 +75,23 @@ def written_dataset(
     key: AssetKey,
     partition: str | None,
     made_by: AssetMaterialization | None = None,
+    queried: Callable[[], tuple[FieldLineage, ...]] = tuple,
 ) -> OutputDataset:
-    """Return an asset as an output; `made_by` is its materialization, once there is one."""
+    """Return an asset as an output; `made_by` is its materialization, once there is one.
+
+    `queried` returns the column lineage where neither Dagster nor the user says it.
+    """
     metadata: Mapping[str, Any] = made_by.metadata if made_by else {}
-    namespace, name = _dataset_name(source, key)
+    namespace, name = dataset_name(source, key)
     facets = _facets(source, key, namespace, metadata)
     outputs: dict[str, OutputDatasetFacet] = {}
     if partition is not None:
         outputs["subset"] = _output_subset(_parts(source.facts, key, [partition]))
     if made_by is not None:
-        _add(facets, "columnLineage", _column_lineage(source, metadata))
+        stated = _column_lineage(source, metadata)
+        if stated is None and "columnLineage" not in facets and (fields := queried()):
+            stated = _shared_column_lineage(fields)
+        _add(facets, "columnLineage", stated)
         _add(facets, "version", dataset_state.data_version_facet(made_by.tags or {}))
         _add(outputs, "outputStatistics", data_quality.output_statistics_facet(metadata))
         if data_quality.column_metrics_in(metadata):
@@ -111,7 +118,8 @@ def child_datasets(source: Source, key: AssetKey) -> Iterator[OutputDataset]:
             yield OutputDataset(physical.namespace, physical.name, facets=facets, outputFacets={})
 
 
-def _dataset_name(source: Source, key: AssetKey) -> DatasetName:
+def dataset_name(source: Source, key: AssetKey) -> DatasetName:
+    """Return the name of an asset's dataset."""
     return source.identity.dataset(source.facts.run, key, asset_of(source.facts, key))
 
 
@@ -159,9 +167,9 @@ def _column_lineage(source: Source, metadata: Mapping[str, Any]) -> DatasetFacet
     if lineage is None:
         return None
     # A wide table names few assets, each of them often.
-    name_of = cache(partial(_dataset_name, source))
+    name_of = cache(partial(dataset_name, source))
     fields = tuple(
-        (column, tuple((*name_of(dep.asset_key), dep.column_name) for dep in deps))
+        (column, tuple((*name_of(dep.asset_key), dep.column_name, ()) for dep in deps))
         for column, deps in lineage.deps_by_column.items()
     )
     return _shared_column_lineage(fields)

@@ -10,8 +10,10 @@ from openlineage_dagster_core.facets.nested_types import first_of_each_name, nes
 from openlineage_dagster_core.names import limited, safe_name
 from openlineage_dagster_core.version import PRODUCER
 
-# A column, and the namespace, dataset name and column of each column it is made from
-FieldLineage = tuple[str, tuple[tuple[str, str, str], ...]]
+# A column, and of each column that it is made from namespace, dataset name, column, and subtypes of
+# transformations, if these are known
+FieldLineage = tuple[str, tuple[tuple[str, str, str, tuple[str, ...]], ...]]
+INDIRECT = frozenset({"CONDITIONAL", "WINDOW"})  # Subtypes of a column that only chooses the value
 
 
 def schema_facet(columns: TableSchema) -> SchemaDatasetFacet:
@@ -36,8 +38,16 @@ def column_lineage_facet(fields: Iterable[FieldLineage]) -> lineage.ColumnLineag
         fields={
             safe_name(column): lineage.Fields(
                 inputFields=[
-                    lineage.InputField(namespace, name, field=safe_name(field))
-                    for namespace, name, field in made_from
+                    lineage.InputField(
+                        namespace,
+                        name,
+                        field=safe_name(field),
+                        transformations=[
+                            lineage.Transformation("INDIRECT" if way in INDIRECT else "DIRECT", way)
+                            for way in ways
+                        ],
+                    )
+                    for namespace, name, field, ways in made_from
                 ]
             )
             for column, made_from in fields

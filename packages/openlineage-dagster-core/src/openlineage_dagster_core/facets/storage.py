@@ -86,7 +86,7 @@ def _type_of(asset: AssetFacts) -> tuple[str | None, str | None]:
 
 def hierarchy_facet(table_name: str, table_type: str) -> hierarchy.HierarchyDatasetFacet | None:
     """Build the facet (HierarchyDatasetFacet 1-0-0) of `schema.table` or `db.schema.table`."""
-    parts = [match[match.lastindex or 0] for match in _PART.finditer(table_name)]
+    parts = table_parts(table_name)
     if len(parts) not in (2, 3) or ".." in table_name:
         return None
     types = ["DATABASE", "SCHEMA", table_type][-len(parts) :]
@@ -95,6 +95,11 @@ def hierarchy_facet(table_name: str, table_type: str) -> hierarchy.HierarchyData
         for kind, name in zip(types, parts, strict=True)
     ]
     return hierarchy.HierarchyDatasetFacet(levels, producer=PRODUCER)
+
+
+def table_parts(table_name: str) -> tuple[str, ...]:
+    """Return the parts of a table's name, without quotes."""
+    return tuple(match[match.lastindex or 0] for match in _PART.finditer(table_name))
 
 
 def storage_facet(asset: AssetFacts) -> StorageDatasetFacet | None:

@@ -24,6 +24,7 @@ LENGTH_BYTES = 4  # In front of compressed JSON: its length before compression
 UNTYPED = frozenset({"", "?"})  # Types of columns of unknown type; dagster-dbt writes the second
 BYTES_KEPT = 1_000_000  # Of JSON whose merged facts are cached; those take some 40 times as much
 _Key = tuple[int, bytes]  # The `id` of a definition, and what is packed of a materialization
+_SettledKey = tuple[int, bytes, bool, bool]  # The same; whether columns matter, and the query
 
 
 def packed_materialization(materialization: AssetMaterialization) -> bytes:
@@ -175,26 +176,31 @@ def described(facts: Facts, key: AssetKey) -> AssetFacts | None:
     return _merged((id(asset), packed), asset)
 
 
-def is_settled(facts: Facts, key: AssetKey, *, with_columns: bool) -> bool:
+def is_settled(facts: Facts, key: AssetKey, *, with_columns: bool, with_query: bool) -> bool:
     """Return True if, before an asset is made, its materialization will say nothing new.
 
-    The definition then has all columns with their types, if columns matter, and the materialization
-    before the run had none. That one also says where the data is, which seldom moves. Nothing is
-    certain of an asset that was never made.
+    The definition then has all columns with their types, if columns matter, and the query, if that
+    matters, or the materialization before the run had none. That one also says where the data is,
+    which seldom moves. Nothing is certain of an asset that was never made.
     """
     definition, before = facts.assets.get(key), facts.made_before.get(key)
     if definition is None or before is None:
         return False
-    if with_columns:
-        return _has_its_columns((id(definition), before), definition)
-    return not unpacked_materialization(before).children
+    return _settles((id(definition), before, with_columns, with_query), definition)
 
 
-def _only_definition_has_columns(key: _Key, definition: AssetFacts) -> bool:
-    defined = definition.columns
-    if defined is None or any(column.type in UNTYPED for column in defined.columns):
+def _definition_settles(key: _SettledKey, definition: AssetFacts) -> bool:
+    _, packed, with_columns, with_query = key
+    made = unpacked_materialization(packed)
+    if with_query and definition.sql is None and made.sql is not None:
         return False
-    return unpacked_materialization(key[1]).columns is None
+    if not with_columns:
+        return not made.children
+    defined = definition.columns.columns if definition.columns is not None else ()
+    is_typed = definition.columns is not None and not any(each.type in UNTYPED for each in defined)
+    return is_typed and made.columns is None
 
 
-_has_its_columns = PerValue[_Key, bool](_only_definition_has_columns, _weight, BYTES_KEPT)
+_settles = PerValue[_SettledKey, bool](
+    _definition_settles, lambda key: _weight(key[:2]), BYTES_KEPT
+)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -141,3 +142,13 @@ def test_an_event_log_in_the_directory_of_the_runs_is_a_problem(tmp_path: Path) 
     for (wrong,) in (found(str(tmp_path)), found({"env": "DIR"}, {"DIR": str(tmp_path)})):
         assert "runs.db" in wrong.message
         assert f"base_dir: {tmp_path / 'runs'}" in str(wrong.remedy)
+
+
+def test_queries_without_their_parser_are_a_warning(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "sqlglot", None)
+    defined = repository("mine")
+    assert [each.status for each in mechanisms.check(Subject({}, {}, None, defined))] == [Status.OK]
+    setattr(defined.sensor_defs[0], SENSOR_SETTINGS, Settings(sql_lineage=True))
+    *_, found = mechanisms.check(Subject({}, {}, None, defined))
+    assert found.status is Status.WARNING
+    assert "openlineage-dagster-core[sql]" in (found.remedy or "")

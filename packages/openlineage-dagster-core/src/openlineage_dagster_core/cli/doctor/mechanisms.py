@@ -1,6 +1,7 @@
 """Checks that exactly one mechanism is set up, and that runs and events are stored together."""
 
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 
 from openlineage_dagster_core.cli.doctor.finding import Finding, fine, note, problem, warning
@@ -32,6 +33,10 @@ def check(subject: Subject) -> Iterator[Finding]:
         yield problem(several, "Keep one of them: it serves the whole instance.")
     yield from _check_run_storage(subject.written or {})
     yield from _check_base_dir(subject)
+    if subject.settings.sql_lineage and find_spec("sqlglot") is None:
+        missing = "sql_lineage is on, and sqlglot, which parses queries, is not installed here"
+        step = 'pip install "openlineage-dagster-core[sql]" wherever events are delivered.'
+        yield warning(missing, step)
 
 
 def _check_mechanism(subject: Subject) -> Iterator[Finding]:
