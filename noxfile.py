@@ -141,6 +141,13 @@ DATA_RENTGEN = [
 ]
 """An OpenLineage backend, whose dependencies are not ours."""
 
+BACKENDS = {
+    # Not dbt-core 1.12, which it would bring along: that does not build everywhere.
+    "openmetadata": (["openmetadata-ingestion==2.0.7.0", "pytz"], ["dbt-core"]),
+    "datahub": (["acryl-datahub-dagster-plugin==1.7.0.17"], []),
+}
+"""What `backends` installs in an environment of its own, and what of it is left out."""
+
 INTEGRATIONS = {
     "dbt": ["dagster-dbt", "dbt-core<1.11", "dbt-duckdb", "dagster-duckdb-pandas"],
     "duckdb_pandas": ["dagster-duckdb-pandas"],
@@ -321,8 +328,8 @@ def integration(session: nox.Session) -> None:
     )  # fmt: skip
     names_files = any(Path(each.split("::")[0]).exists() for each in session.posargs)
     # Both `wheels` sessions run the demo, that of the sensor the client of Dagster+, and
-    # `real_projects` installs what its projects need.
-    elsewhere = ("test_demo.py", "test_dagster_plus.py")
+    # `real_projects` installs what its projects need; `backends` those of backends.
+    elsewhere = ("test_demo.py", "test_dagster_plus.py", *(f"test_{each}.py" for each in BACKENDS))
     others = sorted(path.name for path in Path("tests-integration").glob("test_*.py"))
     files = [each for each in dict.fromkeys([*LONGEST, *others]) if each not in elsewhere]
     where = [f"tests-integration/{each}" for each in files]
@@ -348,6 +355,28 @@ def real_projects(session: nox.Session, integration: str) -> None:
     session.run(
         "pytest", "tests-integration/real_projects", f"--integration={integration}",
         *session.posargs,
+    )  # fmt: skip
+
+
+@nox.session
+@nox.parametrize("backend", list(BACKENDS), ids=list(BACKENDS))
+def backends(session: nox.Session, backend: str) -> None:
+    """Give our events to the parser of a backend; OpenMetadata's takes 300 MB."""
+    install(session, ["core"], *TEST_TOOLS, *DEMO_TOOLS, *KAFKA)
+    packages, left_out = BACKENDS[backend]
+    folder = folder_of(session) / backend
+    python = folder / ("Scripts" if os.name == "nt" else "bin") / "python"
+    overrides = folder_of(session) / "overrides.txt"
+    overrides.parent.mkdir(parents=True, exist_ok=True)
+    overrides.write_text("".join(f'{each}; sys_platform == "never"\n' for each in left_out))
+    session.run("uv", "venv", "--quiet", "--clear", "--python", "3.11", str(folder))
+    session.run(
+        "uv", "pip", "install", "--quiet", "--python", str(python),
+        "--override", str(overrides), *packages,
+    )  # fmt: skip
+    session.run(
+        "pytest", f"tests-integration/test_{backend}.py", *session.posargs,
+        env={f"{backend.upper()}_PYTHON": str(python)},
     )  # fmt: skip
 
 

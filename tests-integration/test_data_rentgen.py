@@ -84,17 +84,12 @@ def test_it_shows_the_graph_of_all_that_it_can_read_and_refuses_the_runs_of_jobs
     )
 
 
-def test_with_the_options_that_the_documentation_names_it_refuses_nothing(
+def test_with_its_preset_it_shows_everything_job_and_step_runs_included(
     tmp_path: Path, data_rentgen: DataRentgen, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     namespace = "shop_without_refusals"
     home = home_of(
-        tmp_path / "home",
-        data_rentgen,
-        monkeypatch,
-        namespace=namespace,
-        families=["asset", "check", "observation"],
-        observation_events="run",
+        tmp_path / "home", data_rentgen, monkeypatch, namespace=namespace, backend="data-rentgen"
     )
     with home.instance() as instance:
         for job, tags, succeeds in demo.RUNS:
@@ -108,12 +103,18 @@ def test_with_the_options_that_the_documentation_names_it_refuses_nothing(
         ),
         runs={(namespace, "supplier_prices__observations"): Counter(["COMPLETE"])},
     )
-    shown = without_jobs(expected(namespace), of_jobs_and_steps(namespace))
+    events = events_of(data_rentgen.topic.events(), namespace)
     check_graph(
         graph_of_data_rentgen(data_rentgen, namespace),
-        together("the shop", [shown, observed]),
-        events_of(data_rentgen.topic.events(), namespace),
+        together("the shop", [expected(namespace), observed]),
+        events,
     )
+    ids = {(job.namespace, job.name): job.id for job in data_rentgen.jobs()}
+    runs = {each.id: each for each in data_rentgen.runs()}
+    [nightly_run] = [each for each in runs.values() if each.job_id == ids[namespace, "nightly"]]
+    steps = [ids[namespace, f"nightly.{name}"] for name in ("raw__orders", "staging")]
+    children = {each.job_id: each.parent_id for each in runs.values() if each.job_id in steps}
+    assert children == dict.fromkeys(steps, nightly_run.id)
 
 
 def test_it_shows_schemas_and_from_which_datasets_one_is_made(

@@ -230,7 +230,7 @@ def test_what_differs_from_run_to_run_is_no_part_of_it(name: str) -> None:
 def test_no_value_is_in_it() -> None:
     written = json.dumps(asdict(configuration_of(Settings(), ENVIRON)))
     assert "a-secret" not in written
-    assert "backend" not in written
+    assert "//backend" not in written
     parts = configuration_of(Settings(), ENVIRON).parts
     assert {len(digest) for part, digest in parts.items() if part != "version"} == {DIGITS}
 

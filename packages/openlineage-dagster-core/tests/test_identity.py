@@ -1,9 +1,11 @@
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from uuid import UUID
 
+import pytest
 from dagster import AssetKey
 from hypothesis import assume, given
 from hypothesis import strategies as st
@@ -12,11 +14,8 @@ from openlineage_dagster_core.facts.model import AssetFacts, PhysicalFacts, RunF
 from openlineage_dagster_core.identity import (
     Identity,
     Symlink,
-    asset_job_name,
     asset_run_id,
     canonical_run_id,
-    checks_job_name,
-    observations_job_name,
     run_job_name,
     static_run_id,
     step_job_name,
@@ -27,6 +26,11 @@ from recorded_run import CREATED_AT, RUN_ID
 
 RUN = RunFacts(RUN_ID, "nightly", CREATED_AT, tags={"tenant": "acme"}, code_location="shop")
 IDENTITY = Identity(Settings())
+
+
+def with_options(**options: object) -> Identity:
+    return Identity(Settings.from_options(options, {}))
+
 
 characters = st.characters(exclude_categories=[])
 texts = st.text(characters, min_size=1) | st.tuples(
@@ -47,15 +51,25 @@ def test_different_assets_and_partitions_have_different_run_ids(
     UUID(mine)
 
 
-@given(keys, keys)
-def test_different_keys_have_different_names(key: AssetKey, other: AssetKey) -> None:
+@given(keys, keys, st.sampled_from(["/", "."]))
+def test_different_keys_have_different_names(key: AssetKey, other: AssetKey, by: str) -> None:
     assume(key != other)
-    assert asset_job_name(key) != asset_job_name(other)
+    assert IDENTITY.asset_job_name(key, None) != IDENTITY.asset_job_name(other, None)
+    identity = with_options(dataset_key_separator=by)
+    assert identity.dataset(RUN, key, None) != identity.dataset(RUN, other, None)
 
 
-def test_a_dataset_is_named_by_the_path() -> None:
-    assert asset_job_name(AssetKey(["a", "b"])) == "a/b"
-    assert asset_job_name(AssetKey(["a/b"])) == "a\\/b"
+def test_a_job_and_a_dataset_are_named_by_the_path() -> None:
+    for identity in (IDENTITY, with_options(dataset_key_separator=".")):
+        assert identity.asset_job_name(AssetKey(["a", "b"]), None) == "a/b"
+        assert identity.asset_job_name(AssetKey(["a/b"]), None) == "a\\/b"
+    assert IDENTITY.dataset(RUN, AssetKey(["a", "b.c"]), None).name == "a/b.c"
+
+
+def test_dots_between_the_parts_of_a_key_are_not_those_in_a_part() -> None:
+    identity = with_options(dataset_key_separator=".")
+    assert identity.dataset(RUN, AssetKey(["a", "b/c"]), None).name == "a.b/c"
+    assert identity.dataset(RUN, AssetKey(["a", "b.c"]), None).name == "a.b\\.c"
 
 
 def test_steps_assets_and_checks_of_the_same_name_are_different_runs() -> None:
@@ -113,30 +127,91 @@ def test_a_job_that_has_the_name_of_an_asset_is_not_that_assets_job() -> None:
     assert run_job_name(RunFacts("", "", CREATED_AT), is_like_asset=False) != ""
 
 
+def test_run_ids_that_sort_are_those_of_the_run_and_of_the_run_that_it_retries() -> None:
+    sortable = with_options(run_ids="sortable")
+    again = RunFacts(
+        str(UUID(int=7)),
+        "nightly",
+        CREATED_AT + timedelta(hours=1),
+        parent_run_id=RUN_ID,
+        parent_created_at=CREATED_AT,
+    )
+    assert UUID(sortable.run_id(RUN)).version == 7
+    assert sortable.run_id(RUN) < sortable.run_id(again)
+    assert sortable.retried_run_id(again) == sortable.run_id(RUN)
+    assert sortable.retried_run_id(replace(again, parent_created_at=None)) is None
+    assert IDENTITY.run_id(RUN) == IDENTITY.retried_run_id(again) == RUN_ID
+    assert sortable.run_id(RUN) not in (step_run_id(RUN, "run"), asset_run_id(RUN, KEY, None))
+
+
+KEY = AssetKey("orders")
 NAME = st.text("ab._", min_size=1, max_size=3).map(
     lambda text: text.replace("_", "__checks").replace("b", "__run")
 )
 PARTS = st.sampled_from(
     ["a", "a__checks", "a__run", "a.a", "a.a:asset", "a:asset", "a__observations"]
 )
+GROUPS = st.sampled_from([None, "a", "a_a", "a__checks", "a/a", "a__run", "default"])
+TEMPLATES = [
+    "{key}",
+    "{group}.{key}",
+    "{key}.{group}",
+    "{group}/{key}",
+    "{group}.assets/{key}",
+    "a.{key}",
+    "a {group}_:_{key}__run",
+    "{group}[{key}",
+]
 
 
-@given(st.lists(PARTS | NAME, min_size=1, max_size=2), PARTS, NAME | PARTS, NAME | PARTS)
+@pytest.mark.parametrize("template", TEMPLATES)
+@given(
+    st.lists(PARTS | NAME, min_size=1, max_size=2),
+    PARTS | NAME,
+    NAME | PARTS,
+    NAME | PARTS,
+    GROUPS,
+    GROUPS,
+)
 def test_a_run_a_step_an_asset_and_its_checks_never_share_a_job(
-    path: list[str], other: str, job: str, step: str
+    template: str,
+    path: list[str],
+    other: str,
+    job: str,
+    step: str,
+    group: str | None,
+    other_group: str | None,
 ) -> None:
-    job, step = (re.sub(r"[^A-Za-z0-9_]", "", text) or "x" for text in (job, step))
-    keys = {AssetKey(path), AssetKey([other])}
+    identity = with_options(asset_job_name=template)
+    job, step = (re.sub(r"[^A-Za-z0-9_.]", "", text) or "x" for text in (job, step))
+    job = job.replace(".", "") or "x"
+    keys = {AssetKey(path): group, AssetKey([other]): other_group}
     run = RunFacts(RUN_ID, job, CREATED_AT)
     jobs = [
         run_job_name(run, is_like_asset=AssetKey([job]) in keys),
         step_job_name(job, step),
-        *(name(key) for key in sorted(keys) for name in NAMED_AFTER_KEYS),
     ]
+    for key, of in keys.items():
+        asset = AssetFacts(key, group=of)
+        jobs += [
+            identity.asset_job_name(key, asset),
+            identity.checks_job_name(key, asset),
+            identity.observations_job_name(key, asset),
+        ]
     assert len(set(jobs)) == len(jobs)
 
 
-NAMED_AFTER_KEYS = (asset_job_name, checks_job_name, observations_job_name)
+def test_a_job_may_be_named_after_the_group_of_its_asset() -> None:
+    identity = with_options(asset_job_name="{group}.{key}")
+    many, one = AssetKey(["raw", "orders"]), AssetKey("orders")
+    assert identity.asset_job_name(many, AssetFacts(many, group="marts")) == "marts.raw/orders"
+    assert identity.checks_job_name(many, AssetFacts(many, group="a/b")) == "a_b.raw/orders__checks"
+    assert identity.asset_job_name(many, None) == "default.raw/orders"
+    # It could be a step of a Dagster job `marts`.
+    assert identity.asset_job_name(one, AssetFacts(one, group="marts")) == "marts.orders:asset"
+    assert identity.dataset(RUN, one, AssetFacts(one, group="marts")).name == "orders"
+    slash = with_options(asset_job_name="{group}.assets/{key}")
+    assert slash.asset_job_name(one, AssetFacts(one, group="marts")) == "marts.assets/orders"
 
 
 def test_a_mapped_step_loses_its_index() -> None:

@@ -1,6 +1,9 @@
 import pytest
 
+from openlineage_dagster_core.backends import PRESETS, Backend
 from openlineage_dagster_core.errors import ConfigurationError
+from openlineage_dagster_core.families import Family
+from openlineage_dagster_core.options import setting
 from openlineage_dagster_core.settings import (
     Settings,
     check_url,
@@ -25,6 +28,22 @@ def test_an_option_that_is_none_is_not_given() -> None:
     assert Settings.from_options({"namespace": None, "timeout": None}, {}) == Settings()
 
 
+@pytest.mark.parametrize("backend", Backend)
+def test_each_preset_has_right_values(backend: Backend) -> None:
+    settings = Settings.from_options({"backend": backend.value}, {})
+    assert settings.backend is backend
+    for option, value in PRESETS[backend].items():
+        assert getattr(settings, option) == setting(option, {option: value}) != setting(option, {})
+
+
+def test_an_option_that_is_given_wins_over_the_preset() -> None:
+    given = {"backend": "datahub", "families": ["step"], "asset_job_name": None}
+    settings = Settings.from_options(given, {"OPENLINEAGE_NAMESPACE": "of-env"})
+    assert settings.families == {Family.STEP}
+    assert settings.asset_job_name == "{group}.{key}"
+    assert settings.namespace == "of-env"
+
+
 def test_jobs_follow_the_template_of_datasets_unless_told_otherwise() -> None:
     template = "{namespace}/{tag:tenant}"
     both = Settings.from_options({"namespace_template": template}, {})
@@ -43,6 +62,15 @@ def test_jobs_follow_the_template_of_datasets_unless_told_otherwise() -> None:
         ("observation_events", "event", "'dataset', 'run'"),
         ("dataset_identity", "table", "'asset', 'physical'"),
         ("dataset_namespaces", "snowflake", "mapping"),
+        ("backend", "egeria", "'datahub'"),
+        ("dataset_key_separator", "-", "'/', '.'"),
+        ("run_ids", "random", "'dagster', 'sortable'"),
+        ("asset_job_name", "{key", "{key} once"),
+        ("asset_job_name", "{group}", "{key} once"),
+        ("asset_job_name", "{key}.{key}", "{key} once"),
+        ("asset_job_name", "{group}_{key}", "a character between them"),
+        ("asset_job_name", "asset_{key}", "a character between them"),
+        ("asset_job_name", "{job}.{key}", "{key} once"),
         ("asset_run_parent", "run", "'none', 'step'"),
         ("dagster_url", "localhost:3000", "http"),
         ("execution_parameters", "ops", "list"),

@@ -15,7 +15,7 @@ from openlineage.client.uuid import generate_static_uuid
 from openlineage_dagster_core.facts.model import AssetFacts, RunFacts
 from openlineage_dagster_core.names import safe_dataset_namespace, safe_job_namespace, safe_name
 from openlineage_dagster_core.namespaces import PLAIN_TOKENS, NamespaceTemplate
-from openlineage_dagster_core.options import DatasetIdentity
+from openlineage_dagster_core.options import DatasetIdentity, KeySeparator, RunIds
 from openlineage_dagster_core.physical import PhysicalName, physical_name
 from openlineage_dagster_core.settings import Settings
 
@@ -26,8 +26,12 @@ ASSET_SUFFIX = ":asset"  # No name of a Dagster job or a step has a colon
 # A user's name that ends so gets one more suffix, so that it names nothing else.
 SUFFIXES = (RUN_SUFFIX, CHECKS_SUFFIX, OBSERVATIONS_SUFFIX, ASSET_SUFFIX)
 
+DEFAULT_GROUP_NAME = "default"  # Of Dagster
+
 _Tokens = tuple[str, str | None, str | None, str | None]
 _Tags = tuple[tuple[str, str], ...]
+_NOT_IN_A_WORD = re.compile(r"\W", re.ASCII)
+_NOT_IN_A_STEP = re.compile(r"[^\w.\[\]{}]")  # Nor in the name of a Dagster job
 _MAPPING_INDEX = re.compile(r"\[[^\[\]]*\]$")
 
 
@@ -90,27 +94,26 @@ class Symlink(Enum):
     LOCATION = "LOCATION"
 
 
-def asset_job_name(key: AssetKey) -> str:
-    r"""Return the name of an asset's job: `a/b`, made safe.
+@lru_cache(maxsize=16384)
+def _job_path(template: str, key: AssetKey, group: str | None) -> str:
+    """Return what all names of an asset's jobs begin with, different for each key.
 
-    It has a suffix where the key could be the name of a step, of a run or of another asset's
-    checks; the asset's dataset has none.
+    It has a suffix where it could be the name of a step.
     """
-    path = _unlike_a_step(key)
-    return safe_name(path + ASSET_SUFFIX if path.endswith(SUFFIXES[:-1]) else path)
-
-
-def _unlike_a_step(key: AssetKey) -> str:
-    path = asset_path(key)
-    is_like_a_step = len(key.path) == 1 and "." in path
+    # A group of several levels has slashes, as keys do.
+    word = _NOT_IN_A_WORD.sub("_", group or DEFAULT_GROUP_NAME)
+    path = template.replace("{group}", word).replace("{key}", asset_path(key))
+    is_like_a_step = len(key.path) == 1 and "." in path and not _NOT_IN_A_STEP.search(template)
     return path + ASSET_SUFFIX if is_like_a_step or path.endswith(ASSET_SUFFIX) else path
 
 
 @lru_cache(maxsize=16384)
-def asset_path(key: AssetKey) -> str:
+def asset_path(key: AssetKey, separator: str = "/") -> str:
     r"""Return an asset key as `a/b`, with slashes inside components written `\/`."""
     # Not AssetKey.to_escaped_user_string: 1.11 leaves backslashes alone, later versions do not.
-    return "/".join(part.replace("\\", "\\\\").replace("/", "\\/") for part in key.path)
+    return separator.join(
+        part.replace("\\", "\\\\").replace(separator, f"\\{separator}") for part in key.path
+    )
 
 
 def run_job_name(run: RunFacts, *, is_like_asset: bool) -> str:
@@ -133,21 +136,47 @@ def without_mapping_index(step_key: str) -> str:
     return _MAPPING_INDEX.sub("", step_key)
 
 
-def checks_job_name(key: AssetKey) -> str:
-    """Return `a/b__checks`, the job of an asset's checks."""
-    return safe_name(_unlike_a_step(key) + CHECKS_SUFFIX)
-
-
-def observations_job_name(key: AssetKey) -> str:
-    """Return `a/b__observations`, the job of observing an asset."""
-    return safe_name(_unlike_a_step(key) + OBSERVATIONS_SUFFIX)
-
-
 @dataclass(frozen=True)
 class Identity:
     """Gives names and run ids under one configuration."""
 
     settings: Settings
+
+    def run_id(self, run: RunFacts) -> str:
+        """Return the UUID of a Dagster run itself."""
+        if self.settings.run_ids is RunIds.SORTABLE:
+            return static_run_id(run.created_at, "run", run.run_id)
+        return canonical_run_id(run.created_at, run.run_id)
+
+    def retried_run_id(self, run: RunFacts) -> str | None:
+        """Return the UUID of the Dagster run that a run retries; None if it is not known."""
+        if self.settings.run_ids is RunIds.SORTABLE:
+            at = run.parent_created_at
+            return static_run_id(at, "run", run.parent_run_id) if at is not None else None
+        # The retried run was stored at another time; its own id gives that.
+        return canonical_run_id(run.created_at, run.parent_run_id or "")
+
+    def asset_job_name(self, key: AssetKey, asset: AssetFacts | None) -> str:
+        """Return the name of the job that makes an asset: `a/b`, made safe.
+
+        It has a suffix where it could be the name of a step, of a run or of another asset's checks;
+        the asset's dataset has none. Without a definition the asset counts as in Dagster's default
+        group.
+        """
+        path = self._job_path(key, asset)
+        return safe_name(path + ASSET_SUFFIX if path.endswith(SUFFIXES[:-1]) else path)
+
+    def checks_job_name(self, key: AssetKey, asset: AssetFacts | None) -> str:
+        """Return `a/b__checks`, the job of an asset's checks."""
+        return safe_name(self._job_path(key, asset) + CHECKS_SUFFIX)
+
+    def observations_job_name(self, key: AssetKey, asset: AssetFacts | None) -> str:
+        """Return `a/b__observations`, the job of observing an asset."""
+        return safe_name(self._job_path(key, asset) + OBSERVATIONS_SUFFIX)
+
+    def _job_path(self, key: AssetKey, asset: AssetFacts | None) -> str:
+        group = asset.group if asset is not None else None
+        return _job_path(self.settings.asset_job_name, key, group)
 
     def job_namespace(self, run: RunFacts) -> str:
         """Return the namespace of the jobs of a Dagster run."""
@@ -177,7 +206,8 @@ class Identity:
 
     def _of_asset(self, run: RunFacts, key: AssetKey, asset: AssetFacts | None) -> DatasetName:
         template = self.settings.namespace_template
-        return _asset_dataset(template, *self._values(template, run, asset), key)
+        values = self._values(template, run, asset)
+        return _asset_dataset(template, *values, key, self.settings.dataset_key_separator)
 
     def physical(self, key: AssetKey, asset: AssetFacts | None) -> PhysicalName | None:
         """Return where an asset's data is, made safe; None where that is unknown."""
@@ -202,10 +232,10 @@ class Identity:
 
 @lru_cache(maxsize=16384)
 def _asset_dataset(
-    template: NamespaceTemplate, tokens: _Tokens, tags: _Tags, key: AssetKey
+    template: NamespaceTemplate, tokens: _Tokens, tags: _Tags, key: AssetKey, by: KeySeparator
 ) -> DatasetName:
     namespace = safe_dataset_namespace(_resolved(template, tokens, tags))
-    return DatasetName(namespace, safe_name(asset_path(key)))
+    return DatasetName(namespace, safe_name(asset_path(key, by.value)))
 
 
 @lru_cache(maxsize=1024)

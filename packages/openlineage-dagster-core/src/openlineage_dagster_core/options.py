@@ -15,12 +15,19 @@ from typing import Annotated, Any, TypedDict, get_args, get_origin, get_type_hin
 from dagster import Field, Noneable, Permissive, StringSource
 
 from openlineage_dagster_core import namespaces, validation
+from openlineage_dagster_core.backends import Backend
 from openlineage_dagster_core.errors import ConfigurationError
 from openlineage_dagster_core.families import Family
 
 # Backends sort jobs and find their orchestrator by them, and no event may be without facets.
 NEEDED_FACETS = frozenset({"jobType", "processing_engine"})
 LEAST_MAX_EVENT_BYTES = 10_000
+DEFAULT_JOB_NAME = "{key}"
+# What separates the tokens must not occur in a group's name, or two assets could share a job
+_APART = r"[^{}]*[^{}\w][^{}]*"
+_JOB_NAME = re.compile(
+    rf"[^{{}}]*(\{{key}}|\{{key}}{_APART}\{{group}}|\{{group}}{_APART}\{{key}})[^{{}}]*"
+)
 _PROVIDER = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*")
 
 
@@ -36,6 +43,20 @@ class DatasetIdentity(str, Enum):
 
     ASSET = "asset"
     PHYSICAL = "physical"
+
+
+class KeySeparator(str, Enum):
+    """What separates the parts of an asset's key in its dataset's name."""
+
+    SLASH = "/"
+    DOT = "."
+
+
+class RunIds(str, Enum):
+    """What the OpenLineage run id of a Dagster run is: its own id, or one that sorts by time."""
+
+    DAGSTER = "dagster"
+    SORTABLE = "sortable"
 
 
 class AssetRunParent(str, Enum):
@@ -101,6 +122,18 @@ def _providers(option: str, value: object) -> tuple[str, ...]:
     return names
 
 
+def _job_name(option: str, value: object) -> str:
+    text = validation.text(option, value)
+    is_plain = text == DEFAULT_JOB_NAME
+    if not is_plain and not (_JOB_NAME.fullmatch(text) and re.search(r"[^\w{}]", text)):
+        allowed = (
+            "{key} once and {group} at most once, with a character between them that is not a "
+            "letter, a digit or _, such as '{group}.{key}'"
+        )
+        raise ConfigurationError(option, value, allowed)
+    return text
+
+
 def _choice(choices: type[Enum]) -> Callable[[str, object], Enum]:
     return partial(validation.one_of, choices=choices)
 
@@ -113,6 +146,11 @@ _TEXTS = Iterable[str] | None
 class DeliveryOptions(TypedDict, total=False):
     """Names, delivery and facets, for both mechanisms; None counts as not given."""
 
+    backend: Annotated[_TEXT, Option(
+        "Set [what a backend needs](backends/README.md#presets); options that you give win. One of "
+        f"{', '.join(f'`{each.value}`' for each in Backend)}.",
+        _choice(Backend), None, "none",
+    )]
     namespace: Annotated[_TEXT, Option(
         "Namespace of jobs and datasets.",
         validation.text, namespaces.DEFAULT_NAMESPACE, "`OPENLINEAGE_NAMESPACE`, else `dagster`",
@@ -131,8 +169,7 @@ class DeliveryOptions(TypedDict, total=False):
     )]
     observation_events: Annotated[_TEXT, Option(
         "`dataset` sends an observation as a DatasetEvent; `run` as a run of `a/b__observations`, "
-        "for backends that take runs only, such as DataHub, Data.Rentgen, Google Data Lineage and "
-        "AWS DataZone.",
+        "for [backends that take runs only](backends/README.md).",
         _choice(ObservationEvents), ObservationEvents.DATASET, "`dataset`",
     )]
     dataset_identity: Annotated[_TEXT, Option(
@@ -145,9 +182,24 @@ class DeliveryOptions(TypedDict, total=False):
         "of asset keys. The most specific one that fits counts.",
         validation.text_by_text, {}, "none",
     )]
+    dataset_key_separator: Annotated[_TEXT, Option(
+        "Between the parts of an asset's key in its dataset's name: `/`, or `.` as in "
+        "[DataHub's plugin for Dagster](backends/datahub.md).",
+        _choice(KeySeparator), KeySeparator.SLASH, "`/`",
+    )]
     dataset_symlinks: Annotated[bool | None, Option(
         "Send a dataset's other name, physical or asset, as a symlink.",
         validation.flag, False, "`false`",
+    )]
+    asset_job_name: Annotated[_TEXT, Option(
+        "[Name of the job](model.md#names) of an asset, with `{key}` and `{group}`, such as "
+        "`{group}.{key}` for backends that group jobs by what is before the first dot.",
+        _job_name, DEFAULT_JOB_NAME, "`{key}`",
+    )]
+    run_ids: Annotated[_TEXT, Option(
+        "`dagster` keeps the id of a Dagster run; `sortable` makes one from it that sorts by time, "
+        "for Data.Rentgen. The facet `dagster_run` has the original.",
+        _choice(RunIds), RunIds.DAGSTER, "`dagster`",
     )]
     asset_run_parent: Annotated[_TEXT, Option(
         "`step` makes the runs of assets children of their steps, for backends that show "

@@ -10,12 +10,15 @@ from dataclasses import dataclass, field, fields
 from typing import Any
 
 from openlineage_dagster_core import validation
+from openlineage_dagster_core.backends import PRESETS, Backend
 from openlineage_dagster_core.families import Family
 from openlineage_dagster_core.namespaces import NamespaceTemplate
 from openlineage_dagster_core.options import (
     AssetRunParent,
     DatasetIdentity,
+    KeySeparator,
     ObservationEvents,
+    RunIds,
     declared,
     setting,
 )
@@ -52,6 +55,7 @@ def _default(option: str) -> Any:
 class Settings:
     """The checked options by name; `options` declares each. `Globs` has two of them together."""
 
+    backend: Backend | None = _default("backend")
     namespace: str = _default("namespace")
     namespace_template: NamespaceTemplate = _default("namespace_template")
     job_namespace: NamespaceTemplate = _default("namespace_template")
@@ -66,7 +70,10 @@ class Settings:
     disabled_facets: frozenset[str] = _default("disabled_facets")
     dataset_identity: DatasetIdentity = _default("dataset_identity")
     dataset_namespaces: Mapping[str, str] = _default("dataset_namespaces")
+    dataset_key_separator: KeySeparator = _default("dataset_key_separator")
     dataset_symlinks: bool = _default("dataset_symlinks")
+    asset_job_name: str = _default("asset_job_name")
+    run_ids: RunIds = _default("run_ids")
     asset_run_parent: AssetRunParent = _default("asset_run_parent")
     dagster_url: str | None = _default("dagster_url")
     execution_parameters: tuple[str, ...] = _default("execution_parameters")
@@ -81,14 +88,15 @@ class Settings:
     ) -> Settings:
         """Return the settings from the options of both mechanisms and the environment.
 
-        An option that is None counts as not given; other names are ignored. A wrong value raises
-        ConfigurationError.
+        An option that is None counts as not given, so that its preset for the `backend` or its
+        default counts; other names are ignored. A wrong value raises ConfigurationError.
         """
         check_url(environ)
         given = {
             "namespace": environ.get(ENV_NAMESPACE) or None,
             **{name: value for name, value in options.items() if value is not None},
         }
+        given = {**PRESETS.get(setting("backend", given), {}), **given}
         names = [each.name for each in fields(cls) if each.name in declared()]
         values = {name: setting(name, given) for name in names}
         values["job_namespace"] = values["job_namespace"] or values["namespace_template"]

@@ -8,8 +8,9 @@ from typing import Any
 import dagster as dg
 import pytest
 from dagster import AssetKey, DagsterEventType
+from dagster._core.test_utils import create_run_for_test
 
-from log_entries import add_run, counted_queries, materialization, run_of_steps
+from log_entries import add_run, counted_queries, materialization, run_event, run_of_steps
 from openlineage_dagster_core.errors import FactsUnavailableError, RunDeletedError
 from openlineage_dagster_core.event_log.stored_event import EventId, StoredEvent
 from openlineage_dagster_core.facts import event_log
@@ -434,3 +435,23 @@ def test_a_job_is_named_the_same_whatever_a_run_of_it_plans(
                 found.advance(entry)
             told.append(seen)
         assert told == [{True}, {True}, {False}]
+
+
+@pytest.mark.parametrize("complete", [every, none])
+def test_a_run_knows_when_the_run_that_it_retries_was_stored(
+    instance: dg.DagsterInstance, complete: Any
+) -> None:
+    first, again, orphan, lost = (str(uuid.uuid4()) for _ in range(4))
+    for run_id, retried in ((first, None), (again, first), (orphan, lost)):
+        create_run_for_test(instance, "j", run_id, parent_run_id=retried, root_run_id=retried)
+        instance.handle_new_event(run_event(run_id, 1.8e9, DagsterEventType.RUN_START))
+    stored = instance.get_run_record_by_id(first)
+    assert stored is not None
+    found = facts_from(instance)
+    events = {run_id: log_of(instance, run_id)[0] for run_id in (first, again, orphan)}
+    found.prepare([event.entry() for event in events.values()], complete)
+    runs = {run_id: facts_of(found, event).run for run_id, event in events.items()}
+    assert runs[again].parent_run_id == first
+    assert runs[again].parent_created_at == stored.create_timestamp
+    assert runs[orphan].parent_created_at is None
+    assert runs[first].parent_created_at is None

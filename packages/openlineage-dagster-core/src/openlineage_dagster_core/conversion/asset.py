@@ -22,7 +22,7 @@ from openlineage_dagster_core.facts.definitions import upstream_of
 from openlineage_dagster_core.facts.metadata import additions, named_assets, upstream_in_tags
 from openlineage_dagster_core.facts.model import AssetPartition, ErrorFacts
 from openlineage_dagster_core.families import Family
-from openlineage_dagster_core.identity import asset_job_name, asset_run_id
+from openlineage_dagster_core.identity import asset_run_id
 from openlineage_dagster_core.options import AssetRunParent
 
 
@@ -224,7 +224,7 @@ def _event(
     envelope = Envelope(
         source,
         run_id=asset_run_id(facts.run, key, partition, kind, repeated_at),
-        name=asset_job_name(key),
+        name=identity.asset_job_name(key, facts.assets.get(key)),
         family=Family.ASSET,
         asset=key,
         step_key=step_key,

@@ -24,7 +24,7 @@ from openlineage_dagster_core.facets import data_quality
 from openlineage_dagster_core.facts.model import AssetPartition, CheckFacts, CheckRound, ErrorFacts
 from openlineage_dagster_core.facts.progress import check_partition
 from openlineage_dagster_core.families import Family
-from openlineage_dagster_core.identity import asset_run_id, checks_job_name
+from openlineage_dagster_core.identity import asset_run_id
 
 
 def evaluated(source: Source) -> list[Draft]:
@@ -162,7 +162,7 @@ def _event(
     envelope = Envelope(
         source,
         run_id=asset_run_id(facts.run, key, partition, kind, began),
-        name=checks_job_name(key),
+        name=identity.checks_job_name(key, facts.assets.get(key)),
         family=Family.CHECK,
         asset=key,
         step_key=source.entry.step_key,

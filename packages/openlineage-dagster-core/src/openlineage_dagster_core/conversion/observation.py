@@ -15,7 +15,7 @@ from openlineage_dagster_core.conversion.envelope import Draft, Event, Source
 from openlineage_dagster_core.conversion.nominal_time import asset_nominal_time
 from openlineage_dagster_core.facets.dataset_state import wiped_facet
 from openlineage_dagster_core.families import Family
-from openlineage_dagster_core.identity import asset_run_id, observations_job_name
+from openlineage_dagster_core.identity import asset_run_id
 from openlineage_dagster_core.options import ObservationEvents
 from openlineage_dagster_core.version import PRODUCER
 
@@ -71,11 +71,11 @@ def _run_event(
     read: Callable[[], InputDataset],
     state: RunState,
 ) -> Event:
-    entry, facts = source.entry, source.facts
+    entry, facts, identity = source.entry, source.facts, source.identity
     about = envelope.Envelope(
         source,
         run_id=asset_run_id(facts.run, key, partition, "observation", entry.timestamp),
-        name=observations_job_name(key),
+        name=identity.observations_job_name(key, facts.assets.get(key)),
         family=Family.OBSERVATION,
         asset=key,
         step_key=entry.step_key,

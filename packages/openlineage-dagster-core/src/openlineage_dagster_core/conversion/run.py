@@ -14,7 +14,7 @@ from openlineage_dagster_core.facets import run as run_facets
 from openlineage_dagster_core.facts.model import ErrorFacts
 from openlineage_dagster_core.facts.progress import stored_error
 from openlineage_dagster_core.families import Family
-from openlineage_dagster_core.identity import canonical_run_id, run_job_name
+from openlineage_dagster_core.identity import run_job_name
 
 END_STATE = {
     DagsterEventType.RUN_SUCCESS: RunState.COMPLETE,
@@ -93,7 +93,7 @@ def _event(source: Source, state: RunState, error: ErrorFacts | None) -> Event:
     facts = source.facts
     envelope = Envelope(
         source,
-        run_id=canonical_run_id(facts.run.created_at, facts.run.run_id),
+        run_id=source.identity.run_id(facts.run),
         name=run_job_name(facts.run, is_like_asset=facts.is_job_like_asset),
         family=Family.RUN,
         run_facets=_run_facets(source),
@@ -119,13 +119,12 @@ def _run_facets(source: Source) -> dict[str, RunFacet]:
 
 
 def _launched_by(source: Source) -> list[run_facets.Upstream]:
-    run = source.facts.run
-    namespace = source.identity.job_namespace(run)
+    run, identity = source.facts.run, source.identity
+    namespace = identity.job_namespace(run)
     found = []
     if run.parent_run_id:
-        # The retried run was stored at another time; its own id gives that.
-        run_id = canonical_run_id(run.created_at, run.parent_run_id)
         name = run_job_name(run, is_like_asset=source.facts.is_job_like_asset)
+        run_id = identity.retried_run_id(run)
         found.append(run_facets.Upstream(namespace, name, run_id, RETRY))
     launch = run_facets.launch_in_tags(run.tags)
     if launch is not None and launch.type in LAUNCHED_BY_JOBS:

@@ -13,7 +13,6 @@ from openlineage_dagster_core.facets.run import parent_facet
 from openlineage_dagster_core.facts.model import ErrorFacts, KnownRun
 from openlineage_dagster_core.families import Family
 from openlineage_dagster_core.identity import (
-    canonical_run_id,
     run_job_name,
     step_job_name,
     step_run_id,
@@ -82,8 +81,7 @@ def _job_facets(source: Source, step_key: str) -> dict[str, JobFacet]:
 def _dagster_run(source: Source) -> KnownRun:
     run, identity = source.facts.run, source.identity
     name = run_job_name(run, is_like_asset=source.facts.is_job_like_asset)
-    run_id = canonical_run_id(run.created_at, run.run_id)
-    return KnownRun(identity.job_namespace(run), name, run_id)
+    return KnownRun(identity.job_namespace(run), name, identity.run_id(run))
 
 
 def _root(source: Source) -> KnownRun:

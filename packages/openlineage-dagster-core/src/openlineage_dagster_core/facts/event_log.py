@@ -153,9 +153,7 @@ class EventLogFacts:
         try:
             records = run_records(self._instance(), unknown) if unknown else ()
             whole = set(complete(records)) if records else set()
-            for record in records:
-                if record.dagster_run.run_id in whole:
-                    self.begin(record)
+            self._begin([each for each in records if each.dagster_run.run_id in whole])
             starting = {entry.run_id for entry in entries if _is_start(entry)}
             keys: set[AssetKey] = set()
             for entry in entries:
@@ -385,8 +383,24 @@ class EventLogFacts:
 
     def begin(self, record: RunRecord) -> None:
         """Begin to follow a run all of whose events are still to come: its log is not read."""
-        facts = run_facts(record.dagster_run, record.create_timestamp)
-        self._remember(record.dagster_run.run_id, _Run(facts, ProgressLog()))
+        self._begin([record])
+
+    def _begin(self, records: Collection[RunRecord]) -> None:
+        for facts in self._run_facts(records):
+            self._remember(facts.run_id, _Run(facts, ProgressLog()))
+
+    def _run_facts(self, records: Collection[RunRecord]) -> list[RunFacts]:
+        """Return the facts of runs, with when the runs that they retry were stored."""
+        retried = [each.dagster_run.parent_run_id or "" for each in records]
+        found = run_records(self._instance(), {each for each in retried if each})
+        created = {each.dagster_run.run_id: each.create_timestamp for each in found}
+        return [
+            replace(
+                run_facts(each.dagster_run, each.create_timestamp),
+                parent_created_at=created.get(each.dagster_run.parent_run_id or ""),
+            )
+            for each in records
+        ]
 
     def _remember(self, run_id: str, run: _Run) -> None:
         self.forget(run_id)
@@ -401,7 +415,7 @@ class EventLogFacts:
         records = run_records(instance, [entry.run_id])
         if not records:
             raise RunDeletedError(entry.run_id)
-        run = _Run(run_facts(records[0].dagster_run, records[0].create_timestamp), ProgressLog())
+        run = _Run(self._run_facts(records)[0], ProgressLog())
         until = event.id.storage_id - 1
         for before in events_of_run(instance, entry.run_id, until=until):
             try:

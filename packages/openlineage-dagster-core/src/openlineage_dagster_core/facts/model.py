@@ -46,6 +46,7 @@ class RunFacts:
     code_location: str | None = None  # None for a run launched in process, like `repository`
     repository: str | None = None
     parent_run_id: str | None = None  # The Dagster run that this one retries
+    parent_created_at: datetime | None = None  # When that one was stored, where it still is
     root_run_id: str | None = None  # The first run of that chain
     parent: OutsideParent | None = None
 

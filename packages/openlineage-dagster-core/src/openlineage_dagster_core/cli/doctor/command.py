@@ -78,6 +78,7 @@ def examine(
     """Run all checks, whatever happens in one of them; with `sends`, send a test event."""
     # These load Dagster, openlineage-python and requests.
     from openlineage_dagster_core.cli.doctor import (
+        backends,
         clocks,
         connectivity,
         delivery,
@@ -120,6 +121,7 @@ def examine(
             ("sensor", delivery.check_sensors),
         ):
             yield from findings_of(name, partial(check, subject))
+        yield from findings_of("backend", lambda: backends.check(subject, destinations))
         yield from findings_of("clocks", lambda: clocks.check(subject, answers))
 
 
