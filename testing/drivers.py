@@ -181,9 +181,15 @@ class SensorDriver:
         return Delivery(cursor.last_parked, [each for each in reasons if "; " in each])
 
 
+@dataclass(frozen=True)
 class ReplayDriver:
-    """A replay of everything."""
+    """A replay of everything.
 
+    Args:
+        options: of the settings, in addition to those of tests.
+    """
+
+    options: Json = field(default_factory=dict)
     name = "replay"
 
     def storage(self, folder: Path, postgres_url: str | None) -> Json:  # noqa: ARG002
@@ -203,7 +209,7 @@ class ReplayDriver:
         known = Definitions(DefinedAssets(repository.asset_graph), DefinedJobs(repository))
         replay = Replay(
             instance,
-            Settings.from_options({"timeout": timeout}, {}),
+            Settings.from_options({"timeout": timeout, **self.options}, {}),
             GivenDefinitions(known),
             connect(timeout, MAX_EVENT_BYTES),
             patience=seconds,

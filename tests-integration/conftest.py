@@ -17,6 +17,7 @@ pytest_plugins = [
     "kafka_server",
     "data_rentgen_server",
     "marquez",
+    "atlas_server",
 ]
 
 # The soak is run as a module, and its parts are tested.

@@ -172,7 +172,7 @@ def test_a_redirect_is_not_followed_and_the_error_names_the_target(
         client_of(redirecting, kind).emit(event())
     assert str(raised.value) == (
         f"HTTP {status}: redirects to {target.url}/api/v1/lineage; "
-        "set OPENLINEAGE_URL to the final address"
+        "set OPENLINEAGE_URL, or the url of the transport, to the final address"
     )
     assert raised.value.status == status
     assert target.requests == []

@@ -48,9 +48,11 @@ class BoundedAdapter(HTTPAdapter):
     """Sends requests once, each within its timeout, without following redirects.
 
     A name lookup cannot be interrupted: the system's resolver limits it, not the timeout.
+    `answer_bytes` are read of an answer's body.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, answer_bytes: int = ANSWER_BYTES) -> None:
+        self._answer_bytes = answer_bytes
         self._place: tuple[Any, ...] | None = None
         self._pool: Any = None
         super().__init__(max_retries=urllib3.Retry(**NO_RETRIES))
@@ -90,7 +92,7 @@ class BoundedAdapter(HTTPAdapter):
         cert: Any = None,
         proxies: Any = None,
     ) -> requests.Response:
-        """Send a request within `timeout` seconds; return the answer with its first `ANSWER_BYTES`.
+        """Send a request within `timeout` seconds; return the answer's first `answer_bytes`.
 
         Raises BackendUnavailableError where the backend redirects or gives no final status, and
         requests.RequestException where it gives no answer.
@@ -101,7 +103,7 @@ class BoundedAdapter(HTTPAdapter):
             response = super().send(
                 request, stream=True, timeout=timeout, verify=verify, cert=cert, proxies=proxies
             )
-            _read_beginning(response)
+            _read_beginning(response, self._answer_bytes)
         finally:
             _request.deadline = None
         check_status(response)
@@ -122,7 +124,8 @@ def check_status(response: requests.Response) -> None:
         message = f"HTTP {status}: not an answer that an OpenLineage backend gives"
         raise BackendUnavailableError(f"{message}; check OPENLINEAGE_URL", status)
     target = redirect_target(response.url or "", location)
-    message = f"HTTP {status}: redirects to {target}; set OPENLINEAGE_URL to the final address"
+    step = "set OPENLINEAGE_URL, or the url of the transport, to the final address"
+    message = f"HTTP {status}: redirects to {target}; {step}"
     raise BackendUnavailableError(message, status)
 
 
@@ -136,7 +139,7 @@ def redirect_target(address: str, location: str) -> str:
     return without_credentials(target)[:TARGET_CHARACTERS]
 
 
-def _read_beginning(response: requests.Response) -> None:
+def _read_beginning(response: requests.Response, answer_bytes: int) -> None:
     """Read the beginning of an answer's body, and keep the connection where that is all of it.
 
     The body explains a status, for the log. It does not change what the status says, so an answer
@@ -145,12 +148,12 @@ def _read_beginning(response: requests.Response) -> None:
     raw: Any = response.raw
     content = b""
     with contextlib.suppress(Exception):
-        content = raw.read(ANSWER_BYTES, decode_content=True)
+        content = raw.read(answer_bytes, decode_content=True)
     # urllib3 has taken the connection away from an answer that was read to its end.
     raw.close()
     raw.release_conn()
     # Older versions of urllib3 decode more than they are asked for.
-    response._content = content[:ANSWER_BYTES]  # noqa: SLF001 -- as tests of requests do
+    response._content = content[:answer_bytes]  # noqa: SLF001 -- as tests of requests do
     response._content_consumed = True  # type: ignore[attr-defined]  # noqa: SLF001
 
 

@@ -28,8 +28,8 @@ def bound(transport: HttpTransport, timeout: float) -> None:
     transport.timeout = timeout
     config = transport.config
     config.retry = dict(NO_RETRIES)
-    if not isinstance(config.auth, _SeparateToken):
-        config.auth = _SeparateToken(config.auth)
+    if not isinstance(config.auth, SeparateToken):
+        config.auth = SeparateToken(config.auth)
     if config.adapter is not None:
         return
     config.adapter = BoundedAdapter()
@@ -38,7 +38,7 @@ def bound(transport: HttpTransport, timeout: float) -> None:
         session.mount(transport.url, config.adapter)
 
 
-class _SeparateToken(TokenProvider):
+class SeparateToken(TokenProvider):
     """Gets tokens, and keeps a failure to get one apart from an answer about the event.
 
     A token endpoint answers 400 where the client's secret is wrong. From the backend, the same

@@ -25,6 +25,7 @@ TYPES = frozenset({
     "http", "kafka", "msk-iam", "noop", "transform",
 })
 # fmt: on
+ATLAS = "openlineage_dagster_core.atlas.AtlasTransport"
 # Names of the transport that writes events to the process's log
 CONSOLE = frozenset({"console", "openlineage.client.transport.console.ConsoleTransport"})
 CONSOLE_LOGGER = "openlineage.client.transport.console"
@@ -58,7 +59,7 @@ def check(environ: Mapping[str, str]) -> None:
     if isinstance(kind, str) and kind not in TYPES and "." not in kind:
         allowed = ", ".join(sorted(TYPES)) + ", or the path of a class"
         raise ConfigurationError(f"{option} type", kind, allowed)
-    if kind in ("http", "async_http"):
+    if kind in ("http", "async_http", ATLAS):
         if not isinstance(url, str):
             raise ConfigurationError(f"{option} url", url, "an http address: it is required")
         check_http_url(f"{option} url", url)
