@@ -436,6 +436,16 @@ def test_the_transport_is_handed_on_when_asked_for(monkeypatch: pytest.MonkeyPat
     assert "OPENLINEAGE_URL" not in PARENTS.environment()
 
 
+def test_the_variables_are_set_in_this_process_for_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENLINEAGE_PARENT_ID", "another")
+    with PARENTS.in_environment():
+        found = parent_in_environment(os.environ)
+    assert found is not None
+    assert found.parent == ASSET
+    assert os.environ["OPENLINEAGE_PARENT_ID"] == "another"
+    assert "OPENLINEAGE_CONTEXT" not in os.environ
+
+
 def test_spark_has_properties_for_parent_and_root() -> None:
     assert PARENTS.spark_conf() == {
         "spark.openlineage.parentJobNamespace": "dagster",

@@ -88,6 +88,25 @@ class StepParents:
             ENV_ROOT_PARENT_ID: _as_text(self.root),
         }
 
+    @contextmanager
+    def in_environment(self) -> Iterator[None]:
+        """Set the variables of `environment` in this process, until the context ends.
+
+        It is for what starts a process and takes no environment, such as dagster-dbt's `cli`. All
+        threads of the process see the variables.
+        """
+        given = self.environment()
+        before = {name: os.environ.get(name) for name in given}
+        os.environ.update(given)
+        try:
+            yield
+        finally:
+            for name, value in before.items():
+                if value is None:
+                    os.environ.pop(name, None)
+                else:
+                    os.environ[name] = value
+
     def spark_conf(self) -> dict[str, str]:
         """Return the Spark properties by which OpenLineage's Spark agent knows parent and root."""
         runs = (("parent", self.parent), ("rootParent", self.root))
