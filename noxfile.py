@@ -86,8 +86,10 @@ OF_A_DAGSTER_VERSION = [
     ("core", "event_log/test_tables.py"),
     ("core", "snapshots/test_definitions_codec.py"),
     ("core", "cli/test_code.py"),
+    ("core", "test_parents.py"),
     ("storage", "test_dagster_storage.py"),
     ("storage", "test_delegation.py"),
+    ("storage", "test_parents.py"),
     ("storage", "test_transparency.py"),
 ]
 """The tests of what Dagster stores and of its private parts, which differ between versions."""
