@@ -86,8 +86,10 @@ OF_A_DAGSTER_VERSION = [
     ("core", "event_log/test_tables.py"),
     ("core", "snapshots/test_definitions_codec.py"),
     ("core", "cli/test_code.py"),
+    ("core", "test_parents.py"),
     ("storage", "test_dagster_storage.py"),
     ("storage", "test_delegation.py"),
+    ("storage", "test_parents.py"),
     ("storage", "test_transparency.py"),
 ]
 """The tests of what Dagster stores and of its private parts, which differ between versions."""
@@ -148,19 +150,26 @@ BACKENDS = {
 }
 """What `backends` installs in an environment of its own, and what of it is left out."""
 
+DBT = ["dagster-dbt", "dbt-core<1.11", "dbt-duckdb", "dagster-duckdb-pandas"]
 INTEGRATIONS = {
-    "dbt": ["dagster-dbt", "dbt-core<1.11", "dbt-duckdb", "dagster-duckdb-pandas"],
+    "dbt": DBT,
     "duckdb_pandas": ["dagster-duckdb-pandas"],
     "dlt": ["dagster-dlt", "dlt[duckdb]"],
     "pandera": ["dagster-pandera"],
     # dagster-polars passes arguments that polars 2 does not have.
     "polars": ["dagster-polars", "polars<2"],
     "pipes": [],
+    "dbt_ol": [*DBT, "openlineage-dbt>=1.54", *POSTGRES, *KAFKA],
+    # Python 3.12 and later have no distutils, which it imports.
+    "spark": ["pyspark>=3.5,<4", "setuptools", *POSTGRES, *KAFKA],
 }
 """Dagster's integrations that `real_projects` tests, and what each needs.
 
 dbt-core 1.12 does not build everywhere.
 """
+
+STARTED = ("dbt_ol", "spark")
+"""Those that steps start, and that send events themselves."""
 
 LONGEST = [
     "test_backend_failures.py",
@@ -340,10 +349,7 @@ def integration(session: nox.Session) -> None:
         # Three, because half of the time they wait.
         "pytest", *where, "-n", "3", "--dist=loadfile", "--no-loadscope-reorder",
         "--durations=15", *session.posargs,
-        env={
-            "DATA_RENTGEN_PYTHON": os.environ.get("DATA_RENTGEN_PYTHON") or data_rentgen(session),
-            "KAFKA_CACHE": os.environ.get("KAFKA_CACHE") or str(session.cache_dir.resolve()),
-        },
+        env=outside_world(session),
     )  # fmt: skip
 
 
@@ -352,6 +358,10 @@ def integration(session: nox.Session) -> None:
 def real_projects(session: nox.Session, integration: str) -> None:
     """Run a project with one of Dagster's integrations, and compare lineage, graph and database."""
     install(session, EVERYTHING, *TEST_TOOLS, *SQL, *INTEGRATIONS[integration])
+    if integration in STARTED:
+        where = f"tests-integration/real_projects/test_{integration}.py"
+        session.run("pytest", where, *session.posargs, env=outside_world(session))
+        return
     session.run(
         "pytest", "tests-integration/real_projects", f"--integration={integration}",
         *session.posargs,
@@ -378,6 +388,14 @@ def backends(session: nox.Session, backend: str) -> None:
         "pytest", f"tests-integration/test_{backend}.py", *session.posargs,
         env={f"{backend.upper()}_PYTHON": str(python)},
     )  # fmt: skip
+
+
+def outside_world(session: nox.Session) -> dict[str, str]:
+    """Return where tests find Data.Rentgen's Python, and the jars that Maven fetches."""
+    return {
+        "DATA_RENTGEN_PYTHON": os.environ.get("DATA_RENTGEN_PYTHON") or data_rentgen(session),
+        "KAFKA_CACHE": os.environ.get("KAFKA_CACHE") or str(session.cache_dir.resolve()),
+    }
 
 
 def data_rentgen(session: nox.Session) -> str:

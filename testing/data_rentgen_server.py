@@ -264,7 +264,11 @@ class DataRentgen:
             AssertionError: it takes longer; what is not there is named.
         """
         events = self.topic.events()
-        wanted = {event["run"]["runId"]: event["eventType"] for event in events if can_read(event)}
+        wanted = {
+            event["run"]["runId"]: event["eventType"]
+            for event in events
+            if can_read(event) and not is_operation(event)
+        }
         refused = sum(not can_read(event) for event in events)
         unread: set[str] = set()
 
@@ -349,6 +353,20 @@ def can_read(event: Json) -> bool:
     return min(uuid.UUID(each["run"]["runId"]).version or 0 for each in (event, parent)) >= 6
 
 
+def is_operation(event: Json) -> bool:
+    """Tell whether Data.Rentgen makes a run's event part of the run that is its parent.
+
+    Args:
+        event: of a run.
+
+    Returns:
+        Whether it is of dbt or Spark, and neither of a whole command nor of an application.
+    """
+    facet = event["job"].get("facets", {}).get("jobType", {})
+    is_part = facet.get("jobType") not in ("JOB", "APPLICATION")
+    return is_part and facet.get("integration") in ("DBT", "SPARK")
+
+
 def _since(given: datetime | None) -> str:
     return (given or datetime.now(timezone.utc) - timedelta(days=1)).isoformat()
 
@@ -357,6 +375,8 @@ def _namespace(location: Json) -> str:
     # It takes namespaces for URLs; those that are none have no scheme that it knew.
     if location["type"] == "unknown":
         return str(location["name"])
+    if (location["type"], location["name"]) == ("file", "unknown"):
+        return "file"
     return f"{location['type']}://{location['name']}"
 
 

@@ -45,7 +45,8 @@ def orders(context: dg.AssetExecutionContext) -> pd.DataFrame:
 
 
 @contextmanager
-def project(folder: Path) -> Iterator[Project]:
+def bakery(folder: Path) -> Iterator[Path]:
+    """Make dbt's project in the folder `dbt`, and yield the database with the source `stores`."""
     database = folder / "bakery.duckdb"
     with duckdb.connect(str(database)) as connection:
         connection.execute("create schema raw")
@@ -58,10 +59,18 @@ def project(folder: Path) -> Iterator[Project]:
     with pytest.MonkeyPatch.context() as patched:
         patched.setenv("BAKERY_DATABASE", str(database))
         patched.setenv("DO_NOT_TRACK", "1")
-        yield Project(_definitions(folder / "dbt", database), database, TABLES, release=_release)
+        yield database
 
 
-def _release() -> None:
+@contextmanager
+def project(folder: Path) -> Iterator[Project]:
+    with bakery(folder) as database:
+        yield Project(
+            _definitions(folder / "dbt", database), database, TABLES, release=close_connections
+        )
+
+
+def close_connections() -> None:
     """Close dagster-dbt's connection: other processes cannot write to the database until then."""
     reset_adapters()
     DuckDBConnectionManager.close_all_connections()
@@ -77,13 +86,13 @@ def _definitions(folder: Path, database: Path) -> dg.Definitions:
     assert compiled.wait().is_successful()
 
     @dbt_assets(manifest=dbt_project.manifest_path, project=dbt_project)
-    def bakery(context: dg.AssetExecutionContext, dbt: DbtCliResource) -> Iterator[Any]:
+    def models(context: dg.AssetExecutionContext, dbt: DbtCliResource) -> Iterator[Any]:
         variables = {"revenue_is_broken": BROKEN_MODEL in context.run.tags}
         invocation = dbt.cli(["build", "--vars", json.dumps(variables)], context=context)
         yield from invocation.stream().fetch_column_metadata()
 
     return dg.Definitions(
-        assets=[orders, bakery],
+        assets=[orders, models],
         resources={
             "dbt": resource,
             "io_manager": DuckDBPandasIOManager(database=str(database), schema="raw"),

@@ -1,14 +1,29 @@
-"""The names of `dagster-openlineage` 0.2, so that configurations written for it work unchanged.
+"""The public names: those of `dagster-openlineage` 0.2, which work unchanged, and later ones.
 
 Each part comes from the distribution that holds it, when it is asked for.
 """
 
 import importlib
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from openlineage_dagster_core.version import __version__
 
+if TYPE_CHECKING:
+    from openlineage_dagster_core.child import parent_run_facet
+    from openlineage_dagster_core.parents import (
+        OpenLineagePipesContextInjector,
+        OpenLineageResource,
+        StepParents,
+        step_parents,
+    )
+
+_CORE = "openlineage-dagster-core"
 _PARTS = {
+    "OpenLineagePipesContextInjector": ("openlineage_dagster_core.parents", _CORE),
+    "OpenLineageResource": ("openlineage_dagster_core.parents", _CORE),
+    "StepParents": ("openlineage_dagster_core.parents", _CORE),
+    "parent_run_facet": ("openlineage_dagster_core.child", _CORE),
+    "step_parents": ("openlineage_dagster_core.parents", _CORE),
     "OpenLineageDagsterStorage": ("openlineage_dagster_storage", "openlineage-dagster-storage"),
     "OpenLineageEventLogStorage": ("openlineage_dagster_storage", "openlineage-dagster-storage"),
     "openlineage_sensor": ("openlineage_dagster_sensor", "openlineage-dagster-sensor"),
@@ -27,8 +42,13 @@ _GONE = {
 __all__ = [
     "OpenLineageDagsterStorage",
     "OpenLineageEventLogStorage",
+    "OpenLineagePipesContextInjector",
+    "OpenLineageResource",
+    "StepParents",
     "__version__",
     "openlineage_sensor",
+    "parent_run_facet",
+    "step_parents",
 ]
 
 

@@ -27,7 +27,6 @@ SUCCESSOR_ROW = "successor"
 REQUESTS_ROW = "requests"
 CONFIGURATIONS_ROW = "configurations"
 
-_PREFIX = "OPENLINEAGE"  # Of the environment variables that count as configuration
 # Variables that differ from run to run and mean nothing to a deliverer.
 OF_ONE_RUN = frozenset(
     {options.ENV_PARENT_ID, options.ENV_ROOT_PARENT_ID, options.ENV_CONTEXT, options.ENV_DISABLED}
@@ -136,7 +135,7 @@ def configuration_of(settings: options.Settings, environ: Mapping[str, str]) -> 
         ordered = sorted(map(repr, value)) if isinstance(value, frozenset) else value
         parts[f"option {each.name}"] = _digest(repr(ordered))
     for name, value in environ.items():
-        if name.startswith(_PREFIX) and name not in OF_ONE_RUN:
+        if name.startswith(options.ENV_PREFIX) and name not in OF_ONE_RUN:
             parts[f"variable {name}"] = _digest(value)
     content = transport.config_file_text(environ)
     if content is not None:

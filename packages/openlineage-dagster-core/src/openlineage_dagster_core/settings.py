@@ -23,6 +23,7 @@ from openlineage_dagster_core.options import (
     setting,
 )
 
+ENV_PREFIX = "OPENLINEAGE"  # Of all variables that configure openlineage-python or us
 ENV_URL = "OPENLINEAGE_URL"  # The backend's address, read by openlineage-python's client
 ENV_NAMESPACE = "OPENLINEAGE_NAMESPACE"  # The namespace where the option `namespace` is not given
 ENV_DISABLED = "OPENLINEAGE_DISABLED"  # `true` switches everything off, as in openlineage-python
@@ -30,7 +31,7 @@ ENV_CONFIG = "OPENLINEAGE_CONFIG"  # The path of an `openlineage.yml`, read by o
 ENV_TRANSPORT = "OPENLINEAGE__TRANSPORT"  # openlineage-python's transport: JSON, or `…__TYPE` etc.
 ENV_PARENT_ID = "OPENLINEAGE_PARENT_ID"  # `namespace/job/run id` of what started this process
 ENV_ROOT_PARENT_ID = "OPENLINEAGE_ROOT_PARENT_ID"  # `namespace/job/run id` of where that began
-ENV_CONTEXT = "OPENLINEAGE_CONTEXT"  # Both, as JSON: `{"parent": {"run": …, "job": …}, "root": …}`
+ENV_CONTEXT = "OPENLINEAGE_CONTEXT"  # Both, as JSON: `{"parent": {"run": …, "job": …, "root": …}}`
 SENSOR_SETTINGS = "openlineage_settings"  # Attribute of a sensor's definition: its settings
 
 

@@ -36,7 +36,16 @@ def test_without_a_root_there_is_none() -> None:
     assert parent_in_environment({"OPENLINEAGE_ROOT_PARENT_ID": f"airflow/dag/{ID}"}) is None
 
 
-def test_a_namespace_may_have_slashes() -> None:
+@pytest.mark.parametrize("text", ["dagster/raw/orders", "dagster/acme/job", "/a/b", "a//b"])
+def test_slashes_that_may_be_the_namespaces_or_the_jobs_name_no_parent(
+    text: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.WARNING):
+        assert parent_in_environment({"OPENLINEAGE_PARENT_ID": f"{text}/{ID}"}) is None
+    assert "OPENLINEAGE_CONTEXT" in caplog.text
+
+
+def test_an_address_as_the_namespace_may_have_slashes() -> None:
     environ = {"OPENLINEAGE_PARENT_ID": f"https://host/a/dag.task/{ID}"}
     parent = parent_in_environment(environ)
     assert parent is not None

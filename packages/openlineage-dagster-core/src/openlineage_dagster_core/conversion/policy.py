@@ -21,7 +21,11 @@ def allows_job(settings: Settings, run: RunFacts) -> bool:
 
 def allows_asset(source: Source, key: AssetKey, family: Family) -> bool:
     """Return True if the family is on, and the asset is included and not excluded."""
-    settings = source.identity.settings
+    return allows(source.identity.settings, key, family)
+
+
+def allows(settings: Settings, key: AssetKey, family: Family) -> bool:
+    """Return True if the settings allow events of this family about an asset."""
     return family in settings.families and _allows(settings.assets, asset_path(key))
 
 

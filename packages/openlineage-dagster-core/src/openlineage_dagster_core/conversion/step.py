@@ -10,9 +10,10 @@ from openlineage_dagster_core.conversion import custom, described
 from openlineage_dagster_core.conversion.envelope import END_STATES, Draft, Envelope, Event, Source
 from openlineage_dagster_core.conversion.nominal_time import run_nominal_time
 from openlineage_dagster_core.facets.run import parent_facet
-from openlineage_dagster_core.facts.model import ErrorFacts, KnownRun
+from openlineage_dagster_core.facts.model import ErrorFacts, Facts, KnownRun
 from openlineage_dagster_core.families import Family
 from openlineage_dagster_core.identity import (
+    Identity,
     run_job_name,
     step_job_name,
     step_run_id,
@@ -44,17 +45,16 @@ def changed(
 
 def step_as_parent(source: Source, step_key: str) -> ParentRunFacet:
     """Build the `parent` facet of a run whose parent is a step."""
-    run, identity = source.facts.run, source.identity
-    name, run_id = step_job_name(run.job_name, step_key), step_run_id(run, step_key)
-    step = KnownRun(identity.job_namespace(run), name, run_id)
-    return parent_facet(step, _root(source))
+    facts, identity = source.facts, source.identity
+    return parent_facet(known_step(facts, identity, step_key), root_run(facts, identity))
 
 
 def _event(
     source: Source, step_key: str, state: RunState, error: ErrorFacts | None = None
 ) -> Event:
     facts = source.facts
-    parent = parent_facet(_dagster_run(source), _root(source))
+    identity = source.identity
+    parent = parent_facet(known_dagster_run(facts, identity), root_run(facts, identity))
     envelope = Envelope(
         source,
         run_id=step_run_id(facts.run, step_key),
@@ -78,14 +78,20 @@ def _job_facets(source: Source, step_key: str) -> dict[str, JobFacet]:
     return {**{name: of_asset[name] for name in OF_THE_ASSET if name in of_asset}, **of_step}
 
 
-def _dagster_run(source: Source) -> KnownRun:
-    run, identity = source.facts.run, source.identity
-    name = run_job_name(run, is_like_asset=source.facts.is_job_like_asset)
+def known_step(facts: Facts, identity: Identity, step_key: str) -> KnownRun:
+    """Return the run of a step, given its full step key."""
+    name, run_id = step_job_name(facts.run.job_name, step_key), step_run_id(facts.run, step_key)
+    return KnownRun(identity.job_namespace(facts.run), name, run_id)
+
+
+def known_dagster_run(facts: Facts, identity: Identity) -> KnownRun:
+    """Return the run of the Dagster run itself."""
+    run = facts.run
+    name = run_job_name(run, is_like_asset=facts.is_job_like_asset)
     return KnownRun(identity.job_namespace(run), name, identity.run_id(run))
 
 
-def _root(source: Source) -> KnownRun:
-    outside = source.facts.run.parent
-    if outside is None:
-        return _dagster_run(source)
-    return outside.root or outside.parent
+def root_run(facts: Facts, identity: Identity) -> KnownRun:
+    """Return the run in which it all began: one outside Dagster, else the Dagster run."""
+    outside = facts.run.parent
+    return known_dagster_run(facts, identity) if outside is None else outside.root or outside.parent

@@ -3,7 +3,9 @@
 The names and formats are those of OpenLineage's other integrations (dbt, Spark, Airflow):
 `OPENLINEAGE_PARENT_ID` and `OPENLINEAGE_ROOT_PARENT_ID` are `namespace/job/run id`, and
 `OPENLINEAGE_CONTEXT` is JSON with the `parent` and `root` of a ParentRunFacet. Tags have precedence
-over the environment. A value that is not well formed gives None and a warning.
+over the environment. A value that is not well formed gives None and a warning. So does text with
+further slashes, such as `dagster/raw/orders/run id`, because they may be the namespace's or the
+job's; only where the namespace is an address are they the namespace's.
 """
 
 import json
@@ -53,8 +55,10 @@ def _read(read: Callable[[str], _Found], text: str | None) -> _Found | None:
         # Once for each text, because the result is cached.
         logger.warning(
             "OpenLineage: %.100r names no parent run, so the runs have none; expected "
-            "namespace/job/UUID, or the JSON of a parent",
+            "namespace/job/UUID without further slashes, or JSON in %s or the tag %s",
             text,
+            ENV_CONTEXT,
+            TAG_CONTEXT,
         )
         return None
 
@@ -72,10 +76,10 @@ def _in_json(run: Mapping[str, Mapping[str, str]]) -> KnownRun:
 
 
 def _in_id(text: str) -> KnownRun:
-    # Only the namespace may contain slashes.
-    namespace, _, rest = text.strip().rpartition("/")
-    namespace, _, name = namespace.rpartition("/")
-    return _checked(namespace, name, rest)
+    namespace, name, run_id = text.strip().rsplit("/", 2)
+    if "/" in namespace and "://" not in namespace:
+        raise ValueError("either the namespace or the job's name has slashes")
+    return _checked(namespace, name, run_id)
 
 
 def _checked(namespace: object, name: object, run_id: object) -> KnownRun:
