@@ -12,6 +12,7 @@ class Backend(str, Enum):
     DATAHUB = "datahub"
     OPENMETADATA = "openmetadata"
     DATA_RENTGEN = "data-rentgen"
+    ATLAS = "atlas"
     DATADOG = "datadog"
     GOOGLE = "google"
     DATAZONE = "datazone"
@@ -20,6 +21,7 @@ class Backend(str, Enum):
 _RUNS_ONLY = {"observation_events": "run"}
 PRESETS: Mapping[Backend, Mapping[str, Any]] = {
     Backend.MARQUEZ: {},
+    Backend.ATLAS: {},
     Backend.DATAHUB: {
         **_RUNS_ONLY,
         "families": ("run", "asset", "check", "observation"),  # A step's parent becomes a ghost
