@@ -12,6 +12,7 @@ import dagster as dg
 import pytest
 import yaml
 
+from openlineage_dagster_core.atlas import AtlasConfig
 from openlineage_dagster_core.backends import Backend
 from openlineage_dagster_core.cli.doctor import backends
 from openlineage_dagster_core.cli.doctor.subject import Subject
@@ -98,5 +99,6 @@ CONFIG_CLASSES = {
     "kafka": _config_class("kafka", "KafkaConfig"),
     "file": _config_class("file", "FileConfig"),
     "gcplineage": _config_class("gcplineage", "GCPLineageConfig"),
+    "openlineage_dagster_core.atlas.AtlasTransport": lambda: AtlasConfig,
     "amazon_datazone_api": _config_class("amazon_datazone", "AmazonDataZoneConfig"),
 }

@@ -320,7 +320,7 @@ def test_a_wrong_address_is_found_when_the_configuration_is_read() -> None:
 def test_the_documented_configuration_is_loaded(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    [block] = re.findall(r"(?ms)^```yaml\n(.*?)^```", PAGE.read_text())
+    _, block = re.findall(r"(?ms)^```yaml\n(.*?)^```", PAGE.read_text())
     file = tmp_path / "openlineage.yml"
     file.write_text(block)
     monkeypatch.setenv("OPENLINEAGE_CONFIG", str(file))
