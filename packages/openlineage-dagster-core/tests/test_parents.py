@@ -265,6 +265,19 @@ def test_names_are_those_of_the_options_and_run_tags() -> None:
     assert parents.parent.namespace == "prod/acme"
 
 
+@pytest.mark.parametrize("group", ["sales", None])
+def test_a_template_for_the_jobs_of_assets_and_sortable_run_ids_count(group: str | None) -> None:
+    project = Project(asset_job_name="{group}.{key}", run_ids="sortable")
+
+    @dg.asset(group_name=group)
+    def orders(context: dg.AssetExecutionContext) -> None:
+        project.note(context)
+
+    project.run(everything(orders), "everything")
+    [name] = project.names().values()
+    assert name.startswith(f"{group or 'default'}.orders")
+
+
 def test_a_run_with_an_asset_of_its_name_is_the_root_under_the_name_that_its_events_have() -> None:
     project = Project()
 
