@@ -12,12 +12,15 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass, field, fields
 from functools import lru_cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from openlineage_dagster_core import settings as options
 from openlineage_dagster_core.delivery import transport
-from openlineage_dagster_core.event_log.cursor import Cursor
 from openlineage_dagster_core.key_values import LONGEST_VALUE, KeyValues, parsed
 from openlineage_dagster_core.version import __version__
+
+if TYPE_CHECKING:
+    from openlineage_dagster_core.event_log.cursor import Cursor
 
 CURSOR_ROW = "cursor"
 HEARTBEAT_ROW = "deliverer"
@@ -192,7 +195,7 @@ class Requests:
 class DeliveryState:
     """What is known of the delivery of an instance's log; None for what was never written."""
 
-    cursor: Cursor | None
+    cursor: "Cursor | None"
     heartbeat: Heartbeat | None
     configurations: Sequence[Configuration]
     requests: Requests
@@ -200,6 +203,9 @@ class DeliveryState:
 
 def read_state(key_values: KeyValues) -> DeliveryState:
     """Return the state of the delivery, with one query."""
+    # Not imported above: processes that execute runs only look for a deliverer.
+    from openlineage_dagster_core.event_log.cursor import Cursor
+
     rows = key_values.get([CURSOR_ROW, HEARTBEAT_ROW, CONFIGURATIONS_ROW, REQUESTS_ROW])
     cursor = rows.get(CURSOR_ROW)
     return DeliveryState(

@@ -7,12 +7,12 @@ import contextlib
 import ipaddress
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from functools import cache
 from itertools import pairwise
 from urllib.parse import quote
 
 MASK = "***"
-
 # The words of a name in snake, camel or kebab case are joined by _ before the match.
 _WORD = re.compile(r"[A-Z]+(?=[A-Z][^\W\d_A-Z])|[A-Z]?[^\W\d_A-Z]+|[A-Z]+")
 _SECRET_NAME = re.compile(
@@ -25,7 +25,6 @@ _SECRET_NAME = re.compile(
 )
 _CURL_OPTIONS = ("-u", "--user", "-U", "--proxy-user")
 _DEEPEST = 64  # JSON that is nested deeper is masked
-
 _TOKEN = re.compile(
     # JSON web tokens, AWS key ids, tokens that name their service, webhooks; not sk-many-words
     r"(?<![\w-])eyJ[\w-]{8,}\.[\w-]{8,}(?:\.[\w-]*)?|(?<![A-Za-z0-9])(?:"
@@ -45,7 +44,6 @@ _PEM = re.compile(
     r"-----END [A-Z0-9 ]{1,60}-----|[\w+/=\s\\:,-]*)"  # or the end is cut off
 )
 _BEARER = re.compile(r"(?i)bearer\s+[a-z0-9._~+/=-]+")
-
 # Values: the last group that matches is the value, without its quotes.
 _BRACKETS = "(?!)"
 for _ in range(4):
@@ -70,12 +68,13 @@ _ARGUMENT = rf"{_QUOTED}|([^\s\"'`]+)"
 _CONTENT = r"([^<]*?[^<\s])(?=(?:\s*\]\]>)?\s*<)"  # of an XML element
 _LIST_ITEM = re.compile(r"[ \t]*-[ ]{1,8}(\S+)[ \t]*(?:\r?\n|$)")
 _NOTHING = frozenset({"", "none", "null", MASK, "|", ">", "-", "(", "[", "{", "[]", "{}", "()"})
-_Rule = tuple[str, re.Pattern[str], re.Pattern[str]]
+_Rule = tuple[str, Callable[[], tuple[re.Pattern[str], re.Pattern[str]]]]
 """A mark of such texts, what stands before a secret, and the secret; a group `name` is checked."""
 
 
 def _rule(before: str, value: str = _VALUE, *, mark: str = "") -> _Rule:
-    return mark, re.compile(before, re.DOTALL), re.compile(value)
+    # Compiled when it is used: a process that executes a run imports all rules, and uses few.
+    return mark, cache(lambda: (re.compile(before, re.DOTALL), re.compile(value)))
 
 
 def _address_rules(stop: str) -> list[_Rule]:
@@ -102,7 +101,7 @@ def _address_rules(stop: str) -> list[_Rule]:
 
 _IN_TEXT, _ADDRESSES = _address_rules(r"\s\"'"), _address_rules(r"\0")
 _ORACLE = _rule(r"(?i)(?<!\w)jdbc:oracle:\w{1,16}:", r"([^\s/@\"']{1,128}/[^\s\"'@]{1,256})(?=@)")
-_S = r"\s{0,8}"
+_S, _DOLLARS = r"\s{0,8}", r"\$(?:[^\W\d]\w{0,62})?\$"
 _TYPE = (  # of Python, in `SECRET_KEY: str = 'x'` and `def f(password: str)`
     r"(?:[\w.]{1,64}\.)?(?:Any|Dict|EnvVar|List|Optional|SecretStr|Union|bytes|dict|int|list|str)\b"
     r"(?:\[[^\]\n=]{0,200}\]{1,4})?(?:[ ]?\|[ ]?[\w.\[\]]{1,64}){0,8}[ ]{0,8}"
@@ -116,7 +115,6 @@ _GIVEN = rf"{_KEY}{_IS}[bfru]{{0,2}}\\{{0,8}}[\"'`]?{_NAME_BEHIND}"
 _BY = r"identified\s{1,8}(?:with\s{1,8}[^\s']{1,64}\s{1,8})?by(?:\s{1,8}(?:password|values))?"
 _ACCOUNT = r"(?i:(?:create|alter)\s{1,8}(?:user|role)\s[^;]{1,256}?\s)"
 _BLANK = r"(?:\s|/\*(?:[^*]{0,512}\*){1,64}?/|(?:--|#)[^\n]{0,512}\n)"
-_DOLLARS = r"\$(?:[^\W\d]\w{0,62})?\$"
 _SQL = _rule(  # A name, any of blanks, comments, = and :, after SET also TO and FOR u, a literal
     rf"(?i)(?:(?<!\w)(?:{_BY}|key_id){_BLANK}{{1,99}}|(?:(?<!\w)(?P<set>set\s)\s{{0,64}}"
     rf"(?:(?:global|local|session)\s{{1,64}})?|[(,]{_BLANK}{{0,99}}|(?=[\"`\[]\w{{1,64}}[\"`\]])"
@@ -177,10 +175,9 @@ _RULES = (
     ),
     *(_OPTION, _OPTION),  # the second finds another one of the same command
 )
-_URI = re.compile(
-    r"(?is)([a-z][a-z0-9+.-]+):(?!(?://)?$|%[02]|\d+(?:/|$))"  # not a drive, a host, or prose
-    r"(//(?:[^\[\]@:/?#]*@)?(?:\[([0-9a-f:.]+)\]|[^\[\]@:/?#]*)(?::[0-9]*)?(?=[/?#]|$)|(?!//))"
-    r"(.{0,65536})"  # a longer one is not an address
+_URI = re.compile(  # a longer one is not an address, nor is a drive, a host, or prose
+    r"(?is)([a-z][a-z0-9+.-]+):(?!(?://)?$|%[02]|\d+(?:/|$))"
+    r"(//(?:[^\[\]@:/?#]*@)?(?:\[([0-9a-f:.]+)\]|[^\[\]@:/?#]*)(?::[0-9]*)?(?=[/?#]|$)|(?!//))(.{0,65536})"
 )
 _NOT_IN_URI = re.compile(r"%(?![0-9A-Fa-f]{2})|[^!-~]+|[\"<>\\^`{|}]")
 
@@ -260,9 +257,12 @@ def _is_secret(name: str) -> bool:
 
 
 def _without(text: str, rules: Iterable[_Rule]) -> str:
-    for mark, before, value in rules:
+    for mark, patterns in rules:
+        if mark not in text:
+            continue
+        before, value = patterns()
         kept, done = [], 0
-        for match in before.finditer(text) if mark in text else ():
+        for match in before.finditer(text):
             if match.start() < done or not _is_secret(match.groupdict().get("name") or "secret"):
                 continue
             found = _LIST_ITEM.match(text, match.end()) or value.match(text, match.end())
