@@ -1,4 +1,4 @@
-"""What `test_pipes.py` starts: it knows Pipes, and sends events with openlineage-python."""
+"""What tests start by Pipes: it knows Pipes, and sends events with openlineage-python."""
 
 import sys
 from contextlib import closing
@@ -13,7 +13,7 @@ from dagster_openlineage import parent_run_facet
 
 
 def bake() -> None:
-    namespace, source, target = sys.argv[1:]
+    namespace, *names = sys.argv[1:]
     with open_dagster_pipes() as pipes, closing(OpenLineageClient()) as client:
         parent = parent_run_facet()
         assert parent is not None
@@ -25,8 +25,8 @@ def bake() -> None:
                 eventTime=datetime.now(timezone.utc).isoformat(),
                 run=run,
                 job=Job(namespace, "oven"),
-                inputs=[InputDataset("file", source)],
-                outputs=[OutputDataset("file", target)],
+                inputs=[InputDataset(*names[:2])],
+                outputs=[OutputDataset(*names[2:])],
                 producer="https://example.org/oven",
             )
             client.emit(event)

@@ -38,7 +38,8 @@ def check(deployment: Deployment, injector: type[dg.PipesContextInjector]) -> No
 
     @dg.asset(key=["baked", "bread"], deps=[dough], metadata={"dagster/uri": target.as_uri()})
     def bread(context: dg.AssetExecutionContext, pipes: dg.PipesSubprocessClient) -> Any:
-        command = [sys.executable, str(PROGRAM), deployment.namespace, str(source), str(target)]
+        names = [deployment.namespace, "file", str(source), "file", str(target)]
+        command = [sys.executable, str(PROGRAM), *names]
         return pipes.run(command=command, context=context).get_materialize_result()
 
     def project(options: Json) -> dg.Definitions:
