@@ -4,6 +4,7 @@ import threading
 import time
 import uuid
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -257,6 +258,36 @@ def test_the_end_of_a_run_is_kept_soon(
     )
     assert service.run()
     assert max(kept) >= 8, "the second run's end is not the first write of this process"
+
+
+def test_it_says_that_it_lives_after_the_end_of_a_run(
+    instance: dg.DagsterInstance, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The process of a run in a container says that its deliverer ends with it."""
+    monkeypatch.setattr(deliverer_module, "AFTER_RUN_SECONDS", 0.5)
+    monkeypatch.setattr(deliverer_module, "QUIET_SAVE_SECONDS", 1000.0)
+    store_run(instance)
+    states: list[bool] = []
+
+    def note_state(outcome: Outcome) -> None:
+        heartbeat = read_state(KeyValues(instance)).heartbeat
+        if heartbeat is None or outcome.sent:
+            return
+        states.append(heartbeat.has_ended)
+        if len(states) == 1:
+            ended = replace(heartbeat, has_ended=True)
+            KeyValues(instance).put({HEARTBEAT_ROW: ended.to_text()})
+
+    until = time.monotonic() + 60.0
+    service = Deliverer(
+        instance,
+        Settings(),
+        is_service=True,
+        on_pass=note_state,
+        should_stop=lambda: (len(states) > 1 and not states[-1]) or time.monotonic() > until,
+    )
+    assert service.run()
+    assert not states[-1]
 
 
 def test_it_ends_when_one_with_another_configuration_is_to_take_over(

@@ -34,6 +34,9 @@ ENDED_SAVE_SECONDS = 1.5  # Seconds between them where a run was delivered to it
 BEHIND_SAVE_SECONDS = 15.0  # Seconds between them while more is new than a pass can deliver
 MANY_WAITING = 1000  # Events of the log that were read and wait, of more than one pass
 QUIET_SAVE_SECONDS = 30.0  # Seconds between two heartbeats of a deliverer that has nothing to do
+# Seconds to the heartbeat after the end of a run: the run's process may have written that the
+# deliverer ends with its container
+AFTER_RUN_SECONDS = 5.0
 STOP_SECONDS = 1.0  # Seconds after which a deliverer that waits notices that it is to stop
 CONTROL_SECONDS = 20.0  # Seconds between two looks at what the command line or a successor asks for
 IDLE_SECONDS = 120.0  # Seconds without news after which a deliverer that is no service ends
@@ -73,6 +76,7 @@ class Deliverer:
         self._configuration = state.configuration_of(settings, os.environ).digest
         self._is_unsaved, self._is_replaced, self._has_retries = True, False, False
         self._has_ended_runs = False  # Since the cursor was written
+        self._rest_seconds = QUIET_SAVE_SECONDS  # Until the next heartbeat, without news
         self._saved_at = self._controlled_at = float("-inf")
         self._news_at = self._passed_at = time.monotonic()
         host = state.this_host()
@@ -211,7 +215,7 @@ class Deliverer:
         self._has_ended_runs |= outcome.ended_runs > 0
         seconds = ENDED_SAVE_SECONDS if self._has_ended_runs else SAVE_SECONDS
         if not self._is_unsaved:
-            seconds = QUIET_SAVE_SECONDS
+            seconds = self._rest_seconds
         elif outcome.has_more or outcome.waiting > MANY_WAITING:
             seconds = BEHIND_SAVE_SECONDS
         if now - self._saved_at >= seconds:
@@ -233,6 +237,7 @@ class Deliverer:
                 "OpenLineage: the cursor cannot be kept, will retry: %s", fault.described(error)
             )
             return
+        self._rest_seconds = AFTER_RUN_SECONDS if self._has_ended_runs else QUIET_SAVE_SECONDS
         self._is_unsaved, self._has_ended_runs = False, False
         self._saved_at = time.monotonic()
 
@@ -307,6 +312,6 @@ class Deliverer:
                 rest = NEWS_SECONDS - (time.monotonic() - self._passed_at)
                 leadership.wait(max(FILES_SECONDS, rest))
                 return
-            if time.monotonic() - self._saved_at > QUIET_SAVE_SECONDS:
+            if time.monotonic() - self._saved_at > self._rest_seconds:
                 return
             leadership.wait(FILES_SECONDS)
