@@ -376,6 +376,23 @@ def test_the_resource_gives_the_same_and_refuses_wrong_options() -> None:
         OpenLineageResource(namespaces="prod")  # type: ignore[call-arg]
 
 
+def test_an_option_of_the_resource_may_come_from_the_environment(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("LINEAGE_NAMESPACE", "prod")
+    handed: list[StepParents] = []
+
+    @dg.asset
+    def orders(context: dg.AssetExecutionContext, openlineage: OpenLineageResource) -> None:
+        handed.append(openlineage.step_parents(context))
+
+    resource = OpenLineageResource(namespace=dg.EnvVar("LINEAGE_NAMESPACE"))
+    assert dg.materialize([orders], resources={"openlineage": resource}).success
+    [parents] = handed
+    assert parents.parent is not None
+    assert parents.parent.namespace == "prod"
+
+
 def test_outside_of_a_run_nothing_is_handed_on_and_nothing_raised(
     caplog: pytest.LogCaptureFixture,
 ) -> None:

@@ -171,15 +171,20 @@ def step_parents(
 class OpenLineageResource(dg.ConfigurableResource):  # type: ignore[type-arg]
     """Gives steps what they hand on to the processes that they start.
 
-    Its arguments are those of `step_parents`; wrong ones raise ConfigurationError.
+    Its arguments are those of `step_parents`; wrong ones raise ConfigurationError. An EnvVar is
+    read when the definitions are loaded.
     """
 
     model_config: ClassVar = {"extra": "allow"}
 
     def __init__(self, **options: Unpack[SharedOptions]) -> None:
-        reject_unknown(options.keys(), declared(SharedOptions))
-        Settings.from_options(options)
-        given: dict[str, Any] = {**options}
+        # Dagster resolves an EnvVar in declared fields only, and would fail the run with it.
+        given: dict[str, Any] = {
+            name: value.get_value() if isinstance(value, dg.EnvVar) else value
+            for name, value in options.items()
+        }
+        reject_unknown(given.keys(), declared(SharedOptions))
+        Settings.from_options(given)
         super().__init__(**given)
 
     def step_parents(self, context: StepContext) -> StepParents:
