@@ -160,3 +160,24 @@ def test_tables_agree_as_far_as_both_are_named() -> None:
     assert agree(("shop", "raw", "orders"), ("raw", "orders"))
     assert not agree(("mart", "orders"), ("shop", "raw", "orders"))
     assert not agree((), ("orders",))
+
+
+@pytest.mark.parametrize(
+    ("query", "is_resolved"),
+    [
+        (  # Each column names the one before it twice.
+            "select "
+            + ", ".join(f"c{each} + c{each} as c{each + 1}" for each in range(30))
+            + " from (select a as c0 from db.t) as t",
+            True,
+        ),
+        (
+            "select " + " + ".join(f"a{each % 10}" for each in range(5000)) + " as s from db.t",
+            False,
+        ),
+    ],
+)
+def test_the_work_for_a_query_is_limited(query: str, is_resolved: bool) -> None:
+    found = parsed(Asked(query))
+    assert bool(found.columns) is is_resolved
+    assert (found.fault is None) is is_resolved

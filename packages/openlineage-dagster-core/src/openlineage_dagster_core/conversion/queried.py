@@ -95,10 +95,11 @@ def _dataset(
     """
     facts, asset, wanted = source.facts, described(source.facts, key), _lower(table)
     own = _table(key, asset)
-    if len(wanted) > 1 and agree(wanted, own):
-        return None, None
     tables = {parent: _table(parent, described(facts, parent)) for parent in upstream}
     owners = [parent for parent, each in tables.items() if agree(wanted, each)]
+    shared = max((min(len(tables[each]), len(wanted)) for each in owners), default=0)
+    if len(wanted) > 1 and agree(wanted, own) and min(len(own), len(wanted)) >= shared:
+        return None, None
     if len(owners) > 1:
         owners = [each for each in owners if tables[each] == own[: -len(wanted)] + wanted]
         if len(owners) != 1:

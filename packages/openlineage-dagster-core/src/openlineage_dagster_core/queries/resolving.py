@@ -24,6 +24,7 @@ _NO_TABLE = re.compile(r"[./\\*@#%{}()'\"]|^$")  # A file, a stage, a temporary 
 _SYSTEM = frozenset({"dual", "information_schema", "pg_catalog", "sys"})
 _WRITERS = (exp.Insert, exp.Update, exp.Delete, exp.Merge, exp.Create)
 _OF_ONE_ROW = (exp.Lag, exp.Lead, exp.FirstValue, exp.LastValue, exp.NthValue)
+MOST_STEPS = 30_000  # Parts of a query that are looked at to trace its columns: about half a second
 _UNITS = frozenset(
     {"day", "hour", "microsecond", "millisecond", "minute", "month", "quarter", "second", "week"}
     | {"year"}
@@ -108,6 +109,10 @@ def _columns(asked: Asked, statement: Any) -> Iterator[tuple[str, _Origins]]:
                 yield column, origins
 
 
+class TooComplexError(Exception):
+    """A query takes more than `MOST_STEPS`."""
+
+
 class _Resolver:
     """Traces columns through the scopes of one query; `known` are tables with all their columns."""
 
@@ -116,6 +121,8 @@ class _Resolver:
         self.columns = cache(self._columns)
         self.origins = cache(self._origins)
         self._selected = cache(_selected)
+        self._steps = 0
+        self._traced: dict[int, _Origins] = {}  # By the id of an expression, which the query keeps
 
     def _columns(self, scope: Any) -> list[str] | None:
         """Return the columns of a query in order; None if a `*` in it is not resolved."""
@@ -188,8 +195,11 @@ class _Resolver:
 
     def _within(self, scope: Any, expression: Any) -> _Origins:
         """Trace all columns in an expression, also those of subqueries in it."""
+        if id(expression) in self._traced:
+            return self._traced[id(expression)]
         found = []
         for node in walk_in_scope(expression):
+            self._step()
             inner: _Origins = {}
             if isinstance(node, exp.Column) and not node.is_star:
                 inner = self._of_column(scope, node, expression)
@@ -199,8 +209,34 @@ class _Resolver:
                         names = self.columns(subquery) or ()
                         inner = _merged(self.origins(subquery, name) for name in names)
             if inner:
-                found.append(_merged([inner], _way(node, expression)))
-        return _merged(found)
+                found.append(_merged([inner], self._way(node, expression)))
+        self._traced[id(expression)] = merged = _merged(found)
+        return merged
+
+    def _step(self) -> None:
+        self._steps += 1
+        if self._steps > MOST_STEPS:
+            raise TooComplexError
+
+    def _way(self, node: Any, expression: Any) -> int:
+        """Return how a part of an expression enters its value."""
+        way = IDENTITY
+        while node is not expression:
+            self._step()
+            node, key = node.parent, node.arg_key
+            if isinstance(node, exp.Window) and key != "this":
+                way = WINDOW
+            elif isinstance(node, (exp.Case, exp.Filter, exp.If)) and (
+                (key == "this") != isinstance(node, exp.Filter)
+            ):
+                way = max(way, CONDITIONAL)
+            elif isinstance(node, (exp.AggFunc, exp.WithinGroup)) and not isinstance(
+                node, _OF_ONE_ROW
+            ):
+                way = max(way, AGGREGATION)
+            elif not isinstance(node, (exp.Alias, exp.Paren, exp.Subquery)):
+                way = max(way, TRANSFORMATION)
+        return way
 
     def _of_column(self, scope: Any, column: Any, expression: Any) -> _Origins:
         name, *more = names = [part.name for part in column.parts]
@@ -319,24 +355,6 @@ def _star(projection: Any) -> tuple[set[str], set[str]]:
 
 def _of_struct(fields: Sequence[str]) -> int:
     return TRANSFORMATION if fields else IDENTITY
-
-
-def _way(node: Any, expression: Any) -> int:
-    """Return how a part of an expression enters its value."""
-    way = IDENTITY
-    while node is not expression:
-        node, key = node.parent, node.arg_key
-        if isinstance(node, exp.Window) and key != "this":
-            way = WINDOW
-        elif isinstance(node, (exp.Case, exp.Filter, exp.If)) and (
-            (key == "this") != isinstance(node, exp.Filter)
-        ):
-            way = max(way, CONDITIONAL)
-        elif isinstance(node, (exp.AggFunc, exp.WithinGroup)) and not isinstance(node, _OF_ONE_ROW):
-            way = max(way, AGGREGATION)
-        elif not isinstance(node, (exp.Alias, exp.Paren, exp.Subquery)):
-            way = max(way, TRANSFORMATION)
-    return way
 
 
 def _merged(found: Iterable[_Origins], way: int = IDENTITY) -> _Origins:
