@@ -232,3 +232,12 @@ def test_an_input_that_the_user_names_is_not_named_twice() -> None:
 
     [*_, last] = one(run(named, dataset_namespaces=NAMESPACES), "named", "COMPLETE")["inputs"]
     assert (last["name"], last["facets"]["x"]["y"]) == ("shop.finance.rates", 1)
+
+
+def test_an_upstream_that_fits_better_than_the_asset_itself_is_meant() -> None:
+    query = {"openlineage/sql": "select id from raw.orders"}
+
+    @dg.asset(deps=[["raw", "orders"]], metadata=query)
+    def orders() -> None: ...
+
+    assert column_lineage(run(orders), "orders")["id"] == [("raw/orders", "ID", "IDENTITY")]
