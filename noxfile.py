@@ -56,6 +56,7 @@ nox.options.sessions = [
     "dagster_versions(1.11.6)",
     "storage_suite(1.13.*, postgres)",
     "real_projects(dbt)",
+    "real_projects(dbt_ol)",
     "wheels",
     "integration",
 ]
