@@ -19,7 +19,7 @@ from openlineage_dagster_core.conversion.step import step_as_parent
 from openlineage_dagster_core.facts import materialized as materialized_facts
 from openlineage_dagster_core.facts.dbt_failures import skipped_or_failed
 from openlineage_dagster_core.facts.definitions import upstream_of
-from openlineage_dagster_core.facts.metadata import additions, named_assets, upstream_in_tags
+from openlineage_dagster_core.facts.metadata import named_assets, upstream_in_tags
 from openlineage_dagster_core.facts.model import AssetPartition, ErrorFacts
 from openlineage_dagster_core.families import Family
 from openlineage_dagster_core.identity import asset_run_id
@@ -260,10 +260,9 @@ def _lineage(
         upstream = upstream_in_tags(made_by.tags or {})
     keys = list(upstream or source.facts.earlier_upstream.get(key, ()))
     metadata = made_by.metadata if made_by is not None else {}
-    added = (definition.additions if definition is not None else {}, additions(metadata))
-    known = {*keys, *(each for one in added for each in named_assets(one))}
-    columns = partial(queried.column_lineage, source, key, known)
+    query = queried.query_of(source, key, keys, metadata)
+    columns = query.column_lineage if query is not None else tuple
     written = dataset.written_dataset(source, key, partition, made_by, columns)
     lineage = Lineage(tuple(map(read, keys)), (written, *dataset.child_datasets(source, key)))
     lineage = custom.with_datasets(lineage, source, key, metadata, read)
-    return queried.with_tables(lineage, source, key, known)
+    return query.with_tables(lineage) if query is not None else lineage

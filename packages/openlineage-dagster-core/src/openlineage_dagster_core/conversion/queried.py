@@ -1,6 +1,8 @@
 """What an asset's query adds to its lineage where Dagster does not say it (`sql_lineage`)."""
 
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
 
 from dagster import AssetKey
 from openlineage.client.event_v2 import InputDataset
@@ -11,6 +13,7 @@ from openlineage_dagster_core.conversion.envelope import Lineage, Source
 from openlineage_dagster_core.facets.schema import FieldLineage
 from openlineage_dagster_core.facets.storage import data_source_facet, table_parts
 from openlineage_dagster_core.facts.materialized import described
+from openlineage_dagster_core.facts.metadata import additions, named_assets
 from openlineage_dagster_core.facts.model import AssetFacts
 from openlineage_dagster_core.identity import DatasetName
 from openlineage_dagster_core.names import safe_name
@@ -19,37 +22,68 @@ from openlineage_dagster_core.queries.parsing import dialect_of, parsed
 from openlineage_dagster_core.redaction import public_text
 
 
-def with_tables(
-    lineage: Lineage, source: Source, key: AssetKey, upstream: Collection[AssetKey]
-) -> Lineage:
-    """Add the tables that the query of an asset reads and that are no upstream assets."""
-    tables = _query(source, key, upstream).tables
-    there = {(each.namespace, each.name) for each in (*lineage.inputs, *lineage.outputs) if tables}
-    added: dict[DatasetName, InputDataset] = {}
-    for table in tables:
-        name, _ = _dataset(source, key, upstream, table)
-        if name is not None and name not in there:
-            source_facet = data_source_facet(name.namespace)
-            added[name] = InputDataset(*name, facets={"dataSource": source_facet})
-    return Lineage((*lineage.inputs, *added.values()), lineage.outputs)
+@dataclass(frozen=True)
+class Query:
+    """What the query of an asset reads; `tables` are those of the assets that it may read."""
 
+    source: Source
+    key: AssetKey
+    parsed: Parsed
+    tables: Mapping[AssetKey, Table]
 
-def column_lineage(
-    source: Source, key: AssetKey, upstream: Collection[AssetKey]
-) -> tuple[FieldLineage, ...]:
-    """Return what the query of an asset makes its columns from, without unknown columns."""
-    fields: list[FieldLineage] = []
-    for column, origins in _query(source, key, upstream).columns:
-        made_from = {}
-        for origin in origins:
-            name, asset = _dataset(source, key, upstream, origin.table)
-            field = _column(asset, origin.column)
-            if name is not None and field is not None:
-                made_from[name.namespace, name.name, field] = origin.ways
-        made = _column(described(source.facts, key), column)
-        if made is not None and made_from:
-            fields.append((made, tuple((*place, ways) for place, ways in made_from.items())))
-    return tuple(fields)
+    def with_tables(self, lineage: Lineage) -> Lineage:
+        """Add the tables that the query reads and that are no upstream assets."""
+        there = {(each.namespace, each.name) for each in (*lineage.inputs, *lineage.outputs)}
+        added: dict[DatasetName, InputDataset] = {}
+        for table in self.parsed.tables:
+            name, _ = self._dataset(table)
+            if name is not None and name not in there:
+                source_facet = data_source_facet(name.namespace)
+                added[name] = InputDataset(*name, facets={"dataSource": source_facet})
+        return Lineage((*lineage.inputs, *added.values()), lineage.outputs)
+
+    def column_lineage(self) -> tuple[FieldLineage, ...]:
+        """Return what the query makes columns from, without unknown columns."""
+        fields: list[FieldLineage] = []
+        for column, origins in self.parsed.columns:
+            made_from = {}
+            for origin in origins:
+                name, asset = self._dataset(origin.table)
+                field = _column(asset, origin.column)
+                if name is not None and field is not None:
+                    made_from[name.namespace, name.name, field] = origin.ways
+            made = _column(described(self.source.facts, self.key), column)
+            if made is not None and made_from:
+                fields.append((made, tuple((*place, ways) for place, ways in made_from.items())))
+        return tuple(fields)
+
+    def _dataset(self, table: Table) -> tuple[DatasetName | None, AssetFacts | None]:
+        """Return the dataset that is a table, and its asset, if it has one.
+
+        The name is None for the asset's own table, and where several upstream assets may be meant.
+        """
+        source, key, tables, wanted = self.source, self.key, self.tables, _lower(table)
+        asset = described(source.facts, key)
+        own = _table(key, asset)
+        owners = [parent for parent, each in tables.items() if agree(wanted, each)]
+        shared = max((min(len(tables[each]), len(wanted)) for each in owners), default=0)
+        if len(wanted) > 1 and agree(wanted, own) and min(len(own), len(wanted)) >= shared:
+            return None, None
+        if len(owners) > 1:
+            owners = [each for each in owners if tables[each] == own[: -len(wanted)] + wanted]
+            if len(owners) != 1:
+                return None, None
+        if owners:
+            return dataset_name(source, owners[0]), described(source.facts, owners[0])
+        place = source.identity.physical(key, asset)
+        if place is None or not place.is_table or agree(wanted, own):
+            return None, None
+        lead = table_parts(place.name)[: -len(table)]
+        if len(lead) > 1:
+            # Which schema is the default one is not known.
+            return None, None
+        name = safe_name(public_text(".".join((*lead, *table))))
+        return DatasetName(place.namespace, name), None
 
 
 def _column(asset: AssetFacts | None, name: str) -> str | None:
@@ -60,61 +94,36 @@ def _column(asset: AssetFacts | None, name: str) -> str | None:
     return next((each for each in names if each.lower() == name.lower()), None)
 
 
-def _query(source: Source, key: AssetKey, upstream: Collection[AssetKey]) -> Parsed:
+def query_of(
+    source: Source, key: AssetKey, upstream: Iterable[AssetKey], metadata: Mapping[str, Any]
+) -> Query | None:
+    """Return the query of an asset; None without one, and where `sql_lineage` is off.
+
+    `metadata` is that of the materialization; it and the definition may name further inputs.
+    """
     asset = described(source.facts, key)
     if not source.identity.settings.sql_lineage or asset is None or asset.sql is None:
-        return Parsed()
+        return None
+    definition = source.facts.assets.get(key)
+    added = (definition.additions if definition is not None else {}, additions(metadata))
+    tables: dict[AssetKey, Table] = {}
+    known = []
+    for parent in sorted({*upstream, *(each for one in added for each in named_assets(one))}):
+        made = described(source.facts, parent)
+        tables[parent] = _table(parent, made)
+        defined = source.facts.assets.get(parent)
+        schema = made.columns if made is not None else None
+        # A definition may describe some of the columns only.
+        if schema is not None and (defined is None or schema is not defined.columns):
+            known.append((tables[parent], _lower(each.name for each in schema.columns)))
+    wanted = _lower(each.name for each in asset.columns.columns) if asset.columns else ()
     physical = source.identity.physical(key, asset)
     scheme = physical.namespace.partition(":")[0] if physical is not None else None
-    known = []
-    for parent in sorted(upstream):
-        made = described(source.facts, parent)
-        definition = source.facts.assets.get(parent)
-        # A definition may describe some of the columns only.
-        if (
-            made is None
-            or made.columns is None
-            or (definition and made.columns is definition.columns)
-        ):
-            continue
-        known.append((_table(parent, made), _lower(each.name for each in made.columns.columns)))
-    wanted = _lower(each.name for each in asset.columns.columns) if asset.columns else ()
     dialect = dialect_of((asset.physical.storage_kind, *asset.kinds, scheme))
     found = parsed(Asked(asset.sql, dialect, tuple(known), wanted))
     if found.fault is not None:
         custom.mistake(f"the query of {key}", found.fault)
-    return found
-
-
-def _dataset(
-    source: Source, key: AssetKey, upstream: Collection[AssetKey], table: Table
-) -> tuple[DatasetName | None, AssetFacts | None]:
-    """Return the dataset that is a table, and its asset, if it has one.
-
-    The name is None for the asset's own table, and where several upstream assets may be meant.
-    """
-    facts, asset, wanted = source.facts, described(source.facts, key), _lower(table)
-    own = _table(key, asset)
-    tables = {parent: _table(parent, described(facts, parent)) for parent in upstream}
-    owners = [parent for parent, each in tables.items() if agree(wanted, each)]
-    shared = max((min(len(tables[each]), len(wanted)) for each in owners), default=0)
-    if len(wanted) > 1 and agree(wanted, own) and min(len(own), len(wanted)) >= shared:
-        return None, None
-    if len(owners) > 1:
-        owners = [each for each in owners if tables[each] == own[: -len(wanted)] + wanted]
-        if len(owners) != 1:
-            return None, None
-    if owners:
-        return dataset_name(source, owners[0]), described(facts, owners[0])
-    place = source.identity.physical(key, asset)
-    if place is None or not place.is_table or agree(wanted, own):
-        return None, None
-    lead = table_parts(place.name)[: -len(table)]
-    if len(lead) > 1:
-        # Which schema is the default one is not known.
-        return None, None
-    name = safe_name(public_text(".".join((*lead, *table))))
-    return DatasetName(place.namespace, name), None
+    return Query(source, key, found, tables)
 
 
 def _table(key: AssetKey, asset: AssetFacts | None) -> Table:
