@@ -487,6 +487,12 @@ def test_spark_has_properties_for_parent_and_root() -> None:
     }
 
 
+def test_the_injector_refuses_wrong_options() -> None:
+    inner = dg.PipesTempFileContextInjector()
+    with pytest.raises(ConfigurationError, match="families"):
+        OpenLineagePipesContextInjector(inner, families=["nothing"])
+
+
 class Injected(dg.PipesContextInjector):
     """Keeps the context that it gets."""
 

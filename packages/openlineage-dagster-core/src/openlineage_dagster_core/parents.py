@@ -168,6 +168,18 @@ def step_parents(
     return StepParents(*found) if found is not None else StepParents()
 
 
+def _checked(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return options whose names and values are right; else raise ConfigurationError."""
+    # Dagster resolves an EnvVar in declared fields only, and would fail the run with it.
+    given = {
+        name: value.get_value() if isinstance(value, dg.EnvVar) else value
+        for name, value in options.items()
+    }
+    reject_unknown(given.keys(), declared(SharedOptions))
+    Settings.from_options(given)
+    return given
+
+
 class OpenLineageResource(dg.ConfigurableResource):  # type: ignore[type-arg]
     """Gives steps what they hand on to the processes that they start.
 
@@ -178,14 +190,7 @@ class OpenLineageResource(dg.ConfigurableResource):  # type: ignore[type-arg]
     model_config: ClassVar = {"extra": "allow"}
 
     def __init__(self, **options: Unpack[SharedOptions]) -> None:
-        # Dagster resolves an EnvVar in declared fields only, and would fail the run with it.
-        given: dict[str, Any] = {
-            name: value.get_value() if isinstance(value, dg.EnvVar) else value
-            for name, value in options.items()
-        }
-        reject_unknown(given.keys(), declared(SharedOptions))
-        Settings.from_options(given)
-        super().__init__(**given)
+        super().__init__(**_checked(options))
 
     def step_parents(self, context: StepContext) -> StepParents:
         """Return what an executing step hands on; see the function `step_parents`."""
@@ -203,9 +208,8 @@ class OpenLineagePipesContextInjector(dg.PipesContextInjector):
     """
 
     def __init__(self, inner: dg.PipesContextInjector, **options: Unpack[SharedOptions]) -> None:
-        reject_unknown(options.keys(), declared(SharedOptions))
         self._inner = inner
-        self._options = options
+        self._options = _checked(options)
 
     @contextmanager
     def inject_context(self, context_data: PipesContextData) -> Iterator[PipesParams]:
