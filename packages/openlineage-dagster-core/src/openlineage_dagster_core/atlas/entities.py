@@ -10,6 +10,7 @@ from typing import Any
 from dateutil.parser import isoparse  # type: ignore[import-untyped]
 
 from openlineage_dagster_core.atlas.typedefs import COLUMN, COLUMN_LINEAGE, DATASET, JOB, Json
+from openlineage_dagster_core.nested import value_at
 
 Identity = tuple[str, str]  # Namespace and name of a dataset or a job
 
@@ -135,7 +136,7 @@ class _Bulk:
         facets = {**(dataset.get("facets") or {}), **(dataset.get("inputFacets") or {})}
         if is_read:
             facets.pop("version", None)
-        assertions = _at(facets, "dataQualityAssertions", "assertions") or ()
+        assertions = value_at(facets, "dataQualityAssertions", "assertions") or ()
         whole = self.add(
             DATASET,
             *identity,
@@ -143,7 +144,7 @@ class _Bulk:
             **_described(facets, _DATASET_FACETS),
             assertions=dict(map(_assertion, assertions)) or None,
         )
-        fields = dict(_paths(_at(facets, "schema", "fields") or []))
+        fields = dict(_paths(value_at(facets, "schema", "fields") or []))
         if fields:
             self._columns[identity] = columns = {
                 path: self.add(
@@ -168,7 +169,9 @@ class _Bulk:
         name: Atlas goes on drawing an input that is removed from an entity.
         """
         made = _identity(output)
-        for column, lineage in (_at(output, "facets", "columnLineage", "fields") or {}).items():
+        for column, lineage in (
+            value_at(output, "facets", "columnLineage", "fields") or {}
+        ).items():
             sources: dict[str, Json] = {}
             kinds: set[str] = set()
             for field in lineage.get("inputFields") or []:
@@ -203,19 +206,19 @@ def _time(attribute: str, event: Json) -> Json:
 
 
 def _fields_of(facets: Json, paths: Mapping[str, tuple[str, ...]]) -> Json:
-    return {attribute: _at(facets, *path) for attribute, path in paths.items()}
+    return {attribute: value_at(facets, *path) for attribute, path in paths.items()}
 
 
 def _described(facets: Json, paths: Mapping[str, tuple[str, ...]]) -> Json:
     """Return fields of facets, tags, and owners: as a list, and as Atlas's lists show them."""
-    names = [owner["name"] for owner in _at(facets, "ownership", "owners") or ()]
+    names = [owner["name"] for owner in value_at(facets, "ownership", "owners") or ()]
     owners = {"owners": names, "owner": ", ".join(names)} if names else {}
     return {**_fields_of(facets, paths), "tags": _tags(facets), **owners}
 
 
 def _tags(facets: Json, field: str | None = None) -> list[str] | None:
     """Return the tags of a job, a dataset or one of its fields as `key=value`."""
-    tags = _at(facets, "tags", "tags")
+    tags = value_at(facets, "tags", "tags")
     if tags is None:
         return None
     chosen = (tag for tag in tags if tag.get("field") == field)
@@ -241,12 +244,3 @@ def _reference(entity: Json) -> Json:
 
 def _identity(named: Json) -> Identity:
     return named["namespace"], named["name"]
-
-
-def _at(value: Any, *keys: str) -> Any:
-    """Return what nested mappings hold under these keys, None where they do not."""
-    for key in keys:
-        if not isinstance(value, dict):
-            return None
-        value = value.get(key)
-    return value

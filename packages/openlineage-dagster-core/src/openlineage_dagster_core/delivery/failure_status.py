@@ -7,7 +7,8 @@ the failure.
 """
 
 from collections.abc import Iterator
-from typing import Any
+
+from openlineage_dagster_core.nested import value_at
 
 
 def status_of(error: BaseException, handled: BaseException | None = None) -> int | None:
@@ -39,7 +40,7 @@ def _status(error: BaseException) -> int | None:
     response = getattr(error, "response", None)
     candidates = (
         getattr(response, "status_code", None),  # requests and httpx
-        _at(response, "ResponseMetadata", "HTTPStatusCode"),  # botocore
+        value_at(response, "ResponseMetadata", "HTTPStatusCode"),  # botocore
         getattr(error, "code", None),  # google-api-core: an int, or an enum whose value is one
     )
     for candidate in candidates:
@@ -53,16 +54,7 @@ def _answer(error: BaseException) -> str:
     response = getattr(error, "response", None)
     candidates = (
         getattr(response, "text", None),  # requests and httpx
-        _at(response, "Error", "Message"),  # botocore
+        value_at(response, "Error", "Message"),  # botocore
         getattr(error, "message", None),  # google-api-core
     )
     return next((text for text in candidates if isinstance(text, str)), "")
-
-
-def _at(value: Any, *keys: str) -> Any:
-    """Return what nested mappings hold under these keys, None where they do not."""
-    for key in keys:
-        if not isinstance(value, dict):
-            return None
-        value = value.get(key)
-    return value
