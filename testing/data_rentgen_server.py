@@ -354,7 +354,7 @@ def can_read(event: Json) -> bool:
 
 
 def is_operation(event: Json) -> bool:
-    """Tell whether Data.Rentgen makes a run's event part of the run that is its parent.
+    """Return True if Data.Rentgen makes a run's event part of the run that is its parent.
 
     Args:
         event: of a run.

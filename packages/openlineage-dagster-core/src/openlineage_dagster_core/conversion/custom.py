@@ -210,7 +210,7 @@ def _checked(added: Mapping[str, object], about: str) -> dict[str, dict[str, Any
         place = FACET_KEYS.get(key)
         if place is None:
             if key not in KNOWN_KEYS:
-                mistake(about, f"{key!r} is none of {', '.join(sorted(KNOWN_KEYS))}")
+                mistake(about, f"{key!r} is not one of {', '.join(sorted(KNOWN_KEYS))}")
         elif not isinstance(facets, Mapping):
             mistake(about, f"{key}: expected facets by name")
         else:
