@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from filelock import FileLock
 
+import maven
 from server_process import ServerProcess, free_ports, listens
 
 if TYPE_CHECKING:
@@ -301,23 +302,10 @@ def _user_cache() -> str:
 
 
 def _fetch(jars: Path) -> None:
-    maven = shutil.which("mvn")
-    if maven is None:
-        pytest.skip(NO_KAFKA)
     with tempfile.TemporaryDirectory(dir=jars.parent) as folder:
         Path(folder, "pom.xml").write_text(POM)
         fetched = Path(folder, "jars")
-        outcome = subprocess.run(
-            [maven, "-q", "-B", COPY_DEPENDENCIES, f"-DoutputDirectory={fetched}"],
-            cwd=folder,
-            check=False,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
-        if outcome.returncode:
-            reason = next((line for line in outcome.stdout.splitlines() if "ERROR" in line), "")
-            pytest.skip(f"{NO_KAFKA}; Maven could not fetch it: {reason[:200]}")
+        maven.run([COPY_DEPENDENCIES, f"-DoutputDirectory={fetched}"], Path(folder), NO_KAFKA)
         fetched.rename(jars)
 
 

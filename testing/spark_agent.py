@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
 import tempfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -12,6 +11,8 @@ from typing import Any
 
 import pytest
 from filelock import FileLock
+
+import maven
 
 VERSION = "1.53.0"
 ARTIFACT = f"io.openlineage:openlineage-spark_2.12:{VERSION}"
@@ -43,20 +44,9 @@ def jar() -> Path:
 
 
 def _fetch(found: Path) -> None:
-    maven = shutil.which("mvn")
-    if maven is None:
-        pytest.skip(NO_SPARK)
     with tempfile.TemporaryDirectory(dir=found.parent) as folder:
-        outcome = subprocess.run(
-            [maven, "-q", "-B", COPY, f"-Dartifact={ARTIFACT}", f"-DoutputDirectory={folder}"],
-            check=False,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
-        if outcome.returncode:
-            reason = next((line for line in outcome.stdout.splitlines() if "ERROR" in line), "")
-            pytest.skip(f"{NO_SPARK}; Maven could not fetch the agent: {reason[:200]}")
+        arguments = [COPY, f"-Dartifact={ARTIFACT}", f"-DoutputDirectory={folder}"]
+        maven.run(arguments, Path(folder), NO_SPARK)
         Path(folder, found.name).rename(found)
 
 
